@@ -1,0 +1,4 @@
+//! shoebox archives every original of a Google Photos library.
+
+pub mod model;
+pub mod remote;

@@ -1,0 +1,26 @@
+//! The vocabulary: pure types, no input or output, nothing of ours imported.
+//!
+//! An **item** is one entry of a library, named by its [`MediaKey`]; a **part** is one file of an item
+//! ([`PartRole`]); a **blob** is the bytes of a part, named by their [`Sha256`]; a **record**
+//! ([`ItemRecord`]) is an immutable document about one revision of an item. Records are the truth.
+
+pub mod capture;
+pub mod clock;
+pub mod digest;
+pub mod error_class;
+pub mod facts;
+pub mod item;
+pub mod key;
+pub mod name;
+pub mod record;
+pub mod verdict;
+
+pub use capture::{CaptureTime, TimeSource};
+pub use clock::{Clock, FixedClock, SystemClock};
+pub use digest::{Digests, Hasher, Sha1, Sha256};
+pub use error_class::ErrorClass;
+pub use facts::MediaFacts;
+pub use item::{ItemDetails, PartRole, Quality, RemoteItem};
+pub use key::{DedupKey, MediaKey};
+pub use record::{FetchEvidence, ItemRecord, ItemState, PartRecord, RemoteFacts};
+pub use verdict::Verdict;

@@ -1,0 +1,110 @@
+//! What the remote library says about an item.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DedupKey, MediaKey};
+
+/// Which file of an item a part is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartRole {
+    /// The file as it was uploaded.
+    Original,
+    /// Google's rendition of the item's edits.
+    Edited,
+    /// The video half of a Live Photo.
+    Motion,
+}
+
+impl PartRole {
+    /// All roles, in the order of their codes.
+    pub const ALL: [Self; 3] = [Self::Original, Self::Edited, Self::Motion];
+
+    /// A small stable number: part of inode numbers and of the index; never renumber.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Original => 0,
+            Self::Edited => 1,
+            Self::Motion => 2,
+        }
+    }
+
+    /// The role with that code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.code() == code)
+    }
+
+    /// The word used in records and reports.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Original => "original",
+            Self::Edited => "edited",
+            Self::Motion => "motion",
+        }
+    }
+}
+
+/// The quality Google keeps the item in (contract 5.6, field 318563170).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quality {
+    /// The bytes that were uploaded.
+    Original,
+    /// Recompressed by Google ("storage saver"): the upload itself no longer exists.
+    StorageSaver,
+    /// Not said.
+    #[default]
+    Unknown,
+}
+
+/// One row of a listing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RemoteItem {
+    /// The item's key.
+    pub key: MediaKey,
+    /// Content key, if listed.
+    pub dedup_key: Option<DedupKey>,
+    /// Capture instant, milliseconds since 1970 UTC.
+    pub taken_ms: Option<i64>,
+    /// Zone offset at capture, milliseconds east of UTC.
+    pub zone_offset_ms: Option<i64>,
+    /// Upload instant, milliseconds since 1970 UTC.
+    pub uploaded_ms: Option<i64>,
+    /// Width in pixels.
+    pub width: Option<u32>,
+    /// Height in pixels.
+    pub height: Option<u32>,
+    /// Length of a video, milliseconds.
+    pub duration_ms: Option<u64>,
+    /// Whether the item has a moving half of its own (Live Photo).
+    pub live: bool,
+    /// In the archive section of the library.
+    pub archived: bool,
+    /// Marked as favourite.
+    pub favourite: bool,
+    /// The phone has not finished uploading; a smaller copy stands in.
+    pub partial_upload: bool,
+    /// Short description, if listed.
+    pub description: Option<String>,
+    /// Key of the owning account, if listed.
+    pub owner: Option<String>,
+    /// Keys of the albums that contain the item.
+    pub albums: Vec<MediaKey>,
+    /// Stored quality.
+    pub quality: Quality,
+}
+
+/// What the bulk call adds to a listed item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ItemDetails {
+    /// The item's key.
+    pub key: MediaKey,
+    /// File name as uploaded; hostile until made an archive name.
+    pub name: String,
+    /// Bytes of the stored file, if said.
+    pub size: Option<u64>,
+    /// Full description, if any.
+    pub description: Option<String>,
+    /// Stored quality, if said.
+    pub quality: Quality,
+}

@@ -1,0 +1,1 @@
+//! File names: from what a stranger's camera wrote to what every file system can hold.

@@ -1,0 +1,162 @@
+//! The immutable documents that are the truth of an archive. `store/FORMAT.md` specifies them.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{CaptureTime, DedupKey, MediaFacts, MediaKey, PartRole, Quality, Sha1, Sha256, Verdict};
+
+/// Whether the item was still in the library when the record was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ItemState {
+    /// In the library.
+    Present,
+    /// No longer listed.
+    Gone,
+}
+
+/// One revision of an item. Serialises to canonical JSON: keys sorted, one newline at the end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ItemRecord {
+    /// Version of this document's shape; 1.
+    pub schema: u32,
+    /// The item's key.
+    pub key: MediaKey,
+    /// Revision, from 1.
+    pub seq: u32,
+    /// SHA-256 of the previous revision's file; none for the first.
+    pub previous: Option<Sha256>,
+    /// The item's number in this archive: unique, never reused, the same in every revision. Inode
+    /// numbers and the order in which colliding names are dealt follow from it.
+    pub ordinal: u64,
+    /// The account (Google's numeric id) whose library listed the item.
+    pub account: String,
+    /// When this revision was written.
+    pub recorded_at: Timestamp,
+    /// State at that time.
+    pub state: ItemState,
+    /// File name as uploaded.
+    pub name: String,
+    /// The capture time chosen for folders and modification times.
+    pub taken: CaptureTime,
+    /// What Google said.
+    pub remote: RemoteFacts,
+    /// The files, original first.
+    pub parts: Vec<PartRecord>,
+    /// Fields that this version does not know; kept through a round trip.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+/// What Google said about the item when the record was written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RemoteFacts {
+    /// Content key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dedup_key: Option<DedupKey>,
+    /// Capture instant, milliseconds since 1970 UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken_ms: Option<i64>,
+    /// Zone offset at capture, milliseconds east of UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone_offset_ms: Option<i64>,
+    /// Upload instant, milliseconds since 1970 UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uploaded_ms: Option<i64>,
+    /// Width in pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Height in pixels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// Length of a video, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Listed size of the stored file, bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Key of the owning account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Keys of the albums that contain it, sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub albums: Vec<MediaKey>,
+    /// Marked as favourite.
+    pub favourite: bool,
+    /// In the archive section.
+    pub archived: bool,
+    /// Stored quality.
+    pub quality: Quality,
+}
+
+/// One file of an item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartRecord {
+    /// Which file.
+    pub role: PartRole,
+    /// Its own file name, as it came.
+    pub name: String,
+    /// Name of the blob.
+    pub sha256: Sha256,
+    /// For comparison with Google's content key.
+    pub sha1: Sha1,
+    /// Bytes.
+    pub size: u64,
+    /// How far it is proven.
+    pub verdict: Verdict,
+    /// What the file says about itself.
+    pub facts: MediaFacts,
+    /// How the bytes came.
+    pub fetched: FetchEvidence,
+    /// Fields that this version does not know.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+/// How the bytes of a part came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FetchEvidence {
+    /// When the last byte arrived.
+    pub at: Timestamp,
+    /// `direct` or `browser`.
+    pub via: String,
+    /// Host that served it.
+    pub host: String,
+    /// Length the server claimed, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_length: Option<u64>,
+    /// Media type the server claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_type: Option<String>,
+    /// Program and version that fetched it.
+    pub tool: String,
+}
+
+impl ItemRecord {
+    /// The canonical bytes: UTF-8 JSON, keys sorted at every level, one newline at the end.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Going through Value sorts the keys: serde_json's map is a BTreeMap without `preserve_order`.
+        #[expect(clippy::unwrap_used, reason = "a record holds strings, numbers and lists: always representable")]
+        let mut bytes = serde_json::to_vec(&serde_json::to_value(self).unwrap()).unwrap();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Reads a record's bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+
+    /// The part with that role.
+    pub fn part(&self, role: PartRole) -> Option<&PartRecord> {
+        self.parts.iter().find(|part| part.role == role)
+    }
+}
+
+/// Version of [`ItemRecord`]'s shape that this program writes.
+pub const SCHEMA: u32 = 1;

@@ -1,0 +1,166 @@
+//! The library far away, seen through one trait: list, describe, fetch.
+//!
+//! Everything else is written against [`RemoteLibrary`]; the real one drives a browser, tests also use a fake
+//! over the simulator's library.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+use crate::model::{ErrorClass, ItemDetails, MediaKey, PartRole, RemoteItem};
+
+/// A position in a listing, opaque.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+/// One page of a listing.
+#[derive(Clone, Debug)]
+pub struct ListPage {
+    /// Items, newest capture first. May be empty in the middle of a listing.
+    pub items: Vec<RemoteItem>,
+    /// Rows that could not be read, each with the reason; they are reported, the rest goes on.
+    pub rejected: Vec<String>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+/// What the server claims about bytes it is about to send. Nothing of it is believed.
+#[derive(Clone, Debug, Default)]
+pub struct Claim {
+    /// Content length in bytes.
+    pub length: Option<u64>,
+    /// Media type.
+    pub media_type: Option<String>,
+    /// File name offered.
+    pub name: Option<String>,
+}
+
+/// Bytes of a download, in order.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, RemoteError>> + Send>>;
+
+/// Where the bytes are.
+pub enum Body {
+    /// Arriving now; ends with an error if the transfer did not complete.
+    Stream(ByteStream),
+    /// Complete in a file that the browser wrote below the archive's `tmp/`; to be adopted.
+    File(PathBuf),
+}
+
+/// One download that has started (a stream) or ended (a file).
+pub struct Download {
+    /// What the server claims.
+    pub claim: Claim,
+    /// `direct` or `browser`.
+    pub via: &'static str,
+    /// Host that serves the bytes.
+    pub host: String,
+    /// The bytes.
+    pub body: Body,
+}
+
+/// A file of an item that can be fetched, as the library offers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Which part it is. A zip may hold more than one part; the bytes tell.
+    pub role: PartRole,
+    /// Signed address; short-lived, never logged.
+    pub url: String,
+}
+
+/// A library: list it, describe its items, fetch their files. Implementations do not retry by themselves;
+/// the caller decides by [`RemoteError::class`].
+pub trait RemoteLibrary: Send + Sync + 'static {
+    /// Google's numeric id of the signed-in account.
+    fn account(&self) -> String;
+
+    /// One page of the timeline, newest capture first; `None` starts.
+    fn list(
+        &self,
+        from: Option<&Cursor>,
+    ) -> impl Future<Output = Result<ListPage, RemoteError>> + Send;
+
+    /// Names and sizes of up to [`Self::DESCRIBE_BATCH`] items. Items without an answer are left out.
+    fn describe(
+        &self,
+        keys: &[MediaKey],
+    ) -> impl Future<Output = Result<Vec<ItemDetails>, RemoteError>> + Send;
+
+    /// Addresses of the item's files, made fresh; the original is always among them.
+    fn offers(
+        &self,
+        key: &MediaKey,
+    ) -> impl Future<Output = Result<Vec<Offer>, RemoteError>> + Send;
+
+    /// Starts fetching one offer.
+    fn fetch(&self, offer: &Offer) -> impl Future<Output = Result<Download, RemoteError>> + Send;
+
+    /// Most keys in one [`Self::describe`] call.
+    const DESCRIBE_BATCH: usize = 100;
+}
+
+/// Why the library did not answer as hoped. Texts never contain a signed address, a cookie or a token.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RemoteError {
+    /// May pass: network trouble, a server's bad moment.
+    #[error("{0}")]
+    Transient(String),
+    /// Asked to slow down, perhaps for a given time.
+    #[error("the server asked to slow down ({reason})")]
+    Throttled {
+        /// What it answered.
+        reason: String,
+        /// `Retry-After`, if given.
+        after: Option<Duration>,
+    },
+    /// The answer has a shape that we do not know.
+    #[error("{what} has changed shape at {at}: {skeleton}")]
+    Drift {
+        /// RPC or page.
+        what: String,
+        /// Position in the answer.
+        at: String,
+        /// Types of the answer, never values.
+        skeleton: String,
+    },
+    /// Nobody is signed in, or the session was refused.
+    #[error("not signed in to Google: {evidence}")]
+    SignedOut {
+        /// What was seen.
+        evidence: String,
+    },
+    /// This item cannot be had now; others can.
+    #[error("{0}")]
+    Item(String),
+    /// The direct download was refused; the browser may still be served.
+    #[error("the server refused the direct download: {0}")]
+    Refused(String),
+    /// The browser could not be started or kept running.
+    #[error("{0}")]
+    Browser(String),
+    /// The machine or the configuration prevents it.
+    #[error("{0}")]
+    Environment(String),
+    /// Another process holds the profile.
+    #[error("{0}")]
+    Locked(String),
+}
+
+impl RemoteError {
+    /// The class that decides retry and exit code.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Transient(_) | Self::Throttled { .. } | Self::Refused(_) | Self::Browser(_) => {
+                ErrorClass::Transient
+            }
+            Self::Item(_) => ErrorClass::Transient,
+            Self::Drift { .. } => ErrorClass::RemoteChanged,
+            Self::SignedOut { .. } => ErrorClass::NeedsHuman,
+            Self::Environment(_) => ErrorClass::Environment,
+            Self::Locked(_) => ErrorClass::Locked,
+        }
+    }
+}
