@@ -4,6 +4,7 @@
 //! ([`PartRole`]); a **blob** is the bytes of a part, named by their [`Sha256`]; a **record**
 //! ([`ItemRecord`]) is an immutable document about one revision of an item. Records are the truth.
 
+pub mod archived;
 pub mod capture;
 pub mod clock;
 pub mod digest;
@@ -12,9 +13,11 @@ pub mod facts;
 pub mod item;
 pub mod key;
 pub mod name;
+pub mod read_at;
 pub mod record;
 pub mod verdict;
 
+pub use archived::ArchivedPart;
 pub use capture::{CaptureTime, TimeSource};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use digest::{Digests, Hasher, Sha1, Sha256};
@@ -22,5 +25,6 @@ pub use error_class::ErrorClass;
 pub use facts::MediaFacts;
 pub use item::{ItemDetails, PartRole, Quality, RemoteItem};
 pub use key::{DedupKey, MediaKey};
+pub use read_at::{PositionedReader, ReadAt};
 pub use record::{FetchEvidence, ItemRecord, ItemState, PartRecord, RemoteFacts};
 pub use verdict::Verdict;

@@ -78,10 +78,7 @@ pub trait RemoteLibrary: Send + Sync + 'static {
     fn account(&self) -> String;
 
     /// One page of the timeline, newest capture first; `None` starts.
-    fn list(
-        &self,
-        from: Option<&Cursor>,
-    ) -> impl Future<Output = Result<ListPage, RemoteError>> + Send;
+    fn list(&self, from: Option<&Cursor>) -> impl Future<Output = Result<ListPage, RemoteError>> + Send;
 
     /// Names and sizes of up to [`Self::DESCRIBE_BATCH`] items. Items without an answer are left out.
     fn describe(
@@ -90,10 +87,7 @@ pub trait RemoteLibrary: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<ItemDetails>, RemoteError>> + Send;
 
     /// Addresses of the item's files, made fresh; the original is always among them.
-    fn offers(
-        &self,
-        key: &MediaKey,
-    ) -> impl Future<Output = Result<Vec<Offer>, RemoteError>> + Send;
+    fn offers(&self, key: &MediaKey) -> impl Future<Output = Result<Vec<Offer>, RemoteError>> + Send;
 
     /// Starts fetching one offer.
     fn fetch(&self, offer: &Offer) -> impl Future<Output = Result<Download, RemoteError>> + Send;

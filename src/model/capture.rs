@@ -38,10 +38,7 @@ pub struct CaptureTime {
 impl CaptureTime {
     /// The instant; without an offset the wall clock is read as UTC.
     pub fn instant(&self) -> Timestamp {
-        let offset = self
-            .offset_s
-            .and_then(|s| Offset::from_seconds(s).ok())
-            .unwrap_or(Offset::UTC);
+        let offset = self.offset_s.and_then(|s| Offset::from_seconds(s).ok()).unwrap_or(Offset::UTC);
         offset.to_timestamp(self.local).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
@@ -62,12 +59,9 @@ impl CaptureTime {
     /// The file wins where it has a time (it has the wall clock; a missing offset is taken from Google),
     /// unless the two are more than 15 hours apart: then the person has corrected the date in Google Photos.
     pub fn choose(facts: &MediaFacts, item: &RemoteItem) -> Self {
-        let google = item
-            .taken_ms
-            .and_then(|ms| Self::from_millis(ms, item.zone_offset_ms, TimeSource::Google));
-        let upload = item
-            .uploaded_ms
-            .and_then(|ms| Self::from_millis(ms, None, TimeSource::Upload));
+        let google =
+            item.taken_ms.and_then(|ms| Self::from_millis(ms, item.zone_offset_ms, TimeSource::Google));
+        let upload = item.uploaded_ms.and_then(|ms| Self::from_millis(ms, None, TimeSource::Upload));
         let nothing = Self {
             local: jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0),
             offset_s: None,

@@ -152,10 +152,7 @@ mod tests {
     #[test]
     fn known_vectors_in_all_spellings() {
         let d = digests_of(b"abc");
-        assert_eq!(
-            d.sha256.hex(),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(d.sha256.hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(d.sha1.hex(), "a9993e364706816aba3e25717850c26c9cd0d89d");
         assert_eq!(d.sha1.dedup(), "qZk-NkcGgWq6PiVxeFDCbJzQ2J0");
         assert_eq!(d.size, 3);

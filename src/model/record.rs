@@ -141,7 +141,10 @@ impl ItemRecord {
     /// The canonical bytes: UTF-8 JSON, keys sorted at every level, one newline at the end.
     pub fn to_bytes(&self) -> Vec<u8> {
         // Going through Value sorts the keys: serde_json's map is a BTreeMap without `preserve_order`.
-        #[expect(clippy::unwrap_used, reason = "a record holds strings, numbers and lists: always representable")]
+        #[expect(
+            clippy::unwrap_used,
+            reason = "a record holds strings, numbers and lists: always representable"
+        )]
         let mut bytes = serde_json::to_vec(&serde_json::to_value(self).unwrap()).unwrap();
         bytes.push(b'\n');
         bytes
