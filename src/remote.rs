@@ -3,6 +3,9 @@
 //! Everything else is written against [`RemoteLibrary`]; the real one drives a browser, tests also use a fake
 //! over the simulator's library.
 
+pub mod net;
+pub mod rpc;
+
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
