@@ -3,8 +3,13 @@
 //! Everything else is written against [`RemoteLibrary`]; the real one drives a browser, tests also use a fake
 //! over the simulator's library.
 
+pub mod browser;
+pub mod direct;
+pub mod google;
+mod lanes;
 pub mod net;
 pub mod rpc;
+pub mod session;
 
 use std::future::Future;
 use std::path::PathBuf;

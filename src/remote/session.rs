@@ -1,0 +1,183 @@
+//! Is somebody signed in? Decided by evidence in the page, never by its address alone.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::RemoteError;
+use super::browser::tab::{Landing, Tab};
+
+/// The library's front page.
+pub const LIBRARY: &str = "https://photos.google.com/";
+
+/// Cookies that only a signed-in visitor carries (contract 2.1).
+const ACCOUNT_COOKIES: [&str; 9] = [
+    "SID",
+    "HSID",
+    "SSID",
+    "APISID",
+    "SAPISID",
+    "__Secure-1PSID",
+    "__Secure-3PSID",
+    "__Secure-1PAPISID",
+    "__Secure-3PAPISID",
+];
+
+/// Who is signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Google's numeric id.
+    pub id: String,
+    /// E-mail address, if the page tells it.
+    pub email: Option<String>,
+}
+
+/// What the page shows. Values of cookies and tokens stay in the page: only their presence is asked.
+#[derive(Debug, Default, Deserialize)]
+struct Evidence {
+    token: bool,
+    globals: bool,
+    email: Option<String>,
+    id: Option<String>,
+    cookies: Vec<String>,
+}
+
+const GATHER: &str = r"(() => {
+  const w = window.WIZ_global_data;
+  const text = v => typeof v === 'string' && v !== '' ? v : null;
+  return { token: !!(w && text(w.SNlM0e)), globals: !!w, email: w ? text(w.oPEP7c) : null,
+           id: w ? text(w.S06Grb) : null,
+           cookies: document.cookie.split(';').map(c => c.split('=')[0].trim()).filter(Boolean) };
+})()";
+
+/// What the evidence says.
+#[derive(Debug, PartialEq, Eq)]
+enum Finding {
+    SignedIn(Account),
+    /// Nobody, with the reason.
+    SignedOut(String),
+    /// The page did not come: says nothing about the session.
+    Unclear(String),
+}
+
+/// Opens the library past the cache and decides. A first "no" is asked once more after a warm-up, because
+/// a session may be renewed by the very visit.
+pub async fn verify(tab: &Tab) -> Result<Account, RemoteError> {
+    let limit = Duration::from_secs(30);
+    let mut landing = tab.open(LIBRARY, limit).await?;
+    let mut last = Finding::Unclear("the library did not load".into());
+    for attempt in 0..3 {
+        // The HTTP cache keeps a shell that still looks signed in: ask the server (contract 2.3).
+        if landing.place.starts_with(LIBRARY) {
+            landing = tab.reload(limit).await?;
+        }
+        let mut evidence: Evidence = tab.evaluate(GATHER, limit).await?;
+        if evidence.token && !has_account_cookie(&evidence.cookies) {
+            // All of them may be hidden from scripts; then the browser is asked for their names.
+            evidence.cookies = tab.cookie_names(LIBRARY).await?;
+        }
+        last = judge(&landing, &evidence);
+        if let Finding::SignedIn(account) = last {
+            return Ok(account);
+        }
+        tracing::debug!(attempt, place = landing.place, status = landing.status, "not signed in yet");
+        if attempt < 2 {
+            tokio::time::sleep(Duration::from_secs(1 + attempt)).await;
+            landing = tab.open(LIBRARY, limit).await?;
+        }
+    }
+    match last {
+        Finding::SignedOut(evidence) => Err(RemoteError::SignedOut { evidence }),
+        Finding::Unclear(why) => Err(RemoteError::Transient(why)),
+        Finding::SignedIn(account) => Ok(account),
+    }
+}
+
+fn has_account_cookie(names: &[String]) -> bool {
+    names.iter().any(|name| ACCOUNT_COOKIES.contains(&name.as_str()))
+}
+
+fn judge(landing: &Landing, evidence: &Evidence) -> Finding {
+    let place = landing.place.as_str();
+    let host = place.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let cookie = has_account_cookie(&evidence.cookies);
+    if place.contains("/signin/rejected") {
+        return Finding::SignedOut("Google rejected the sign-in (\"this browser may not be secure\")".into());
+    }
+    if host == "accounts.google.com" {
+        return Finding::SignedOut("the library sends us to the sign-in page".into());
+    }
+    if place.starts_with("https://www.google.com/photos/about") {
+        return Finding::SignedOut("the library shows its public page".into());
+    }
+    if host.ends_with("google.com") && place.contains("/sorry/") {
+        return Finding::SignedOut("Google asks for a proof that a person is there".into());
+    }
+    if host != "photos.google.com" || landing.status >= 400 {
+        let status = landing.status;
+        return Finding::Unclear(format!("the library did not load (status {status} at {place})"));
+    }
+    match (evidence.token, cookie) {
+        (true, true) => match &evidence.id {
+            Some(id) => Finding::SignedIn(Account { id: id.clone(), email: evidence.email.clone() }),
+            // The token is proof enough; an account without a number is told apart by its address.
+            None => match &evidence.email {
+                Some(email) => Finding::SignedIn(Account { id: email.clone(), email: Some(email.clone()) }),
+                None => Finding::Unclear("the page names no account".into()),
+            },
+        },
+        (true, false) => Finding::SignedOut("the page has a token but the browser no account cookie".into()),
+        (false, true) => Finding::SignedOut("the session has lapsed (account cookie, but no token)".into()),
+        (false, false) if evidence.globals => {
+            Finding::SignedOut("the library shows its landing page for visitors".into())
+        }
+        (false, false) => Finding::SignedOut("neither a token nor an account cookie".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn landing(place: &str, status: u16) -> Landing {
+        Landing {
+            place: place.into(),
+            status,
+            kind: "text/html".into(),
+            ready: "complete".into(),
+            marked: false,
+        }
+    }
+
+    fn evidence(token: bool, cookies: &[&str]) -> Evidence {
+        let cookies = cookies.iter().map(|&c| c.to_owned()).collect();
+        Evidence { token, globals: true, email: Some("a@b".into()), id: Some("117".into()), cookies }
+    }
+
+    #[test]
+    fn only_token_and_cookie_together_are_a_session() {
+        let home = landing(LIBRARY, 200);
+        let signed_in = judge(&home, &evidence(true, &["NID", "SAPISID"]));
+        assert_eq!(signed_in, Finding::SignedIn(Account { id: "117".into(), email: Some("a@b".into()) }));
+        let out = |f| matches!(f, Finding::SignedOut(_));
+        assert!(out(judge(&home, &evidence(true, &["NID", "AEC", "SOCS"]))));
+        assert!(out(judge(&home, &evidence(false, &["SID"]))));
+        assert!(out(judge(&home, &evidence(false, &["NID"]))));
+        for place in [
+            "https://www.google.com/photos/about/",
+            "https://accounts.google.com/v3/signin/identifier",
+            "https://accounts.google.com/v3/signin/rejected",
+        ] {
+            assert!(out(judge(&landing(place, 200), &evidence(true, &["SID"]))), "{place}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_did_not_come_is_not_a_lost_session() {
+        for (place, status) in [("chrome-error://chromewebdata/", 0), (LIBRARY, 503), (LIBRARY, 429)] {
+            let finding = judge(&landing(place, status), &evidence(false, &[]));
+            assert!(matches!(finding, Finding::Unclear(_)), "{place}");
+        }
+    }
+}
