@@ -1,1 +1,7 @@
-fn main() {}
+//! The `shoebox` program: parse, run, exit.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    shoebox::cli::main()
+}

@@ -1,1 +1,4 @@
+//! The one integration binary: one link, one place to look.
+#![allow(clippy::unwrap_used)]
 
+mod architecture;

@@ -1,0 +1,163 @@
+//! The composition root: puts archive, library and view together and runs one command.
+
+mod mount;
+mod report;
+mod run;
+mod sync;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::archive::Archive;
+use crate::exit;
+use crate::model::{Clock, SystemClock};
+use crate::remote::browser::launch::BrowserSettings;
+use crate::remote::google::Method;
+use crate::store::{RealDisk, Store};
+use crate::sync::SyncOptions;
+
+/// One command with its settings.
+#[derive(Debug)]
+pub enum Command {
+    /// Make an archive.
+    Init {
+        /// The archive.
+        data: PathBuf,
+    },
+    /// One pass.
+    Sync {
+        /// The archive.
+        data: PathBuf,
+        /// How.
+        settings: Box<SyncSettings>,
+        /// Print the report as JSON.
+        json: bool,
+    },
+    /// Show the view.
+    Mount {
+        /// The archive.
+        data: PathBuf,
+        /// Where.
+        mountpoint: PathBuf,
+        /// Let the kernel read the files itself where it may.
+        passthrough: bool,
+    },
+    /// Sync on a schedule, view, status page.
+    Run(Box<RunSettings>),
+    /// Tell what is there.
+    Status {
+        /// The archive.
+        data: PathBuf,
+        /// Print JSON.
+        json: bool,
+    },
+    /// Read everything again.
+    Verify {
+        /// The archive.
+        data: PathBuf,
+        /// From the beginning.
+        afresh: bool,
+        /// Print JSON.
+        json: bool,
+    },
+    /// Make the index again.
+    RebuildIndex {
+        /// The archive.
+        data: PathBuf,
+    },
+    /// Copy into plain folders.
+    Export {
+        /// The archive.
+        data: PathBuf,
+        /// Where to.
+        target: PathBuf,
+    },
+    /// Ask a running `run`.
+    Health {
+        /// Where it listens.
+        listen: SocketAddr,
+    },
+}
+
+/// How the library is reached.
+#[derive(Clone, Debug)]
+pub struct SyncSettings {
+    /// The browser profile.
+    pub profile: PathBuf,
+    /// The browser.
+    pub browser: BrowserSettings,
+    /// How files are fetched.
+    pub method: Method,
+    /// Silence after which a transfer is given up.
+    pub stall: Duration,
+    /// The pass.
+    pub options: SyncOptions,
+}
+
+/// What the container runs.
+#[derive(Clone, Debug)]
+pub struct RunSettings {
+    /// The archive.
+    pub data: PathBuf,
+    /// How the library is reached.
+    pub sync: SyncSettings,
+    /// Where the view is shown.
+    pub view: Option<PathBuf>,
+    /// Let the kernel read the files itself where it may.
+    pub passthrough: bool,
+    /// Where the status page listens.
+    pub listen: SocketAddr,
+    /// From start to start of two passes.
+    pub every: Duration,
+    /// Make the archive if the directory is empty.
+    pub init: bool,
+}
+
+/// Runs one command; the answer is the exit code.
+pub fn execute(command: Command) -> anyhow::Result<u8> {
+    match command {
+        Command::Init { data } => init(&data),
+        Command::Sync { data, settings, json } => runtime()?.block_on(sync::once(&data, *settings, json)),
+        Command::Mount { data, mountpoint, passthrough } => mount::until_stopped(&data, &mountpoint, passthrough),
+        Command::Run(settings) => runtime()?.block_on(run::until_stopped(*settings)),
+        Command::Status { data, json } => report::status(&data, json),
+        Command::Verify { data, afresh, json } => report::verify(&data, afresh, json),
+        Command::RebuildIndex { data } => report::rebuild_index(&data),
+        Command::Export { data, target } => report::export(&data, &target),
+        Command::Health { listen } => runtime()?.block_on(run::health(listen)),
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the async runtime")
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
+fn init(data: &Path) -> anyhow::Result<u8> {
+    make_archive(data)?;
+    println!("Made a new archive in {}.", data.display());
+    println!("Next: sign in to Google with the browser on the profile you will use, then `shoebox sync`.");
+    Ok(exit::OK)
+}
+
+fn make_archive(data: &Path) -> anyhow::Result<()> {
+    Store::init(data, Arc::new(RealDisk), clock())?;
+    Ok(())
+}
+
+/// Opens the archive for writing.
+fn open(data: &Path) -> anyhow::Result<Archive> {
+    Ok(Archive::open(data, Arc::new(RealDisk), clock())?)
+}
+
+/// Opens the archive for reading, beside whoever writes it.
+fn open_to_read(data: &Path) -> anyhow::Result<Archive> {
+    Ok(Archive::open_read_only(data, Arc::new(RealDisk), clock())?)
+}

@@ -1,0 +1,77 @@
+//! `shoebox sync`, and the pass that `shoebox run` repeats.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::SyncSettings;
+use crate::archive::Archive;
+use crate::exit;
+use crate::remote::google::{GooglePhotos, GoogleSettings};
+use crate::remote::RemoteError;
+use crate::signals;
+use crate::sync::progress::Progress;
+use crate::sync::report::{Outcome, SyncReport};
+use crate::{sync, telemetry};
+
+/// One pass, then the report.
+pub async fn once(data: &Path, settings: SyncSettings, json: bool) -> anyhow::Result<u8> {
+    let stop = signals::stop_token()?;
+    let archive = Arc::new(super::open(data)?);
+    let progress = Arc::new(Progress::default());
+    let report = pass(&archive, &settings, &progress, &stop).await?;
+    archive.close()?;
+    if json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        println!("{}", report.sentence());
+    }
+    Ok(exit::code_of_sync(report.outcome()))
+}
+
+/// Connects, runs one pass, disconnects.
+pub async fn pass(
+    archive: &Arc<Archive>,
+    settings: &SyncSettings,
+    progress: &Arc<Progress>,
+    stop: &CancellationToken,
+) -> Result<SyncReport, RemoteError> {
+    let google = GoogleSettings {
+        browser: settings.browser.clone(),
+        profile: settings.profile.clone(),
+        folder: archive.store().tmp_dir(),
+        method: settings.method,
+        lanes: settings.options.workers,
+        stall: settings.stall,
+    };
+    let started = super::clock().now();
+    let connected = tokio::select! {
+        connected = GooglePhotos::connect(google) => connected,
+        () = stop.cancelled() => {
+            return Ok(SyncReport::new(progress, Outcome::Interrupted, started, super::clock().now()));
+        }
+    };
+    let google = match connected {
+        Ok(google) => Arc::new(google),
+        Err(RemoteError::SignedOut { evidence }) => {
+            let outcome = Outcome::SignInNeeded(evidence);
+            return Ok(SyncReport::new(progress, outcome, started, super::clock().now()));
+        }
+        Err(e) => return Err(e),
+    };
+    tracing::info!(account = google.email().unwrap_or("unknown"), "signed in; listing the library");
+    let shown = telemetry::progress::show(Arc::clone(progress));
+    let report = sync::run(
+        Arc::clone(archive),
+        Arc::clone(&google),
+        super::clock(),
+        settings.options,
+        Arc::clone(progress),
+        stop.clone(),
+    )
+    .await;
+    drop(shown);
+    google.close().await;
+    Ok(report)
+}

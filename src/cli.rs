@@ -1,0 +1,338 @@
+//! The command line. clap stops here: everything behind it takes plain settings.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::app::{self, Command, RunSettings, SyncSettings};
+use crate::exit;
+use crate::remote::browser::launch::{BrowserSettings, Display};
+use crate::remote::google::Method;
+use crate::remote::net::ResolveRule;
+use crate::sync::SyncOptions;
+use crate::telemetry::{self, LogFormat};
+
+/// Archives every original of a Google Photos library, proves it, and serves it as a read-only file system.
+///
+/// Start with `shoebox init --data DIR`, sign in to Google with the browser on the profile you will use, then
+/// `shoebox sync`. Every option can also be given as an environment variable.
+#[derive(Parser, Debug)]
+#[command(
+    name = "shoebox",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 ok; 1 failure; 2 some items were set aside; 3 sign-in needed; 4 wrong usage; \
+                  11 another shoebox holds the archive or the profile."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Subcommands,
+
+    /// How much to log: error, warn, info, debug or trace.
+    #[arg(long, global = true, env = "SHOEBOX_LOG", default_value = "info", value_name = "LEVEL")]
+    log: tracing::Level,
+
+    /// How the log is written.
+    #[arg(long, global = true, env = "SHOEBOX_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    log_format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// Lines for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+#[derive(Subcommand, Debug)]
+enum Subcommands {
+    /// Make a new, empty archive.
+    ///
+    /// The only command that does: a missing or empty volume never silently becomes a second archive.
+    Init(Data),
+    /// Fetch everything that is not archived yet, once.
+    Sync {
+        #[command(flatten)]
+        data: Data,
+        #[command(flatten)]
+        remote: Remote,
+        /// Print the report as JSON.
+        #[arg(long, env = "SHOEBOX_JSON")]
+        json: bool,
+    },
+    /// Show the archive as a read-only file system until stopped.
+    Mount {
+        #[command(flatten)]
+        data: Data,
+        /// An empty directory.
+        mountpoint: PathBuf,
+        #[command(flatten)]
+        view: ViewArgs,
+    },
+    /// Do everything: sync on a schedule, show the view, serve the status page. What the container starts.
+    Run {
+        #[command(flatten)]
+        data: Data,
+        #[command(flatten)]
+        remote: Remote,
+        /// Where to show the view; left out, there is none.
+        #[arg(long, env = "SHOEBOX_VIEW", value_name = "MOUNTPOINT")]
+        view: Option<PathBuf>,
+        #[command(flatten)]
+        view_args: ViewArgs,
+        /// Where the status page listens.
+        #[arg(long, env = "SHOEBOX_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
+        listen: SocketAddr,
+        /// Time from the start of one sync to the start of the next, for example `6h` or `1d`.
+        #[arg(long, env = "SHOEBOX_EVERY", default_value = "6h", value_parser = duration, value_name = "TIME")]
+        every: Duration,
+        /// Make the archive first if the data directory is empty.
+        #[arg(long, env = "SHOEBOX_INIT")]
+        init: bool,
+    },
+    /// Tell what is archived, how the last runs ended and what was set aside.
+    Status {
+        #[command(flatten)]
+        data: Data,
+        /// Print JSON.
+        #[arg(long, env = "SHOEBOX_JSON")]
+        json: bool,
+    },
+    /// Read everything again and compare it with its hash.
+    ///
+    /// Goes on where an interrupted verification stopped.
+    Verify {
+        #[command(flatten)]
+        data: Data,
+        /// Begin at the beginning, whatever an earlier verification did.
+        #[arg(long, env = "SHOEBOX_VERIFY_AFRESH")]
+        afresh: bool,
+        /// Print JSON.
+        #[arg(long, env = "SHOEBOX_JSON")]
+        json: bool,
+    },
+    /// Make the index again from the records.
+    RebuildIndex(Data),
+    /// Copy the archive into plain folders by date.
+    Export {
+        #[command(flatten)]
+        data: Data,
+        /// Where to; outside the archive.
+        target: PathBuf,
+    },
+    /// Ask a running `shoebox run` whether it is well (for container health checks).
+    Health {
+        /// Where its status page listens.
+        #[arg(long, env = "SHOEBOX_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
+        listen: SocketAddr,
+    },
+}
+
+#[derive(Args, Debug)]
+struct Data {
+    /// The archive.
+    #[arg(long = "data", env = "SHOEBOX_DATA", value_name = "DIR")]
+    dir: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct ViewArgs {
+    /// Never let the kernel read the files itself; slower, for debugging.
+    #[arg(long, env = "SHOEBOX_NO_PASSTHROUGH")]
+    no_passthrough: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Google Photos")]
+struct Remote {
+    /// The browser profile that holds the Google login.
+    #[arg(long, env = "SHOEBOX_PROFILE", value_name = "DIR")]
+    profile: PathBuf,
+    /// How files are fetched.
+    #[arg(long, env = "SHOEBOX_METHOD", default_value = "rpc", value_name = "METHOD")]
+    method: MethodArg,
+    /// Downloads at the same time.
+    #[arg(long, env = "SHOEBOX_WORKERS", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32), value_name = "N")]
+    workers: u8,
+    /// Attempts per file before it is set aside until the next run.
+    #[arg(long, env = "SHOEBOX_ATTEMPTS", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=20), value_name = "N")]
+    attempts: u8,
+    /// Silence after which a transfer is given up and tried again.
+    #[arg(long, env = "SHOEBOX_STALL", default_value = "20s", value_parser = duration, value_name = "TIME")]
+    stall: Duration,
+    /// Longest wait between attempts.
+    #[arg(long, env = "SHOEBOX_LONGEST_WAIT", default_value = "2m", value_parser = duration, value_name = "TIME")]
+    longest_wait: Duration,
+    /// The browser to use; found by itself if left out.
+    #[arg(long, env = "SHOEBOX_BROWSER", value_name = "PATH")]
+    browser: Option<PathBuf>,
+    /// How the browser shows itself.
+    #[arg(long, env = "SHOEBOX_DISPLAY", default_value = "auto", value_name = "DISPLAY")]
+    display: DisplayArg,
+    /// A further argument for the browser; repeatable, or separated by `;`.
+    #[arg(long, env = "SHOEBOX_BROWSER_ARG", value_delimiter = ';', allow_hyphen_values = true, value_name = "ARG")]
+    browser_arg: Vec<String>,
+    /// Hosts that match PATTERN (`*` allowed) are at this address; repeatable, or separated by `;`.
+    #[arg(long, env = "SHOEBOX_RESOLVE", value_delimiter = ';', value_name = "PATTERN=ADDR:PORT")]
+    resolve: Vec<ResolveRule>,
+    /// A PEM file with further certificates to trust.
+    #[arg(long, env = "SHOEBOX_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum MethodArg {
+    /// Signed addresses directly where no cookies are needed, else through the browser.
+    Rpc,
+    /// Everything through the browser's own downloader.
+    Browser,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DisplayArg {
+    /// With a window on a virtual display where one can be started, else headless.
+    Auto,
+    /// With a window on a virtual display.
+    Virtual,
+    /// Headless.
+    Headless,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|_| format!("`{text}` is not a time such as 20s, 5m or 6h"))?;
+    Duration::try_from(span).map_err(|_| "must not be negative".to_owned()).and_then(|d| {
+        if d.is_zero() { Err("must be longer than nothing".into()) } else { Ok(d) }
+    })
+}
+
+impl Remote {
+    fn settings(self) -> SyncSettings {
+        SyncSettings {
+            profile: self.profile,
+            browser: BrowserSettings {
+                program: self.browser,
+                args: self.browser_arg,
+                resolve: self.resolve,
+                ca: self.ca,
+                display: match self.display {
+                    DisplayArg::Auto => Display::Auto,
+                    DisplayArg::Virtual => Display::Virtual,
+                    DisplayArg::Headless => Display::Headless,
+                },
+            },
+            method: match self.method {
+                MethodArg::Rpc => Method::Rpc,
+                MethodArg::Browser => Method::Browser,
+            },
+            stall: self.stall,
+            options: SyncOptions {
+                workers: self.workers.into(),
+                attempts: self.attempts.into(),
+                longest_wait: self.longest_wait,
+                ..SyncOptions::default()
+            },
+        }
+    }
+}
+
+impl Subcommands {
+    fn command(self) -> Command {
+        match self {
+            Self::Init(data) => Command::Init { data: data.dir },
+            Self::Sync { data, remote, json } => {
+                Command::Sync { data: data.dir, settings: Box::new(remote.settings()), json }
+            }
+            Self::Mount { data, mountpoint, view } => {
+                Command::Mount { data: data.dir, mountpoint, passthrough: !view.no_passthrough }
+            }
+            Self::Run { data, remote, view, view_args, listen, every, init } => {
+                Command::Run(Box::new(RunSettings {
+                    data: data.dir,
+                    sync: remote.settings(),
+                    view,
+                    passthrough: !view_args.no_passthrough,
+                    listen,
+                    every,
+                    init,
+                }))
+            }
+            Self::Status { data, json } => Command::Status { data: data.dir, json },
+            Self::Verify { data, afresh, json } => Command::Verify { data: data.dir, afresh, json },
+            Self::RebuildIndex(data) => Command::RebuildIndex { data: data.dir },
+            Self::Export { data, target } => Command::Export { data: data.dir, target },
+            Self::Health { listen } => Command::Health { listen },
+        }
+    }
+}
+
+/// Runs the program with the process's own arguments.
+pub fn main() -> ExitCode {
+    run(std::env::args_os())
+}
+
+fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(e) => {
+            let code = if e.use_stderr() { exit::USAGE } else { exit::OK };
+            // A closed pipe is no reason to complain about a help text.
+            let _closed_pipe = e.print();
+            return ExitCode::from(code);
+        }
+    };
+    let format = match cli.log_format {
+        Format::Text => LogFormat::Text,
+        Format::Json => LogFormat::Json,
+    };
+    telemetry::start(cli.log, format);
+    match app::execute(cli.command.command()) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("shoebox: {error:#}");
+            ExitCode::from(exit::code_of(&error))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_is_an_environment_variable() {
+        fn check(command: &clap::Command) {
+            for arg in command.get_arguments() {
+                let known = ["help", "version"].contains(&arg.get_id().as_str());
+                if !known && arg.get_long().is_some() {
+                    let env = arg.get_env().unwrap_or_else(|| panic!("--{:?} has none", arg.get_long()));
+                    assert!(env.to_str().unwrap().starts_with("SHOEBOX_"));
+                }
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn repeatable_options_are_read_from_both() {
+        let parse = |args: &[&str]| Cli::try_parse_from(args).unwrap();
+        let cli = parse(&["shoebox", "sync", "--data", "d", "--profile", "p", "--browser-arg", "--a=1",
+            "--browser-arg=--b", "--resolve", "*=127.0.0.1:1;x.y=127.0.0.1:2"]);
+        let Command::Sync { settings, .. } = cli.command.command() else { panic!("not sync") };
+        assert_eq!(settings.browser.args, ["--a=1", "--b"]);
+        assert_eq!(settings.browser.resolve.len(), 2);
+    }
+}

@@ -1,0 +1,115 @@
+//! Are these bytes, as far as can be known, the whole original of this item?
+
+use crate::media;
+use crate::model::{DedupKey, Digests, PartRole, Quality, ReadAt, Sha256};
+
+/// What is known beforehand of the bytes of one part.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    /// Which part.
+    pub role: PartRole,
+    /// Google's content key of the upload.
+    pub dedup_key: Option<DedupKey>,
+    /// Quality that Google keeps.
+    pub quality: Quality,
+    /// Size that Google lists for the stored file; trusted for an unedited original only.
+    pub listed_size: Option<u64>,
+    /// Length that the server claimed for this transfer.
+    pub claimed_length: Option<u64>,
+    /// What an earlier transfer of the same part from a fresh address brought, if it was doubted.
+    pub seen_before: Option<Sha256>,
+}
+
+impl Expectation {
+    /// Accepts the bytes or says what is wrong with them.
+    ///
+    /// SHA-1 equal to the upload's settles it. A difference is accepted only where it is explained (storage
+    /// saver), or where a second transfer brought the very same bytes in the listed size: then it is Google
+    /// that holds other bytes, and the verdict will say `unproven`.
+    pub fn check(&self, bytes: &dyn ReadAt, digests: &Digests) -> Result<(), String> {
+        if digests.size == 0 {
+            return Err("the file is empty".into());
+        }
+        if let Some(claimed) = self.claimed_length.filter(|&claimed| claimed != digests.size) {
+            return Err(format!("{} bytes came, the server had announced {claimed}", digests.size));
+        }
+        let upload = self.dedup_key.as_ref().and_then(DedupKey::sha1);
+        let original = self.role == PartRole::Original;
+        if original && upload == Some(digests.sha1) {
+            return Ok(());
+        }
+        media::whole::check(bytes)?;
+        if !original {
+            return Ok(());
+        }
+        let size_differs = self.listed_size.filter(|&listed| listed != digests.size);
+        let repeated = self.seen_before == Some(digests.sha256);
+        match (upload, size_differs) {
+            (Some(_), Some(listed)) if self.quality != Quality::StorageSaver => Err(format!(
+                "neither hash nor size are those of the upload ({} bytes, {listed} listed)",
+                digests.size
+            )),
+            (Some(_), None) if self.quality != Quality::StorageSaver && !repeated => {
+                Err("the hash is not that of the upload".into())
+            }
+            (_, Some(listed)) if !repeated => {
+                Err(format!("{} bytes came, {listed} are listed", digests.size))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::model::digest::digests_of;
+
+    const TEXT: &[u8] = b"some unknown kind of file";
+
+    fn expectation() -> Expectation {
+        Expectation {
+            role: PartRole::Original,
+            dedup_key: DedupKey::new(&digests_of(TEXT).sha1.dedup()),
+            quality: Quality::Unknown,
+            listed_size: Some(TEXT.len() as u64),
+            claimed_length: None,
+            seen_before: None,
+        }
+    }
+
+    fn check(expected: &Expectation, bytes: &[u8]) -> Result<(), String> {
+        expected.check(&bytes.to_vec(), &digests_of(bytes))
+    }
+
+    #[test]
+    fn the_uploads_hash_settles_it_even_where_the_listing_is_wrong() {
+        let expected = Expectation { listed_size: Some(1), ..expectation() };
+        check(&expected, TEXT).unwrap();
+        let claimed = Expectation { claimed_length: Some(99), ..expectation() };
+        assert!(check(&claimed, TEXT).unwrap_err().contains("99"));
+    }
+
+    #[test]
+    fn other_bytes_are_accepted_only_with_an_explanation() {
+        let altered: Vec<u8> = TEXT.iter().map(|b| b ^ 1).collect();
+        assert!(check(&expectation(), &altered).unwrap_err().contains("hash"));
+        let repeated =
+            Expectation { seen_before: Some(digests_of(&altered).sha256), ..expectation() };
+        check(&repeated, &altered).unwrap();
+        let saver = Expectation { quality: Quality::StorageSaver, ..expectation() };
+        check(&saver, &altered).unwrap();
+        let longer = [TEXT, TEXT].concat();
+        assert!(check(&Expectation { seen_before: Some(digests_of(&longer).sha256), ..expectation() }, &longer).is_err());
+        assert!(check(&saver, &longer).unwrap_err().contains("listed"));
+    }
+
+    #[test]
+    fn a_web_page_and_nothing_are_no_photo() {
+        let nothing_known = Expectation { dedup_key: None, listed_size: None, ..expectation() };
+        assert!(check(&nothing_known, b"").is_err());
+        assert!(check(&nothing_known, b"<!doctype html><html></html>").is_err());
+        check(&nothing_known, TEXT).unwrap();
+    }
+}

@@ -1,0 +1,76 @@
+//! What a running appliance tells the outside.
+
+pub mod web;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::archive::Archive;
+use crate::index::{IndexReader, Totals};
+use crate::sync::progress::{Progress, Snapshot};
+use crate::sync::report::SyncReport;
+
+/// The appliance as the page sees it.
+pub struct State {
+    archive: Arc<Archive>,
+    view: Option<PathBuf>,
+    run: Mutex<Run>,
+}
+
+#[derive(Default)]
+struct Run {
+    progress: Option<Arc<Progress>>,
+    last: Option<Result<SyncReport, String>>,
+}
+
+impl State {
+    /// Nothing has run yet.
+    pub fn new(archive: Arc<Archive>, view: Option<PathBuf>) -> Self {
+        Self { archive, view, run: Mutex::default() }
+    }
+
+    /// A pass begins.
+    pub fn begins(&self, progress: Arc<Progress>) {
+        self.run().progress = Some(progress);
+    }
+
+    /// A pass has ended, or could not start.
+    pub fn ended(&self, result: Result<SyncReport, String>) {
+        let mut run = self.run();
+        run.progress = None;
+        run.last = Some(result);
+    }
+
+    /// Progress of the present pass.
+    pub fn running(&self) -> Option<Snapshot> {
+        self.run().progress.as_ref().map(|progress| progress.snapshot())
+    }
+
+    /// The last pass of this process.
+    pub fn last(&self) -> Option<Result<SyncReport, String>> {
+        self.run().last.clone()
+    }
+
+    /// What is archived.
+    pub fn totals(&self) -> Result<Totals, String> {
+        let reader = self.archive.index().reader().map_err(|e| e.to_string())?;
+        reader.totals().map_err(|e| e.to_string())
+    }
+
+    /// Whether the view, if there should be one, answers. A lapsed login is no illness: restarting the
+    /// container would not cure it.
+    pub fn ailment(&self) -> Option<String> {
+        let view = self.view.as_ref()?;
+        match std::fs::read_dir(view) {
+            Ok(_) => None,
+            Err(e) => Some(format!("the view at {} does not answer: {e}", view.display())),
+        }
+    }
+
+    fn run(&self) -> MutexGuard<'_, Run> {
+        self.run.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// A reader of the index, for pages.
+pub type Reader = IndexReader;

@@ -1,0 +1,90 @@
+//! The status page, its JSON twin, and the health answer.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Json;
+use axum::Router;
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use bytesize::ByteSize;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::State;
+use crate::index::Totals;
+use crate::sync::progress::Snapshot;
+use crate::sync::report::{Outcome, SyncReport};
+
+#[derive(Template)]
+#[template(path = "status.html", config = ".askama.toml")]
+struct StatusPage {
+    totals: Result<Totals, String>,
+    size: String,
+    running: Option<Snapshot>,
+    last: Option<Result<SyncReport, String>>,
+    colour: &'static str,
+}
+
+/// Serves until stopped.
+pub async fn serve(listener: TcpListener, state: Arc<State>, stop: CancellationToken) -> std::io::Result<()> {
+    let app = Router::new()
+        .route("/", get(page))
+        .route("/api/status", get(status))
+        .route("/healthz", get(healthz))
+        .with_state(state);
+    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+async fn page(Shared(state): Shared<Arc<State>>) -> Response {
+    let totals = totals(&state).await;
+    let last = state.last();
+    let colour = match last.as_ref().map(|last| last.as_ref().map(SyncReport::outcome)) {
+        Some(Ok(Outcome::Complete)) => "good",
+        Some(Ok(Outcome::Partial | Outcome::Interrupted)) => "warn",
+        Some(_) => "bad",
+        None => "dim",
+    };
+    let size = totals.as_ref().map(|t| ByteSize(t.bytes).to_string()).unwrap_or_default();
+    let page = StatusPage { size, totals, running: state.running(), last, colour };
+    match page.render() {
+        Ok(html) => {
+            let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+            ([(CONTENT_SECURITY_POLICY, policy), (CACHE_CONTROL, "no-store")], Html(html)).into_response()
+        }
+        Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
+    }
+}
+
+async fn totals(state: &Arc<State>) -> Result<Totals, String> {
+    let state = Arc::clone(state);
+    tokio::task::spawn_blocking(move || state.totals()).await.unwrap_or_else(|e| Err(e.to_string()))
+}
+
+async fn status(Shared(state): Shared<Arc<State>>) -> Response {
+    let (last, error) = match state.last() {
+        Some(Ok(report)) => (Some(report), None),
+        Some(Err(e)) => (None, Some(e)),
+        None => (None, None),
+    };
+    let running = state.running().map(|p| json!({"archived": p.archived, "wanted": p.wanted, "bytes": p.bytes}));
+    match totals(&state).await {
+        Ok(totals) => {
+            Json(json!({"totals": totals, "running": running, "last_run": last, "error": error})).into_response()
+        }
+        Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": e}))).into_response(),
+    }
+}
+
+async fn healthz(Shared(state): Shared<Arc<State>>) -> Response {
+    let ailment = tokio::task::spawn_blocking(move || state.ailment()).await;
+    match ailment {
+        Ok(None) => "ok\n".into_response(),
+        Ok(Some(what)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{what}\n")).into_response(),
+        Err(e) => (StatusCode::SERVICE_UNAVAILABLE, format!("{e}\n")).into_response(),
+    }
+}

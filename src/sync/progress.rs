@@ -1,0 +1,92 @@
+//! How far a pass is: counters that any thread may read while it runs.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// Counters of one pass.
+#[derive(Debug, Default)]
+pub struct Progress {
+    listed: AtomicU64,
+    listing_done: AtomicBool,
+    kept: AtomicU64,
+    wanted: AtomicU64,
+    archived: AtomicU64,
+    parts: AtomicU64,
+    bytes: AtomicU64,
+    set_aside: AtomicU64,
+    unreadable: AtomicU64,
+    retries: AtomicU64,
+}
+
+/// The counters at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Items listed so far.
+    pub listed: u64,
+    /// Whether the listing is complete.
+    pub listing_done: bool,
+    /// Items that were archived already.
+    pub kept: u64,
+    /// Items that this pass has to fetch.
+    pub wanted: u64,
+    /// Items archived by this pass.
+    pub archived: u64,
+    /// Files stored by this pass.
+    pub parts: u64,
+    /// Bytes received by this pass.
+    pub bytes: u64,
+    /// Items of which something was set aside.
+    pub set_aside: u64,
+    /// Listing rows that could not be read.
+    pub unreadable: u64,
+    /// Attempts that had to be repeated.
+    pub retries: u64,
+}
+
+impl Progress {
+    /// The counters now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            listed: self.listed.load(Relaxed),
+            listing_done: self.listing_done.load(Relaxed),
+            kept: self.kept.load(Relaxed),
+            wanted: self.wanted.load(Relaxed),
+            archived: self.archived.load(Relaxed),
+            parts: self.parts.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+            set_aside: self.set_aside.load(Relaxed),
+            unreadable: self.unreadable.load(Relaxed),
+            retries: self.retries.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn add_listed(&self, items: u64, kept: u64, wanted: u64) {
+        self.listed.fetch_add(items, Relaxed);
+        self.kept.fetch_add(kept, Relaxed);
+        self.wanted.fetch_add(wanted, Relaxed);
+    }
+
+    pub(crate) fn listing_is_done(&self) {
+        self.listing_done.store(true, Relaxed);
+    }
+
+    pub(crate) fn add_archived(&self, parts: u64) {
+        self.archived.fetch_add(1, Relaxed);
+        self.parts.fetch_add(parts, Relaxed);
+    }
+
+    pub(crate) fn add_bytes(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    pub(crate) fn add_set_aside(&self) {
+        self.set_aside.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn add_unreadable(&self, rows: u64) {
+        self.unreadable.fetch_add(rows, Relaxed);
+    }
+
+    pub(crate) fn add_retry(&self) {
+        self.retries.fetch_add(1, Relaxed);
+    }
+}

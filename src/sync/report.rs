@@ -1,0 +1,166 @@
+//! How a pass ended.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::progress::{Progress, Snapshot};
+use crate::index::RunNote;
+use crate::model::ErrorClass;
+
+/// How a pass ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything listed is archived.
+    Complete,
+    /// The pass went through, but some items were set aside.
+    Partial,
+    /// Somebody asked it to stop.
+    Interrupted,
+    /// A person must sign in.
+    SignInNeeded(String),
+    /// It could not go on.
+    Failed(String),
+}
+
+impl Outcome {
+    /// The outcome of an error that concerns every item.
+    pub fn of(class: ErrorClass, text: String) -> Self {
+        match class {
+            ErrorClass::NeedsHuman => Self::SignInNeeded(text),
+            _ => Self::Failed(text),
+        }
+    }
+
+    /// One word for scripts.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Partial => "partial",
+            Self::Interrupted => "interrupted",
+            Self::SignInNeeded(_) => "sign-in-needed",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// The result of one pass.
+#[derive(Clone, Debug, Serialize)]
+pub struct SyncReport {
+    /// `complete`, `partial`, `interrupted`, `sign-in-needed` or `failed`.
+    pub outcome: &'static str,
+    /// Why, where it did not complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// Items in Google's listing.
+    pub listed: u64,
+    /// Of these, archived before.
+    pub already_archived: u64,
+    /// Items archived by this pass.
+    pub archived: u64,
+    /// Files stored by this pass.
+    pub files: u64,
+    /// Bytes received by this pass.
+    pub bytes: u64,
+    /// Items of which something was set aside.
+    pub set_aside: u64,
+    /// Listing rows that could not be read.
+    pub unreadable: u64,
+    /// Attempts that had to be repeated.
+    pub retries: u64,
+    #[serde(skip)]
+    full_outcome: Outcome,
+}
+
+impl SyncReport {
+    pub(crate) fn new(progress: &Progress, outcome: Outcome, started: Timestamp, ended: Timestamp) -> Self {
+        let Snapshot {
+            listed, kept, archived, parts, bytes, set_aside, unreadable, retries, ..
+        } = progress.snapshot();
+        let outcome = match outcome {
+            Outcome::Complete if set_aside + unreadable > 0 => Outcome::Partial,
+            other => other,
+        };
+        let reason = match &outcome {
+            Outcome::SignInNeeded(why) | Outcome::Failed(why) => Some(why.clone()),
+            _ => None,
+        };
+        Self {
+            outcome: outcome.word(),
+            reason,
+            started,
+            ended,
+            listed,
+            already_archived: kept,
+            archived,
+            files: parts,
+            bytes,
+            set_aside,
+            unreadable,
+            retries,
+            full_outcome: outcome,
+        }
+    }
+
+    /// How it ended.
+    pub fn outcome(&self) -> &Outcome {
+        &self.full_outcome
+    }
+
+    /// What the index keeps of it.
+    pub(crate) fn note(&self) -> RunNote {
+        RunNote {
+            started: self.started,
+            ended: self.ended,
+            outcome: self.outcome.to_owned(),
+            reason: self.reason.clone(),
+            listed: self.listed,
+            archived: self.archived,
+            set_aside: self.set_aside,
+            bytes: self.bytes,
+        }
+    }
+
+    /// The report in a sentence or two.
+    pub fn sentence(&self) -> String {
+        let seconds = self.ended.duration_since(self.started).as_secs_f64().max(0.001);
+        let size = bytesize::ByteSize(self.bytes);
+        let mut text = match &self.full_outcome {
+            Outcome::Complete if self.archived == 0 => format!(
+                "Nothing new: all {} listed items are archived. Nothing was downloaded, nothing was written.",
+                self.listed
+            ),
+            _ => format!(
+                "{} of {} listed items archived in this run ({} files, {size}, {:.1} items/s); {} were archived before.",
+                self.archived,
+                self.listed,
+                self.files,
+                self.archived as f64 / seconds,
+                self.already_archived,
+            ),
+        };
+        if self.set_aside > 0 {
+            text += &format!(
+                " {} items were set aside; the next run tries them again (`shoebox status` names them).",
+                self.set_aside
+            );
+        }
+        if self.unreadable > 0 {
+            text += &format!(" {} rows of the listing could not be read.", self.unreadable);
+        }
+        match &self.full_outcome {
+            Outcome::Interrupted => text += " Stopped when asked; run it again to go on.",
+            Outcome::SignInNeeded(why) => {
+                text += &format!(
+                    " Sign-in needed: {why}. Sign in to Google with the browser on this profile, then run it again."
+                );
+            }
+            Outcome::Failed(why) => text += &format!(" The run failed: {why}."),
+            Outcome::Complete | Outcome::Partial => {}
+        }
+        text
+    }
+}
