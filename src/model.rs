@@ -4,6 +4,7 @@
 //! ([`PartRole`]); a **blob** is the bytes of a part, named by their [`Sha256`]; a **record**
 //! ([`ItemRecord`]) is an immutable document about one revision of an item. Records are the truth.
 
+pub mod archive_id;
 pub mod archived;
 pub mod capture;
 pub mod clock;
@@ -17,6 +18,7 @@ pub mod read_at;
 pub mod record;
 pub mod verdict;
 
+pub use archive_id::ArchiveId;
 pub use archived::ArchivedPart;
 pub use capture::{CaptureTime, TimeSource};
 pub use clock::{Clock, FixedClock, SystemClock};
