@@ -1,7 +1,5 @@
 //! shoebox archives every original of a Google Photos library.
 
-pub mod archive;
-pub mod index;
 pub mod model;
 pub mod remote;
 pub mod store;

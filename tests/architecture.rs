@@ -17,17 +17,28 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
     ("sync", &["model", "store", "index", "archive", "ingest", "plan", "remote"], "drives one pass"),
     ("view", &["model", "store", "index"], "reads what is there; can neither fetch nor write"),
     ("export", &["model", "store", "index", "view", "archive"], "the view's names, as plain files"),
-    ("serve", &["model", "archive", "index", "store", "sync", "view"], "tells what a pass and the archive say"),
+    (
+        "serve",
+        &["model", "archive", "index", "store", "sync", "view"],
+        "tells what a pass and the archive say",
+    ),
     ("telemetry", &["sync"], "shows the progress of a pass"),
     ("signals", &["exit"], "a second signal ends with the documented code"),
-    ("exit", &["archive", "index", "ingest", "model", "remote", "store", "sync", "view", "export"],
-        "turns every error into an exit code"),
+    (
+        "exit",
+        &["archive", "index", "ingest", "model", "remote", "store", "sync", "view", "export"],
+        "turns every error into an exit code",
+    ),
     ("sim", &["model", "remote"], "stands on the far side: it plays Google, it never sees an archive"),
 ];
 
 /// A library is named in one place only, so that it can be replaced.
 const ONLY_IN: &[(&str, &[&str], &str)] = &[
-    ("chromiumoxide", &["src/remote/", "src/telemetry.rs"], "the browser protocol (telemetry keeps it quiet)"),
+    (
+        "chromiumoxide",
+        &["src/remote/", "src/telemetry.rs"],
+        "the browser protocol (telemetry keeps it quiet)",
+    ),
     ("fuser", &["src/view/fuse.rs", "src/view/fuse/", "src/view/mount.rs", "src/telemetry.rs"], "FUSE"),
     ("rusqlite", &["src/index.rs", "src/index/"], "SQL"),
     ("clap", &["src/cli.rs", "src/bin/photos-sim.rs"], "the command line"),
@@ -134,7 +145,8 @@ fn libraries_are_named_in_one_place() {
     let mut wrong = Vec::new();
     for (file, text) in code() {
         for (library, places, what) in ONLY_IN {
-            let names_it = text.contains(&format!("{library}::")) || text.contains(&format!("use {library};"));
+            let names_it =
+                text.contains(&format!("{library}::")) || text.contains(&format!("use {library};"));
             let allowed = places.iter().any(|place| file.starts_with(place));
             let qualified = text.contains(&format!("::{library}::"));
             if names_it && !allowed && !qualified {
@@ -149,7 +161,10 @@ fn libraries_are_named_in_one_place() {
 fn the_product_does_not_know_the_simulator() {
     for (file, text) in code() {
         if part(&file) != "sim" && file != "src/bin/photos-sim.rs" && file != "src/lib.rs" {
-            assert!(!text.contains("sim::") && !text.contains("feature = \"sim\""), "{file} names the simulator");
+            assert!(
+                !text.contains("sim::") && !text.contains("feature = \"sim\""),
+                "{file} names the simulator"
+            );
         }
     }
 }

@@ -8,7 +8,7 @@ pub mod profile;
 pub mod tab;
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ pub struct Chromium {
     process: Process,
     display: Option<Process>,
     downloads: Downloads,
+    profile: PathBuf,
     /// What a headless browser says of itself, so that it looks like the headful one.
     disguise: Option<SetUserAgentOverrideParams>,
     gone: CancellationToken,
@@ -80,6 +81,7 @@ impl Chromium {
             process,
             display: display.map(|(process, _)| process),
             downloads: Downloads::new(folder),
+            profile: profile.path().to_owned(),
             disguise: None,
             gone,
         };
@@ -149,6 +151,7 @@ impl Chromium {
         {
             display.end(Duration::from_secs(2)).await;
         }
+        profile::kill_helpers(&self.profile);
     }
 
     async fn accept_downloads(&self, folder: &Path) -> Result<(), RemoteError> {

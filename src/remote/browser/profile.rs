@@ -49,7 +49,7 @@ impl Profile {
 
     /// Ends processes that carry our mark and outlived their shoebox: asks, waits 5 s, then kills.
     pub fn end_leftovers(&self) {
-        let mark = format!("{OWNER_VARIABLE}={}", self.path.display());
+        let mark = mark(&self.path);
         let found = processes_with(&mark);
         if found.is_empty() {
             return;
@@ -98,6 +98,17 @@ impl Profile {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let ours = format!("--user-data-dir={}", self.path.display());
         line.split(|&b| b == 0).any(|arg| arg == ours.as_bytes())
+    }
+}
+
+fn mark(profile: &Path) -> String {
+    format!("{OWNER_VARIABLE}={}", profile.display())
+}
+
+/// Kills what a browser that is dead already left of itself: helpers in sessions of their own.
+pub fn kill_helpers(profile: &Path) {
+    for pid in processes_with(&mark(profile)) {
+        signal(pid, Signal::KILL);
     }
 }
 

@@ -1,0 +1,3 @@
+//! The far side: a real Chromium.
+
+mod browser;
