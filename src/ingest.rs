@@ -8,12 +8,11 @@
 pub mod unpack;
 pub mod verify;
 
-use std::sync::Arc;
-
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use serde_json::Map;
 
+use crate::index::IndexError;
 use crate::media;
 use crate::model::record::SCHEMA;
 use crate::model::{
@@ -21,7 +20,7 @@ use crate::model::{
     RemoteFacts, RemoteItem, Sha256, Verdict,
 };
 use crate::remote::{Body, Claim, Download, RemoteError};
-use crate::store::{PartialBlob, QuarantineNote, Store, StoreError, StoredBlob};
+use crate::store::{PartialBlob, Store, StoreError, StoredBlob};
 use self::verify::Expectation;
 
 /// Why a part did not enter the archive.
@@ -33,6 +32,9 @@ pub enum IngestError {
     /// The archive failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The index failed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
     /// The bytes came, and are not what they should be.
     #[error("{reason}")]
     Rejected {
@@ -51,6 +53,7 @@ impl IngestError {
         match self {
             Self::Remote(e) => e.class(),
             Self::Store(e) => e.class(),
+            Self::Index(e) => e.class(),
             Self::Rejected { .. } => ErrorClass::Transient,
         }
     }
@@ -205,7 +208,11 @@ pub struct Revision<'a> {
 }
 
 /// Composes the record that acknowledges the parts; parts of the previous revision stay.
-pub fn compose(store: &Store, revision: &Revision<'_>, parts: &[StoredPart]) -> ItemRecord {
+pub fn compose(
+    store: &Store,
+    revision: &Revision<'_>,
+    parts: &[StoredPart],
+) -> Result<ItemRecord, StoreError> {
     let Revision { previous, item, details, account, at } = revision;
     let mut entries: Vec<PartRecord> =
         previous.map(|(record, _)| record.parts.clone()).unwrap_or_default();
@@ -216,12 +223,16 @@ pub fn compose(store: &Store, revision: &Revision<'_>, parts: &[StoredPart]) -> 
     entries.sort_by_key(|entry| entry.role);
     let no_facts = crate::model::MediaFacts::default();
     let facts = entries.first().map_or(&no_facts, |entry| &entry.facts);
-    ItemRecord {
+    let ordinal = match previous {
+        Some((record, _)) => record.ordinal,
+        None => store.next_ordinal()?,
+    };
+    Ok(ItemRecord {
         schema: SCHEMA,
         key: item.key.clone(),
         seq: previous.map_or(1, |(record, _)| record.seq + 1),
         previous: previous.map(|(_, sha256)| sha256),
-        ordinal: previous.map_or_else(|| store.next_ordinal(), |(record, _)| record.ordinal),
+        ordinal,
         account: (*account).to_owned(),
         recorded_at: *at,
         state: ItemState::Present,
@@ -230,7 +241,7 @@ pub fn compose(store: &Store, revision: &Revision<'_>, parts: &[StoredPart]) -> 
         remote: remote_facts(item, details),
         parts: entries,
         unknown: previous.map(|(record, _)| record.unknown.clone()).unwrap_or_default(),
-    }
+    })
 }
 
 fn remote_facts(item: &RemoteItem, details: &ItemDetails) -> RemoteFacts {
@@ -256,11 +267,6 @@ fn remote_facts(item: &RemoteItem, details: &ItemDetails) -> RemoteFacts {
     }
 }
 
-/// Keeps rejected bytes where a person can look at them.
-pub fn set_aside(store: &Store, partial: PartialBlob, note: &QuarantineNote) -> Result<(), StoreError> {
-    store.quarantine(partial, note).map(drop)
-}
-
 /// Runs blocking work off the async threads.
 pub async fn blocking<T, F>(work: F) -> Result<T, IngestError>
 where
@@ -270,6 +276,3 @@ where
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|e| IngestError::Remote(RemoteError::Transient(format!("a worker failed: {e}"))))?
 }
-
-/// Shared by the pipeline's tasks.
-pub type SharedStore = Arc<Store>;

@@ -1,5 +1,14 @@
 //! shoebox archives every original of a Google Photos library.
 
+pub mod archive;
+pub mod index;
+pub mod media;
 pub mod model;
+pub mod plan;
 pub mod remote;
+pub mod ingest;
+pub mod signals;
 pub mod store;
+pub mod sync;
+#[cfg(feature = "sim")]
+pub mod sim;

@@ -88,7 +88,7 @@ pub async fn run<R: RemoteLibrary>(
     let outcome = work_through(&pass).await;
     let outcome = if stop.is_cancelled() { Outcome::Interrupted } else { outcome };
     let report = SyncReport::new(&pass.progress, outcome, started, pass.clock.now());
-    if let Err(e) = pass.archive.index().writer().note_run(report.note()) {
+    if let Err(e) = pass.archive.index.writer().note_run(&report.note()) {
         tracing::warn!("the run could not be noted in the index: {e}");
     }
     report

@@ -1,1 +1,113 @@
-fn main() {}
+//! The simulated Google Photos as a program, for demos and for tests across processes.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use shoebox::remote::browser::launch::BrowserSettings;
+use shoebox::sim::{self, BANNER, Fault, FaultRule, FileBytes, LiveAs, RequestClass, Sim, SimConfig, When};
+
+/// The simulated Google Photos: every host on one TLS port, a library from a seed.
+#[derive(Parser)]
+#[command(name = "photos-sim", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until stopped.
+    Serve {
+        /// Where every host is.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+        /// Where the control port is; none if left out.
+        #[arg(long)]
+        admin: Option<SocketAddr>,
+        /// Items in the library.
+        #[arg(long, default_value_t = 300)]
+        items: usize,
+        /// Seed of everything.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Directory for the certificate authority, the ledger and the address.
+        #[arg(long)]
+        state: PathBuf,
+        /// Make every file a JPEG of exactly so many bytes.
+        #[arg(long)]
+        file_bytes: Option<u64>,
+        /// Hand out the video half of Live Photos by an address of its own instead of in a zip.
+        #[arg(long)]
+        live_clips: bool,
+        /// Delay of every answer, in milliseconds.
+        #[arg(long, default_value_t = 0)]
+        latency: u64,
+        /// A line of the fault script, for example `download status=429/2 p=0.05`; repeatable.
+        #[arg(long)]
+        fault: Vec<FaultRule>,
+    },
+    /// Make a signed-in browser profile against a running simulator.
+    SignIn {
+        /// The running simulator's state directory.
+        #[arg(long)]
+        state: PathBuf,
+        /// The profile.
+        #[arg(long)]
+        profile: PathBuf,
+        /// The browser; found by itself if left out.
+        #[arg(long)]
+        browser: Option<PathBuf>,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("photos-sim: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
+    match command {
+        Command::Serve { listen, admin, items, seed, state, file_bytes, live_clips, latency, fault } => {
+            let config = SimConfig {
+                items,
+                seed,
+                file_bytes: file_bytes.map_or(FileBytes::Natural, FileBytes::Fixed),
+                live: if live_clips { LiveAs::Clip } else { LiveAs::Zip },
+                listen,
+                admin,
+                state: Some(state),
+                ..SimConfig::default()
+            };
+            let sim = Sim::start(config).await?;
+            for class in [RequestClass::Document, RequestClass::Rpc(None), RequestClass::Download] {
+                if latency > 0 {
+                    let delay = Fault::Latency(Duration::from_millis(latency));
+                    sim.faults().set(FaultRule::new(class, delay, When::Always));
+                }
+            }
+            fault.into_iter().for_each(|rule| sim.faults().set(rule));
+            println!("{BANNER}, {items} items, at {}", sim.address());
+            let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+            tokio::select! {
+                _ = stop.recv() => {}
+                stopped = tokio::signal::ctrl_c() => stopped?,
+            }
+        }
+        Command::SignIn { state, profile, browser } => {
+            let browser = BrowserSettings { program: browser, ..Default::default() }.find_program()?;
+            std::fs::create_dir_all(&profile)?;
+            sim::sign_in_from_state(&state, &browser, &profile).await?;
+            println!("{} is signed in", profile.display());
+        }
+    }
+    Ok(())
+}

@@ -81,7 +81,8 @@ fn entries(store: &Store, zip: &PartialBlob) -> Result<(Entry, Option<Entry>), T
             continue;
         }
         // Only its last piece is a name; it is never used as a path.
-        let name = file.name().rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
+        let path = file.name().map_err(zip_trouble)?;
+        let name = path.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
         if file.size() > packed.saturating_mul(MOST_RATIO) {
             return Err(Trouble::Zip("the zip claims to unpack to far more than photos do".into()));
         }

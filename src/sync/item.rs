@@ -10,7 +10,7 @@ use crate::ingest::verify::Expectation;
 use crate::ingest::{self, IngestError, Origin, Revision, StoredPart};
 use crate::model::{ErrorClass, PartRole, Quality, Sha256};
 use crate::remote::{Offer, RemoteError, RemoteLibrary};
-use crate::store::{PartialBlob, QuarantineNote};
+use crate::store::{PartialBlob, QuarantineNote, RecordName};
 
 /// One item on its way into the archive.
 pub(crate) struct Item<R> {
@@ -85,12 +85,14 @@ impl<R: RemoteLibrary> Item<R> {
     }
 
     fn is_safe(&self, role: PartRole) -> bool {
-        self.work.have.contains(&role) || self.stored.iter().any(|part| part.entry.role == role)
+        let known = self.work.known.as_ref();
+        known.is_some_and(|known| known.parts.iter().any(|(have, _)| *have == role))
+            || self.stored.iter().any(|part| part.entry.role == role)
     }
 
     async fn fetch(&self, offer: &Offer) -> Result<Vec<StoredPart>, IngestError> {
         let pass = &self.pass;
-        let store = pass.archive.store();
+        let store = &pass.archive.store;
         let turn = pass.turns.acquire().await.map_err(|e| RemoteError::Transient(e.to_string()))?;
         pass.pace.wait().await;
         let download = pass.remote.fetch(offer).await?;
@@ -138,14 +140,13 @@ impl<R: RemoteLibrary> Item<R> {
         let new_parts = self.stored.len() as u64;
         if have_original && new_parts > 0 {
             let stored = std::mem::take(&mut self.stored);
-            let (pass, item, details) =
-                (Arc::clone(&self.pass), self.work.item.clone(), self.work.details.clone());
-            ingest::blocking(move || record(&pass, &item, &details, &stored)).await.map_err(failed)?;
+            let (pass, work) = (Arc::clone(&self.pass), self.work.clone());
+            ingest::blocking(move || record(&pass, &work, &stored)).await.map_err(failed)?;
             self.pass.progress.add_archived(new_parts);
         }
         match trouble {
             Some(trouble) => self.set_aside(trouble).await.map_err(failed),
-            None if !self.work.have.is_empty() => self.clear_failure().await.map_err(failed),
+            None if self.work.known.is_some() => self.clear_failure().await.map_err(failed),
             None => Ok(()),
         }
     }
@@ -153,9 +154,7 @@ impl<R: RemoteLibrary> Item<R> {
     async fn clear_failure(self) -> Result<(), IngestError> {
         let (pass, key) = (self.pass, self.work.item.key);
         ingest::blocking(move || {
-            pass.archive.index().writer().clear_failure(&key).unwrap_or_else(|e| {
-                tracing::warn!(%key, "could not clear the note of an earlier failure: {e}");
-            });
+            pass.archive.index.writer().clear_failure(&key)?;
             Ok(())
         })
         .await
@@ -172,13 +171,18 @@ impl<R: RemoteLibrary> Item<R> {
         };
         ingest::blocking(move || {
             let at = pass.clock.now();
-            let note = QuarantineNote { key: key.clone(), name: name.clone(), reason: reason.clone(), at };
             if let Some(bytes) = bytes {
-                ingest::set_aside(pass.archive.store(), bytes, &note)?;
+                let note = QuarantineNote {
+                    key: Some(key.clone()),
+                    role: Some(trouble.role),
+                    name: Some(name.clone()),
+                    reason: reason.clone(),
+                    at,
+                    response: None,
+                };
+                pass.archive.store.quarantine(bytes, &note)?;
             }
-            pass.archive.index().writer().note_failure(&key, &name, &reason, at).unwrap_or_else(|e| {
-                tracing::warn!(%key, "could not note a failure: {e}");
-            });
+            pass.archive.index.writer().note_failure(&key, &name, &reason, at)?;
             Ok(())
         })
         .await
@@ -186,25 +190,26 @@ impl<R: RemoteLibrary> Item<R> {
 }
 
 /// Composes, stores and indexes the record. Blocking.
-fn record<R: RemoteLibrary>(
-    pass: &Pass<R>,
-    item: &crate::model::RemoteItem,
-    details: &crate::model::ItemDetails,
-    stored: &[StoredPart],
-) -> Result<(), IngestError> {
-    let store = pass.archive.store();
-    let previous = pass.archive.latest_record(&item.key)?;
+fn record<R: RemoteLibrary>(pass: &Pass<R>, work: &Work, stored: &[StoredPart]) -> Result<(), IngestError> {
+    let store = &pass.archive.store;
+    let previous = match &work.known {
+        Some(known) => {
+            let (key, seq) = (work.item.key.clone(), known.seq);
+            Some(store.read_record(&RecordName { key, seq, sha256: known.record_sha256 })?)
+        }
+        None => None,
+    };
     let account = pass.remote.account();
     let revision = Revision {
-        previous: previous.as_ref().map(|stored| (stored.record(), stored.sha256())),
-        item,
-        details,
+        previous: previous.as_ref().map(|stored| (stored.record(), *stored.sha256())),
+        item: &work.item,
+        details: &work.details,
         account: &account,
         at: pass.clock.now(),
     };
-    let record = ingest::compose(store, &revision, stored);
+    let record = ingest::compose(store, &revision, stored)?;
     let blobs: Vec<_> = stored.iter().map(|part| &part.blob).collect();
-    let record = store.put_record(record, &blobs)?;
-    pass.archive.apply(record)?;
+    let record = store.put_record(&record, &blobs)?;
+    pass.archive.index.writer().apply(record)?;
     Ok(())
 }

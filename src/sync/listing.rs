@@ -8,18 +8,21 @@ use tokio::sync::mpsc;
 
 use super::Pass;
 use super::report::Outcome;
-use crate::index::IndexReader;
-use crate::model::{ErrorClass, ItemDetails, MediaKey, PartRole, Quality, RemoteItem};
+use crate::index::{IndexReader, KnownItem};
+use crate::model::{ErrorClass, ItemDetails, MediaKey, Quality, RemoteItem};
 use crate::plan::{self, Task};
 use crate::remote::{Cursor, ListPage, RemoteError, RemoteLibrary};
 
 /// One item to be fetched.
+#[derive(Clone)]
 pub(crate) struct Work {
     pub(crate) item: RemoteItem,
     pub(crate) details: ItemDetails,
-    /// Parts that are safe already.
-    pub(crate) have: Vec<PartRole>,
+    /// What is archived of it already.
+    pub(crate) known: Option<Box<KnownItem>>,
 }
+
+type Wanted = Vec<(RemoteItem, Option<Box<KnownItem>>)>;
 
 /// Lists everything and queues what is wanted.
 pub(crate) async fn list<R: RemoteLibrary>(pass: Arc<Pass<R>>, queue: mpsc::Sender<Work>) -> Outcome {
@@ -33,7 +36,9 @@ pub(crate) async fn list<R: RemoteLibrary>(pass: Arc<Pass<R>>, queue: mpsc::Send
 }
 
 async fn list_all<R: RemoteLibrary>(pass: &Arc<Pass<R>>, queue: &mpsc::Sender<Work>) -> Result<(), Outcome> {
-    let reader = pass.archive.index().reader().map_err(|e| Outcome::Failed(e.to_string()))?;
+    let reader = pass.archive.index.reader().map_err(|e| Outcome::Failed(e.to_string()))?;
+    let failures = reader.failures().map_err(|e| Outcome::Failed(e.to_string()))?;
+    let failed: HashSet<_> = failures.into_iter().map(|failure| failure.key).collect();
     let mut reader = Some(reader);
     // Pages may repeat items: a set of short hashes remembers a million keys in a few megabytes.
     let hasher = RandomState::new();
@@ -48,7 +53,7 @@ async fn list_all<R: RemoteLibrary>(pass: &Arc<Pass<R>>, queue: &mpsc::Sender<Wo
         pass.progress.add_unreadable(page.rejected.len() as u64);
         let fresh: Vec<_> =
             page.items.into_iter().filter(|item| seen.insert(hasher.hash_one(&item.key))).collect();
-        let wanted = compare(pass, &mut reader, fresh).await?;
+        let wanted = compare(pass, &mut reader, &failed, fresh).await?;
         describe_and_queue(pass, queue, wanted).await?;
         let Some(next) = page.next else { break };
         if !cursors.insert(hasher.hash_one(&next.0)) {
@@ -77,8 +82,9 @@ fn doubt_short_listing(reader: &mut Option<IndexReader>, listed: u64) {
 async fn compare<R: RemoteLibrary>(
     pass: &Arc<Pass<R>>,
     reader: &mut Option<IndexReader>,
+    failed: &HashSet<MediaKey>,
     items: Vec<RemoteItem>,
-) -> Result<Vec<(RemoteItem, Vec<PartRole>)>, Outcome> {
+) -> Result<Wanted, Outcome> {
     let Some(mut own) = reader.take() else { return Err(Outcome::Failed("no index".into())) };
     let keys: Vec<_> = items.iter().map(|item| item.key.clone()).collect();
     let looked_up = tokio::task::spawn_blocking(move || {
@@ -87,13 +93,13 @@ async fn compare<R: RemoteLibrary>(
     });
     let (own, known) = looked_up.await.map_err(|e| Outcome::Failed(e.to_string()))?;
     *reader = Some(own);
-    let known = known.map_err(|e| Outcome::Failed(e.to_string()))?;
+    let mut known = known.map_err(|e| Outcome::Failed(e.to_string()))?;
     let listed = items.len() as u64;
     let mut wanted = Vec::new();
     for item in items {
-        match plan::task(&item, &known) {
-            Task::Archive => wanted.push((item, Vec::new())),
-            Task::Complete { have } => wanted.push((item, have)),
+        match plan::task(&item, &mut known, failed) {
+            Task::Archive => wanted.push((item, None)),
+            Task::Complete(known) => wanted.push((item, Some(known))),
             Task::Keep => {}
         }
     }
@@ -104,16 +110,16 @@ async fn compare<R: RemoteLibrary>(
 async fn describe_and_queue<R: RemoteLibrary>(
     pass: &Arc<Pass<R>>,
     queue: &mpsc::Sender<Work>,
-    mut wanted: Vec<(RemoteItem, Vec<PartRole>)>,
+    mut wanted: Wanted,
 ) -> Result<(), Outcome> {
     while !wanted.is_empty() {
         let rest = wanted.split_off(wanted.len().min(R::DESCRIBE_BATCH));
         let batch = std::mem::replace(&mut wanted, rest);
         let keys: Vec<_> = batch.iter().map(|(item, _)| item.key.clone()).collect();
         let mut details = describe(pass, &keys).await?;
-        for (item, have) in batch {
+        for (item, known) in batch {
             let details = details.remove(&item.key).unwrap_or_else(|| nameless(&item));
-            let work = Work { item, details, have };
+            let work = Work { item, details, known };
             tokio::select! {
                 sent = queue.send(work) => if sent.is_err() {
                     return Err(Outcome::Interrupted);

@@ -116,10 +116,10 @@ impl SyncReport {
             started: self.started,
             ended: self.ended,
             outcome: self.outcome.to_owned(),
-            reason: self.reason.clone(),
             listed: self.listed,
             archived: self.archived,
-            set_aside: self.set_aside,
+            quarantined: self.set_aside,
+            failed: self.unreadable,
             bytes: self.bytes,
         }
     }

@@ -1,0 +1,45 @@
+# shoebox with its browser. Targets: `shoebox` (what people run, the default) and `sim` (the demo's Google).
+FROM rust:1.95-trixie AS build
+WORKDIR /src
+# Cheaper builds for tests: --build-arg PROFILE=dev.
+ARG PROFILE=release
+COPY Cargo.toml Cargo.lock .askama.toml ./
+COPY src src
+COPY tests/media tests/media
+# Without tests in the context their manifest entry would not resolve.
+RUN mkdir -p tests/bench && touch tests/runner.rs tests/bench/bench.rs
+RUN cargo build --locked --profile "$PROFILE" --bin shoebox \
+ && mkdir /out && cp target/*/shoebox /out/
+RUN cargo build --locked --profile "$PROFILE" --features sim --bin photos-sim \
+ && cp target/*/photos-sim /out/
+
+FROM debian:trixie-slim AS base
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+      chromium xvfb fonts-liberation fonts-noto-color-emoji libnss3-tools fuse3 tini ca-certificates tzdata \
+ && rm -rf /var/lib/apt/lists/*
+
+FROM base AS sim
+COPY --from=build /out/photos-sim /out/shoebox /usr/local/bin/
+COPY docker/demo-google /usr/local/bin/demo-google
+ENTRYPOINT ["/usr/bin/tini", "--"]
+CMD ["demo-google"]
+
+FROM base AS shoebox
+LABEL org.opencontainers.image.title="shoebox" \
+      org.opencontainers.image.description="Archives every original of a Google Photos library" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+COPY --from=build /out/shoebox /usr/local/bin/shoebox
+ENV SHOEBOX_DATA=/data \
+    SHOEBOX_PROFILE=/config/profile \
+    SHOEBOX_VIEW=/view/photos \
+    SHOEBOX_LISTEN=0.0.0.0:8080
+VOLUME ["/config", "/data"]
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+# A lapsed login is reported, but is no illness: a restart would not cure it.
+HEALTHCHECK --interval=60s --timeout=10s --start-period=120s CMD ["shoebox", "health"]
+# tini reaps orphans; without -g, so that a stop reaches shoebox alone, which ends its browser in the way
+# that keeps the login.
+ENTRYPOINT ["/usr/bin/tini", "--", "shoebox"]
+CMD ["run"]

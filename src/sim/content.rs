@@ -1,0 +1,164 @@
+//! Files: signed addresses, the two hosts, and the trap of re-encoded renditions.
+
+use std::collections::HashMap;
+use std::io::{self, Cursor, Write};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, EXPIRES};
+use hyper::{HeaderMap, StatusCode, Uri};
+
+use super::faults::{Fault, RequestClass};
+use super::library::{Kind, SimItem};
+use super::media::{LIVE, STOCK};
+use super::picture::{Encoding, encoded};
+use super::server::{Answer, Google, before, faulty, plain, set};
+use super::LiveAs;
+use crate::model::PartRole;
+
+/// What a signed address stands for.
+#[derive(Clone)]
+struct Grant {
+    key: String,
+    role: PartRole,
+    made: Instant,
+    used: bool,
+}
+
+/// Signed addresses that were given out.
+pub(crate) struct Addresses {
+    grants: Mutex<HashMap<String, Grant>>,
+    random: Mutex<fastrand::Rng>,
+    life: Duration,
+    single_use: bool,
+}
+
+impl Addresses {
+    pub(crate) fn new(seed: u64, life: Duration, single_use: bool) -> Self {
+        let random = Mutex::new(fastrand::Rng::with_seed(seed ^ 0xadd));
+        Self { grants: Mutex::default(), random, life, single_use }
+    }
+
+    fn grant(&self, key: &str, role: PartRole) -> String {
+        let token: String = {
+            let mut random = self.random.lock().unwrap_or_else(|p| p.into_inner());
+            (0..96).map(|_| random.alphanumeric()).collect()
+        };
+        let mut grants = self.grants.lock().unwrap_or_else(|p| p.into_inner());
+        grants.retain(|_, grant| grant.made.elapsed() < self.life);
+        grants.insert(token.clone(), Grant { key: key.to_owned(), role, made: Instant::now(), used: false });
+        token
+    }
+
+    fn redeem(&self, token: &str) -> Result<(String, PartRole), StatusCode> {
+        let mut grants = self.grants.lock().unwrap_or_else(|p| p.into_inner());
+        let grant = grants.get_mut(token).ok_or(StatusCode::FORBIDDEN)?;
+        if grant.made.elapsed() > self.life || (grant.used && self.single_use) {
+            return Err(StatusCode::GONE);
+        }
+        grant.used = true;
+        Ok((grant.key.clone(), grant.role))
+    }
+}
+
+impl Google {
+    /// A fresh address of a part; which host serves an item never changes.
+    pub(crate) fn address_of(&self, item: &SimItem, role: PartRole) -> String {
+        let token = self.addresses.grant(&item.key, role);
+        let share = f64::from(u32::try_from(item.serial.wrapping_mul(2_654_435_761) % 1000).unwrap_or(0)) / 1000.0;
+        if share < self.config.fife_share {
+            format!("https://photos.fife.usercontent.google.com/pw/AP1Gcz{token}")
+        } else {
+            format!("https://video-downloads.googleusercontent.com/ADGPM2{token}?authuser=0")
+        }
+    }
+}
+
+/// Answers a request for a file.
+pub(crate) async fn answer(google: &Google, host: &str, uri: &Uri, headers: &HeaderMap) -> io::Result<Answer> {
+    let path = uri.path();
+    let token = path.strip_prefix("/pw/AP1Gcz").or_else(|| path.strip_prefix("/ADGPM2")).unwrap_or_default();
+    if host.starts_with("photos.fife") && !google.session.admits(headers) {
+        google.count(|c| c.without_cookies += 1);
+        // The real host answers with a small picture (contract 4.1).
+        return Ok(plain(StatusCode::FORBIDDEN, "image/png", encoded(3, 12, 8, Encoding::Png)));
+    }
+    let (key, role) = match google.addresses.redeem(token) {
+        Ok(granted) => granted,
+        Err(status) => return Ok(plain(status, "text/html; charset=utf-8", "<html>expired</html>")),
+    };
+    let Some(item) = google.library.find(&key) else {
+        return Ok(plain(StatusCode::NOT_FOUND, "text/html", "<html>not found</html>"));
+    };
+    google.count(|c| *c.downloads.entry(format!("{key}/{}", role.word())).or_insert(0) += 1);
+    let struck = google.faults.strike(&RequestClass::Download, Some(&key));
+    if let Some(answer) = before(google, &struck).await? {
+        return Ok(answer);
+    }
+    if struck.contains(&Fault::Html) {
+        let page = "<!doctype html><html><title>Google Photos</title><body>Try again later</body></html>";
+        return Ok(plain(StatusCode::OK, "text/html; charset=utf-8", page));
+    }
+    let (bytes, name, kind) = if struck.contains(&Fault::WrongFile) {
+        let timeline = google.library.timeline();
+        let other = timeline.iter().find(|other| other.bytes_of != item.bytes_of).unwrap_or(&item);
+        content(google, other, PartRole::Original)
+    } else {
+        content(google, &item, role)
+    };
+    let length = bytes.len();
+    let mut answer = Answer::new(faulty(bytes, &struck));
+    set(&mut answer, hyper::header::CONTENT_TYPE, kind);
+    set(&mut answer, CONTENT_LENGTH, &length.to_string());
+    // A name is a header: what a header cannot hold goes as the real site sends it, percent-encoded.
+    let plain_name: String =
+        name.chars().map(|c| if c.is_ascii_graphic() && c != '"' || c == ' ' { c } else { '_' }).collect();
+    let encoded = percent_encoding::utf8_percent_encode(&name, percent_encoding::NON_ALPHANUMERIC);
+    set(
+        &mut answer,
+        CONTENT_DISPOSITION,
+        &format!("attachment;filename=\"{plain_name}\";filename*=UTF-8''{encoded}"),
+    );
+    set(&mut answer, EXPIRES, "Fri, 01 Jan 1990 00:00:00 GMT");
+    set(&mut answer, CACHE_CONTROL, "private, max-age=0");
+    Ok(answer)
+}
+
+/// Bytes, name and media type that a web download of the part brings.
+fn content(google: &Google, item: &SimItem, role: PartRole) -> (Bytes, String, &'static str) {
+    let library = &google.library;
+    if role == PartRole::Original && item.live && library.live_as() == LiveAs::Zip {
+        let zip = live_zip(item, &library.file(item, role), &library.file(item, PartRole::Motion));
+        return (Bytes::from(zip), "Photos-001.zip".into(), "application/zip");
+    }
+    let kind = match (role, item.kind) {
+        (PartRole::Motion, _) => LIVE.media_type,
+        (PartRole::Edited, _) | (_, Kind::Jpeg) => "image/jpeg",
+        (_, Kind::Png) => "image/png",
+        (_, Kind::WebP) => "image/webp",
+        (_, Kind::Stock(n)) => STOCK[n].media_type,
+    };
+    (library.file(item, role), item.name.clone(), kind)
+}
+
+fn live_zip(item: &SimItem, still: &[u8], clip: &[u8]) -> Vec<u8> {
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    let stem = item.name.rsplit_once('.').map_or(item.name.as_str(), |(stem, _)| stem);
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in [(item.name.clone(), still), (format!("{stem}.MOV"), clip)] {
+        #[expect(clippy::expect_used, reason = "writing a small zip into memory cannot fail")]
+        zip.start_file(name, options).and_then(|()| Ok(zip.write_all(bytes)?)).expect("a zip in memory");
+    }
+    #[expect(clippy::expect_used, reason = "as above")]
+    zip.finish().expect("a zip in memory").into_inner()
+}
+
+/// `=d` on the image host: the right name, status 200 - and a re-encoded picture without Exif (contract 4.1).
+pub(crate) fn rendition(google: &Google, uri: &Uri) -> Answer {
+    let key = uri.path().trim_start_matches('/').split('=').next().unwrap_or_default();
+    let Some(item) = google.library.find(key) else {
+        return plain(StatusCode::NOT_FOUND, "text/plain", "");
+    };
+    plain(StatusCode::OK, "image/jpeg", encoded(item.bytes_of, 96, 64, Encoding::Jpeg(60)))
+}

@@ -1,0 +1,418 @@
+//! The simulated library: items from a seed, and the truth about them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, RwLock};
+
+use bytes::Bytes;
+use data_encoding::BASE64URL_NOPAD;
+use serde::{Deserialize, Serialize};
+
+use super::media::{self, Exif, LIVE, STOCK};
+use super::picture::{Encoding, encoded};
+use super::{FileBytes, LiveAs, SimConfig};
+use crate::model::digest::digests_of;
+use crate::model::{Digests, PartRole};
+
+/// What kind of file an item is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Jpeg,
+    Png,
+    WebP,
+    Stock(usize),
+}
+
+/// One item, as Google would know it.
+#[derive(Clone, Debug)]
+pub(crate) struct SimItem {
+    pub(crate) serial: u64,
+    pub(crate) key: String,
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    /// The item whose bytes these are: itself, or an earlier one for an exact duplicate.
+    pub(crate) bytes_of: u64,
+    pub(crate) exif: Option<Exif>,
+    pub(crate) taken_ms: i64,
+    pub(crate) zone_ms: i64,
+    pub(crate) uploaded_ms: i64,
+    pub(crate) favourite: bool,
+    pub(crate) archived: bool,
+    pub(crate) albums: Vec<usize>,
+    pub(crate) live: bool,
+    pub(crate) edited: bool,
+    pub(crate) storage_saver: bool,
+    pub(crate) dedup: DedupForm,
+    pub(crate) description: Option<String>,
+    pub(crate) listed: bool,
+}
+
+/// How the item's content key is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DedupForm {
+    Plain,
+    Suffixed,
+    Empty,
+}
+
+/// The truth about the library, for tests to compare with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Every item there ever was.
+    pub items: Vec<LedgerItem>,
+}
+
+/// The truth about an item.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LedgerItem {
+    /// Media key.
+    pub key: String,
+    /// File name as uploaded.
+    pub name: String,
+    /// Content key as listed.
+    pub dedup_key: String,
+    /// Capture instant, milliseconds.
+    pub taken_ms: i64,
+    /// Zone offset, milliseconds.
+    pub zone_offset_ms: i64,
+    /// Upload instant, milliseconds.
+    pub uploaded_ms: i64,
+    /// Favourite.
+    pub favourite: bool,
+    /// In the archive section.
+    pub archived: bool,
+    /// Titles of its albums.
+    pub albums: Vec<String>,
+    /// Recompressed by Google.
+    pub storage_saver: bool,
+    /// Still in the library.
+    pub listed: bool,
+    /// Its files.
+    pub parts: Vec<LedgerPart>,
+}
+
+/// The truth about a file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LedgerPart {
+    /// `original`, `edited` or `motion`.
+    pub role: String,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256, hex.
+    pub sha256: String,
+    /// SHA-1, hex.
+    pub sha1: String,
+}
+
+const ALBUMS: [&str; 5] = ["Summer in Norway", "The cats", "Grandma's 80th", "Größe & Ünïcode 🎈", ""];
+const DAY: i64 = 86_400_000;
+/// 2004-06-01, where the library begins.
+const FIRST_DAY: i64 = 1_086_048_000_000;
+
+/// The library while it is served.
+pub struct Library {
+    config: SimConfig,
+    pub(crate) items: RwLock<Vec<Arc<SimItem>>>,
+    by_key: RwLock<HashMap<String, usize>>,
+    digests: Mutex<HashMap<(u64, PartRole), Digests>>,
+    files: Mutex<HashMap<(u64, PartRole), Bytes>>,
+}
+
+impl Library {
+    /// Makes the library of this configuration.
+    pub(crate) fn new(config: SimConfig) -> Self {
+        let items: Vec<_> =
+            (0..config.items as u64).map(|serial| Arc::new(item(&config, serial))).collect();
+        let by_key = items.iter().enumerate().map(|(i, item)| (item.key.clone(), i)).collect();
+        Self {
+            config,
+            items: RwLock::new(items),
+            by_key: RwLock::new(by_key),
+            digests: Mutex::default(),
+            files: Mutex::default(),
+        }
+    }
+
+    /// Adds one item, taken and uploaded after all others; returns its key.
+    pub fn add_item(&self) -> String {
+        let mut items = self.items.write().unwrap_or_else(|p| p.into_inner());
+        let new = Arc::new(item(&self.config, items.len() as u64));
+        let key = new.key.clone();
+        self.by_key.write().unwrap_or_else(|p| p.into_inner()).insert(key.clone(), items.len());
+        items.push(new);
+        key
+    }
+
+    /// Takes an item out of the listings; its ledger entry stays.
+    pub fn remove_item(&self, key: &str) {
+        self.change(key, |item| item.listed = false);
+    }
+
+    /// Gives an item an edited rendition.
+    pub fn edit_item(&self, key: &str) {
+        self.change(key, |item| item.edited = true);
+    }
+
+    /// Marks an item.
+    pub fn set_favourite(&self, key: &str, favourite: bool) {
+        self.change(key, |item| item.favourite = favourite);
+    }
+
+    fn change(&self, key: &str, change: impl FnOnce(&mut SimItem)) {
+        if let Some(index) = self.index_of(key) {
+            let mut items = self.items.write().unwrap_or_else(|p| p.into_inner());
+            change(Arc::make_mut(&mut items[index]));
+        }
+    }
+
+    fn index_of(&self, key: &str) -> Option<usize> {
+        self.by_key.read().unwrap_or_else(|p| p.into_inner()).get(key).copied()
+    }
+
+    pub(crate) fn find(&self, key: &str) -> Option<Arc<SimItem>> {
+        let index = self.index_of(key)?;
+        Some(Arc::clone(&self.items.read().unwrap_or_else(|p| p.into_inner())[index]))
+    }
+
+    /// A snapshot of all items in the library, newest capture first.
+    pub(crate) fn timeline(&self) -> Vec<Arc<SimItem>> {
+        let items = self.items.read().unwrap_or_else(|p| p.into_inner());
+        let mut listed: Vec<_> = items.iter().filter(|item| item.listed).cloned().collect();
+        listed.sort_by(|a, b| (b.taken_ms, &b.key).cmp(&(a.taken_ms, &a.key)));
+        listed
+    }
+
+    /// Key of an album.
+    pub(crate) fn album_key(&self, number: usize) -> String {
+        key_text(self.config.seed, 0xa1b0_0000 + number as u64)
+    }
+
+    /// Roles of the files that a complete archive of the item has.
+    pub(crate) fn roles(&self, item: &SimItem) -> Vec<PartRole> {
+        let mut roles = vec![PartRole::Original];
+        if item.edited {
+            roles.push(PartRole::Edited);
+        }
+        if item.live {
+            roles.push(PartRole::Motion);
+        }
+        roles
+    }
+
+    /// The bytes that Google holds of a part.
+    pub(crate) fn file(&self, item: &SimItem, role: PartRole) -> Bytes {
+        let fixed = matches!(self.config.file_bytes, FileBytes::Fixed(_));
+        let id = (item.serial, role);
+        if !fixed && let Some(bytes) = self.files.lock().unwrap_or_else(|p| p.into_inner()).get(&id) {
+            return bytes.clone();
+        }
+        let bytes = Bytes::from(self.make(item, role));
+        if !fixed {
+            self.files.lock().unwrap_or_else(|p| p.into_inner()).insert(id, bytes.clone());
+        }
+        bytes
+    }
+
+    fn make(&self, item: &SimItem, role: PartRole) -> Vec<u8> {
+        let (seed, serial) = (self.config.seed, item.bytes_of);
+        let drawing = seed.wrapping_mul(0x9e37_79b9).wrapping_add(serial);
+        match (role, item.kind) {
+            (PartRole::Motion, _) => LIVE.numbered(drawing),
+            (PartRole::Edited, _) => {
+                let exif = item.exif.clone().unwrap_or_default();
+                media::jpeg(drawing ^ 0xed17, 640, 427, 85, Some(&exif))
+            }
+            (PartRole::Original, Kind::Stock(n)) => STOCK[n].numbered(drawing),
+            (PartRole::Original, Kind::Png) => encoded(drawing, 360, 240, Encoding::Png),
+            (PartRole::Original, Kind::WebP) => encoded(drawing, 360, 240, Encoding::WebP),
+            (PartRole::Original, Kind::Jpeg) => match self.config.file_bytes {
+                FileBytes::Fixed(size) => {
+                    media::padded_jpeg(drawing, size, &item.exif.clone().unwrap_or_default())
+                }
+                // Google keeps a smaller copy of what was uploaded in storage-saver quality.
+                FileBytes::Natural if item.storage_saver => {
+                    media::jpeg(drawing, 640, 427, 40, item.exif.as_ref())
+                }
+                FileBytes::Natural => media::jpeg(drawing, 960, 640, 85, item.exif.as_ref()),
+            },
+        }
+    }
+
+    pub(crate) fn digests(&self, item: &SimItem, role: PartRole) -> Digests {
+        let id = (item.bytes_of, role);
+        if let Some(known) = self.digests.lock().unwrap_or_else(|p| p.into_inner()).get(&id) {
+            return *known;
+        }
+        let digests = digests_of(&self.file(item, role));
+        self.digests.lock().unwrap_or_else(|p| p.into_inner()).insert(id, digests);
+        digests
+    }
+
+    /// The content key as it is listed.
+    pub(crate) fn dedup_key(&self, item: &SimItem) -> String {
+        // The upload that Google recompressed no longer exists: any hash that no file has.
+        let upload = if item.storage_saver {
+            digests_of(item.key.as_bytes()).sha1.dedup()
+        } else {
+            self.digests(item, PartRole::Original).sha1.dedup()
+        };
+        match item.dedup {
+            DedupForm::Plain => upload,
+            DedupForm::Suffixed => format!("{upload}:{:x}", item.uploaded_ms),
+            DedupForm::Empty => String::new(),
+        }
+    }
+
+    /// The truth now.
+    pub fn ledger(&self) -> Ledger {
+        let items = self.items.read().unwrap_or_else(|p| p.into_inner()).clone();
+        let items = items.iter().map(|item| self.ledger_item(item)).collect();
+        Ledger { items }
+    }
+
+    fn ledger_item(&self, item: &SimItem) -> LedgerItem {
+        let parts = self.roles(item).into_iter().map(|role| {
+            let digests = self.digests(item, role);
+            LedgerPart {
+                role: role.word().to_owned(),
+                size: digests.size,
+                sha256: digests.sha256.hex(),
+                sha1: digests.sha1.hex(),
+            }
+        });
+        LedgerItem {
+            key: item.key.clone(),
+            name: item.name.clone(),
+            dedup_key: self.dedup_key(item),
+            taken_ms: item.taken_ms,
+            zone_offset_ms: item.zone_ms,
+            uploaded_ms: item.uploaded_ms,
+            favourite: item.favourite,
+            archived: item.archived,
+            albums: item.albums.iter().map(|&n| ALBUMS[n].to_owned()).collect(),
+            storage_saver: item.storage_saver,
+            listed: item.listed,
+            parts: parts.collect(),
+        }
+    }
+
+    /// How the video half of Live Photos is handed out.
+    pub(crate) fn live_as(&self) -> LiveAs {
+        self.config.live
+    }
+}
+
+impl Ledger {
+    /// SHA-256 of every file of every listed item, with how many items have it.
+    pub fn wanted(&self) -> BTreeMap<String, usize> {
+        let mut wanted = BTreeMap::new();
+        for part in self.items.iter().filter(|item| item.listed).flat_map(|item| &item.parts) {
+            *wanted.entry(part.sha256.clone()).or_insert(0) += 1;
+        }
+        wanted
+    }
+}
+
+fn key_text(seed: u64, serial: u64) -> String {
+    // 38 characters after the prefix that all keys share (contract 1.1).
+    let digest = digests_of(format!("{seed}/{serial}").as_bytes()).sha256;
+    let text = BASE64URL_NOPAD.encode(digest.bytes());
+    format!("AF1Qip{}", &text[..38])
+}
+
+/// Names that somebody's camera, or somebody's malice, gave.
+fn hostile_name(serial: u64) -> Option<String> {
+    let long = format!("{}.jpg", "l".repeat(251));
+    let names = [
+        "../../etc/passwd", "a/b.jpg", "CON.jpg", "🏔️ Gipfel 🎉.jpg", "evil\u{202e}gpj.exe.jpg", "nu\u{308}r.jpg",
+        &long, "100%2e.jpg", ".hidden.jpg", "two\nlines.jpg", "IMG_0001.JPG", "img_0001.jpg", "IMG_0001.JPG", "..",
+        " .jpg", "tail. ", "nul\0byte.jpg", "lone\u{fffd}surrogate.jpg", "<b>&amp;\"quote\".jpg",
+    ];
+    names.get(serial as usize).map(|&name| name.to_owned())
+}
+
+fn item(config: &SimConfig, serial: u64) -> SimItem {
+    let mut random = fastrand::Rng::with_seed(config.seed.wrapping_mul(0x2545_f491).wrapping_add(serial));
+    let span = 20 * 365 * DAY;
+    let taken_ms = if serial < config.items as u64 {
+        FIRST_DAY + (random.i64(..span) / 1000) * 1000
+    } else {
+        FIRST_DAY + span + serial as i64 * 60_000
+    };
+    let zone_ms = [0, 3_600_000, 7_200_000, -28_800_000, 32_400_000][random.usize(..5)];
+    let fixed = matches!(config.file_bytes, FileBytes::Fixed(_));
+    let dice = random.u32(..100);
+    let kind = match dice {
+        _ if fixed => Kind::Jpeg,
+        0..=77 => Kind::Jpeg,
+        78..=80 => Kind::Png,
+        81..=82 => Kind::WebP,
+        83..=87 => Kind::Stock(0),
+        88..=91 => Kind::Stock(1),
+        92..=93 => Kind::Stock(2),
+        _ => Kind::Stock(3 + random.usize(..STOCK.len() - 3)),
+    };
+    let jpeg = kind == Kind::Jpeg && !fixed;
+    let special = random.u32(..100);
+    let local = super::wall_clock(taken_ms, zone_ms);
+    let extension = match kind {
+        Kind::Jpeg => "jpg",
+        Kind::Png => "png",
+        Kind::WebP => "webp",
+        Kind::Stock(n) => STOCK[n].extension,
+    };
+    let live = jpeg && (4..9).contains(&special);
+    let name = hostile_name(serial).filter(|_| !fixed).unwrap_or_else(|| {
+        let stamp = local.strftime("%Y%m%d_%H%M%S");
+        match random.u8(..3) {
+            0 => format!("IMG_{:04}.{}", 1 + serial % 900, extension.to_uppercase()),
+            1 => format!("PXL_{stamp}.{extension}"),
+            _ => format!("{stamp}.{extension}"),
+        }
+    });
+    let taken = local.strftime("%Y:%m:%d %H:%M:%S").to_string();
+    let exif = match special {
+        96.. => None,
+        95 => Some(Exif { taken: Some("0000:00:00 00:00:00".into()), ..Exif::default() }),
+        _ => Some(Exif {
+            camera: Some(random.usize(..media::CAMERAS.len())),
+            taken: Some(taken),
+            offset: random.bool().then(|| super::offset_text(zone_ms)),
+            place: random.bool().then(|| (random.f64() * 120.0 - 60.0, random.f64() * 340.0 - 170.0)),
+            orientation: Some(1),
+        }),
+    };
+    let duplicate = jpeg && serial > 40 && special == 10 && !live;
+    let bytes_of = if duplicate { serial - 1 - random.u64(..20) } else { serial };
+    let mut item = SimItem {
+        serial,
+        key: key_text(config.seed, serial),
+        name,
+        kind,
+        bytes_of,
+        exif,
+        taken_ms,
+        zone_ms,
+        uploaded_ms: taken_ms + random.i64(60_000..40 * DAY),
+        favourite: random.u8(..20) == 0,
+        archived: random.u8(..25) == 0,
+        albums: (0..ALBUMS.len()).filter(|_| random.u8(..8) == 0).collect(),
+        live,
+        edited: jpeg && (12..15).contains(&special),
+        storage_saver: jpeg && (16..18).contains(&special),
+        dedup: match special {
+            _ if fixed => DedupForm::Plain,
+            20 => DedupForm::Suffixed,
+            21 => DedupForm::Empty,
+            _ => DedupForm::Plain,
+        },
+        description: (random.u8(..10) == 0).then(|| format!("Note {serial}: \"quoted\", ünïcode ☀️; and </script>")),
+        listed: true,
+    };
+    if duplicate {
+        // The very bytes of the earlier item, whatever they are.
+        let twin = self::item(config, bytes_of);
+        (item.kind, item.exif, item.bytes_of, item.storage_saver) =
+            (twin.kind, twin.exif, twin.bytes_of, twin.storage_saver);
+    }
+    item
+}

@@ -1,0 +1,313 @@
+//! batchexecute: framing exactly as recorded (contract 5.3), and the calls of this stage.
+
+use std::io;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
+use hyper::http::request::Parts;
+use serde_json::{Map, Value, json};
+
+use super::documents::{cursor, uncursor};
+use super::faults::{Fault, RequestClass};
+use super::library::{Kind, SimItem};
+use super::media::STOCK;
+use super::server::{Answer, Google, add_cookies, before, plain, set};
+use super::{LiveAs, Session};
+use crate::model::PartRole;
+
+/// Calls that change a library (contract 5.7): answered, counted, never obeyed.
+const MUTATING: [&str; 21] = [
+    "XwAOJf", "OXvT9d", "E1Cajb", "laUYf", "ycV3Nd", "LjmOue", "QD9nKf", "Ftfh0", "w7TP3c", "StLnCe", "Pp2Xxe",
+    "EtUHOe", "DaSgWe", "AQNOFd", "V8RKJ", "Es7fke", "SusGud", "mdpdU", "C2V01c", "R9U8ab", "yXN3Hd",
+];
+
+/// Most keys in one EWgK9e call; more bring nulls on the real site (contract 5.4).
+const MOST_DETAILS: usize = 250;
+
+/// Answers one POST to batchexecute.
+pub(crate) async fn answer(google: &Google, parts: &Parts, body: &[u8]) -> io::Result<Answer> {
+    let query = form(parts.uri.query().unwrap_or_default().as_bytes());
+    let fields = form(body);
+    let calls = read_calls(fields.get("f.req").map_or("", String::as_str));
+    for (rpcid, ..) in calls.iter().flatten() {
+        google.count(|c| *c.rpcs.entry(rpcid.clone()).or_insert(0) += 1);
+        if MUTATING.contains(&rpcid.as_str()) {
+            google.count(|c| c.mutating += 1);
+        }
+    }
+    let class = RequestClass::Rpc(calls.as_ref().and_then(|calls| Some(calls.first()?.0.clone())));
+    let struck = google.faults.strike(&class, None);
+    if let Some(answer) = before(google, &struck).await? {
+        return Ok(answer);
+    }
+    if !google.session.admits(&parts.headers) {
+        return Ok(plain(StatusCode::OK, "text/html; charset=utf-8", "<!doctype html><title>Sign in</title>"));
+    }
+    if fields.get("at") != Some(&google.session.token()) {
+        google.count(|c| c.bad_tokens += 1);
+        return Ok(refused());
+    }
+    let Some(calls) = calls else { return Ok(refused()) };
+    let mut rows = Vec::new();
+    for (rpcid, args, tag) in &calls {
+        let payload = match serde_json::from_str::<Value>(args) {
+            Ok(args) if !struck.contains(&Fault::Null) => call(google, rpcid, &args, &struck),
+            Ok(_) => Ok(Value::Null),
+            Err(_) => Err(3),
+        };
+        rows.push(match payload {
+            Ok(Value::Null) => json!(["wrb.fr", rpcid, null, null, null, null, tag]),
+            Ok(payload) => json!(["wrb.fr", rpcid, hostile_text(&payload), null, null, null, tag]),
+            Err(code) => json!(["wrb.fr", rpcid, null, null, null, [code], tag]),
+        });
+    }
+    let chunked = query.get("rt").is_some_and(|rt| rt == "c");
+    let mut answer = framed(&rows, chunked, StatusCode::OK);
+    add_cookies(&mut answer, &Session::freshness());
+    Ok(answer)
+}
+
+/// The payload as text. A name may hold half a surrogate pair on the real site, which only JSON escapes can
+/// express: the marker in a name becomes one.
+fn hostile_text(payload: &Value) -> String {
+    payload.to_string().replace("lone\u{fffd}surrogate", "lone\\ud83dsurrogate")
+}
+
+fn refused() -> Answer {
+    framed(&[json!(["er", null, null, null, null, 400, null, null, null, 3])], true, StatusCode::BAD_REQUEST)
+}
+
+/// `application/x-www-form-urlencoded`.
+fn form(text: &[u8]) -> std::collections::HashMap<String, String> {
+    let decode = |t: &str| {
+        percent_encoding::percent_decode_str(&t.replace('+', " ")).decode_utf8_lossy().into_owned()
+    };
+    String::from_utf8_lossy(text)
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect()
+}
+
+type Call = (String, String, Value);
+
+/// `[[[rpcid, "<args>", null, tag], …]]`.
+fn read_calls(text: &str) -> Option<Vec<Call>> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let calls = value.get(0)?.as_array()?;
+    calls
+        .iter()
+        .map(|call| {
+            Some((call.get(0)?.as_str()?.to_owned(), call.get(1)?.as_str()?.to_owned(), call.get(3)?.clone()))
+        })
+        .collect()
+}
+
+fn framed(rows: &[Value], chunked: bool, status: StatusCode) -> Answer {
+    let mut out = String::from(")]}'\n\n");
+    let timing = [json!(["di", 57]), json!(["af.httprm", 56, "-6482398349834", 21])];
+    if chunked {
+        for (number, row) in rows.iter().enumerate() {
+            let mut chunk = vec![row.clone()];
+            if number + 1 == rows.len() {
+                chunk.extend(timing.iter().cloned());
+            }
+            push_chunk(&mut out, &Value::Array(chunk));
+        }
+        // The closing row tells the size of the whole, itself included.
+        let mut size = out.len();
+        for _ in 0..3 {
+            let mut tail = String::new();
+            push_chunk(&mut tail, &json!([["e", 4, null, null, size]]));
+            size = out.len() + tail.len();
+        }
+        push_chunk(&mut out, &json!([["e", 4, null, null, size]]));
+    } else {
+        out.push_str(&Value::Array(rows.iter().chain(&timing).cloned().collect()).to_string());
+    }
+    let mut answer = plain(status, "application/json; charset=utf-8", Bytes::from(out));
+    set(&mut answer, CACHE_CONTROL, "no-cache, no-store, max-age=0, must-revalidate");
+    set(
+        &mut answer,
+        CONTENT_DISPOSITION,
+        "attachment; filename=\"response.bin\"; filename*=UTF-8''response.bin",
+    );
+    answer
+}
+
+/// Length in UTF-16 units of line feed, JSON and line feed; JSON on one line.
+fn push_chunk(out: &mut String, value: &Value) {
+    let text = value.to_string();
+    out.push_str(&format!("{}\n{text}\n", text.encode_utf16().count() + 2));
+}
+
+/// One call; the error is a gRPC-style code.
+fn call(google: &Google, rpcid: &str, args: &Value, struck: &[Fault]) -> Result<Value, i64> {
+    match rpcid {
+        "lcxiM" => timeline(google, args, struck),
+        "EWgK9e" => details(google, args),
+        "VrseUb" => info(google, args),
+        "EzWwHf" | "EzwWhf" => Ok(json!([null, null, null, null, null, null, [1_000_000, 16_106_127_360_i64, false, 900_000]])),
+        "rJ0tlb" => Ok(index(google)),
+        _ if MUTATING.contains(&rpcid) => Ok(json!([])),
+        _ => Err(3),
+    }
+}
+
+fn timeline(google: &Google, args: &Value, struck: &[Fault]) -> Result<Value, i64> {
+    let source = args.get(5).and_then(Value::as_i64).unwrap_or(1);
+    let wanted = args.get(2).and_then(Value::as_u64).map_or(300, |n| n as usize);
+    let page = wanted.clamp(1, 500).min(google.config.page.max(1));
+    if struck.contains(&Fault::EmptyListing) {
+        return Ok(json!([null, null, "0"]));
+    }
+    let listed: Vec<_> = google
+        .library
+        .timeline()
+        .into_iter()
+        .filter(|item| match source {
+            1 => !item.archived,
+            2 => item.archived,
+            _ => true,
+        })
+        .collect();
+    let shrink = struck.iter().find_map(|fault| match fault {
+        Fault::ShrunkenListing(n) => Some(*n),
+        _ => None,
+    });
+    let start = match args.get(0) {
+        None | Some(Value::Null) => 0,
+        Some(Value::String(text)) => {
+            // Where the last page ended: what was added or removed since does not shift the next one.
+            let place = uncursor(text).ok_or(3)?;
+            let (ms, key) = place.split_once('/').ok_or(3)?;
+            let ms: i64 = ms.parse().map_err(|_| 3)?;
+            listed.partition_point(|item| (item.taken_ms, item.key.as_str()) >= (ms, key))
+        }
+        Some(_) => return Err(3),
+    };
+    let end = shrink.unwrap_or(usize::MAX).min(listed.len());
+    let rows = &listed[start.min(end)..(start + page).min(end).max(start.min(end))];
+    let last = rows.last();
+    let next = last.filter(|_| start + page < end).map(|item| cursor(&format!("{}/{}", item.taken_ms, item.key)));
+    let mut items: Vec<_> = rows.iter().map(|item| item_json(google, item)).collect();
+    if struck.contains(&Fault::Drift) {
+        for item in &mut items {
+            if let Some(slots) = item.as_array_mut() {
+                slots.swap(2, 3);
+            }
+        }
+    }
+    Ok(json!([items, next, last.map_or(0, |item| item.taken_ms).to_string()]))
+}
+
+fn index(google: &Google) -> Value {
+    let items = google.library.timeline();
+    let (first, last) = (items.last().map_or(0, |i| i.taken_ms), items.first().map_or(0, |i| i.taken_ms));
+    json!([[[first, last, items.len(), 1]], items.len()])
+}
+
+fn details(google: &Google, args: &Value) -> Result<Value, i64> {
+    let keys = args.pointer("/0/0/0").and_then(Value::as_array).ok_or(3)?;
+    if args.pointer("/0/1/0").and_then(Value::as_array).is_none_or(|mask| mask.len() != 36) {
+        return Err(3);
+    }
+    if keys.len() > MOST_DETAILS {
+        return Ok(Value::Null);
+    }
+    let rows: Vec<_> = keys
+        .iter()
+        .filter_map(|key| google.library.find(key.get(0)?.as_str()?))
+        .map(|item| json!([item.key, details_json(google, &item), null, null, null, [item.key, []]]))
+        .collect();
+    Ok(json!([[null, rows]]))
+}
+
+fn details_json(google: &Google, item: &SimItem) -> Value {
+    let size = google.library.digests(item, PartRole::Original).size;
+    let mut slots = vec![Value::Null; 35];
+    slots[2] = json!(item.description);
+    slots[3] = json!(item.name);
+    slots[6] = json!(item.taken_ms);
+    slots[7] = json!(item.zone_ms);
+    slots[8] = json!(item.uploaded_ms);
+    slots[9] = json!(size);
+    slots[10] = json!(100);
+    slots[34] = json!([1, size, if item.storage_saver { 1 } else { 2 }, 0, null, 1]);
+    Value::Array(slots)
+}
+
+fn info(google: &Google, args: &Value) -> Result<Value, i64> {
+    let key = args.get(0).and_then(Value::as_str).ok_or(3)?;
+    // An empty album is refused, a null one is the library (contract 5.7).
+    if args.get(4).is_some_and(|album| album.as_str() == Some("")) {
+        return Err(3);
+    }
+    let item = google.library.find(key).ok_or(5)?;
+    let address = |role| google.address_of(&item, role);
+    let (current, upload) = if item.edited {
+        (address(PartRole::Edited), Some(address(PartRole::Original)))
+    } else {
+        (address(PartRole::Original), None)
+    };
+    let sparse = item.serial % 2 == 1;
+    let row = item_json(google, &item);
+    Ok(match (upload, sparse) {
+        (Some(upload), true) => json!([row, current, [[4], [17]], {"8": upload, "11": item.description}]),
+        (upload, _) => {
+            json!([row, current, [[4], [17]], null, null, null, null, upload, null, null, item.description])
+        }
+    })
+}
+
+/// A media item (contract 5.6): every other one with its tail early.
+pub(crate) fn item_json(google: &Google, item: &SimItem) -> Value {
+    let library = &google.library;
+    let (width, height) = match item.kind {
+        Kind::Jpeg => (960, 640),
+        Kind::Png | Kind::WebP => (360, 240),
+        Kind::Stock(_) => (64, 48),
+    };
+    let thumb = json!([format!("https://lh3.googleusercontent.com/{}", item.key), width, height, null, null, null, null,
+        null, [width, height, 1, null, null], [4_473_924]]);
+    let mut tail = Map::new();
+    if item.favourite {
+        tail.insert("163238866".into(), json!([true]));
+    }
+    if let Some(description) = &item.description {
+        tail.insert("396644657".into(), json!([description]));
+    }
+    if matches!(item.kind, Kind::Stock(n) if STOCK[n].video) {
+        tail.insert("76647426".into(), json!([1000, null, 64, 48, null, 4, 134, [[37, 64, 48]], [[1, null, 64, 48]], true]));
+    }
+    if item.live {
+        let clip = (library.live_as() == LiveAs::Clip).then(|| google.address_of(item, PartRole::Motion));
+        tail.insert("146008172".into(), json!([18, 1500, null, clip]));
+    }
+    if !item.albums.is_empty() {
+        let albums: Vec<_> = item.albums.iter().map(|&n| json!([library.album_key(n)])).collect();
+        tail.insert("525000002".into(), json!(albums));
+    }
+    tail.insert("318563170".into(), json!([[1, 1000, if item.storage_saver { 1 } else { 2 }]]));
+    tail.insert("129168200".into(), json!([[], [null, null, null, false]]));
+    let mut slots = vec![
+        json!(item.key),
+        thumb,
+        json!(item.taken_ms),
+        json!(library.dedup_key(item)),
+        json!(item.zone_ms),
+        json!(item.uploaded_ms),
+        json!(["AF1QipMtheownersactorkeythatis44characterslng"]),
+        json!([[4], [17], [18]]),
+        json!(2),
+    ];
+    if item.serial % 2 == 0 {
+        slots.extend([Value::Null, Value::Null, Value::Null, Value::Null, json!(item.archived), json!(17)]);
+    } else {
+        tail.insert("14".into(), json!(item.archived));
+        tail.insert("15".into(), json!(17));
+    }
+    slots.push(Value::Object(tail));
+    Value::Array(slots)
+}
