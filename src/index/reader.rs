@@ -352,3 +352,44 @@ fn file_id(path: &Path) -> Result<(u64, u64), IndexError> {
     let meta = std::fs::metadata(path).map_err(IndexError::io("look at", path))?;
     Ok((meta.dev(), meta.ino()))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn plan(conn: &Connection, sql: &str) -> Vec<String> {
+        let mut query = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let parameters = vec![rusqlite::types::Null; query.parameter_count()];
+        let rows = query.query_map(rusqlite::params_from_iter(parameters), |row| row.get("detail")).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn questions_that_are_asked_for_every_item_use_indexes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("i");
+        let conn = connection::create(&path, &ArchiveId::from_random([1; 16])).unwrap();
+        for sql in [
+            KNOWN_ITEM,
+            KNOWN_PARTS,
+            "SELECT 1 FROM record WHERE sha256 = ?1",
+            "SELECT ordinal, key, seq FROM item WHERE ordinal = ?1 OR key = ?2",
+        ] {
+            let plan = plan(&conn, sql);
+            assert!(
+                plan.iter().all(|step| step.starts_with("SEARCH")
+                    || step.starts_with("MULTI-INDEX")
+                    || step.starts_with("INDEX")),
+                "{sql}: {plan:?}"
+            );
+        }
+        // Pages follow the index of changes and stop at their limit; no page is sorted.
+        let plan = plan(&conn, PARTS_AFTER);
+        assert!(
+            plan.iter().any(|step| step.contains("item USING INDEX") && step.contains("change>?")),
+            "{plan:?}"
+        );
+        assert!(!plan.iter().any(|step| step == "SCAN item" || step == "SCAN part"), "{plan:?}");
+    }
+}
