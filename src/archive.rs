@@ -1,1 +1,179 @@
-//! x
+//! An opened archive: store and index, brought into step. Recovery is part of every start.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::index::{Index, IndexError, RebuildReport, rebuild};
+use crate::model::{Clock, ErrorClass};
+use crate::store::{Disk, Store, StoreError, StoredRecord};
+
+/// Records replayed together.
+const GROUP: usize = 1000;
+
+/// An error of opening an archive.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// From the store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// From the index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+impl ArchiveError {
+    /// Who has to act.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Store(error) => error.class(),
+            Self::Index(error) => error.class(),
+        }
+    }
+}
+
+/// What opening an archive had to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Why the index was made again, if it was.
+    pub rebuilt: Option<String>,
+    /// Records that the index had missed.
+    pub replayed: u64,
+    /// Leftovers of an interrupted run, now in quarantine.
+    pub leftovers: Vec<PathBuf>,
+    /// What is wrong with records, one sentence each.
+    pub findings: Vec<String>,
+}
+
+/// An opened archive.
+pub struct Archive {
+    /// Blobs and records.
+    pub store: Store,
+    /// What the records say.
+    pub index: Index,
+    /// What opening it had to do.
+    pub recovery: Recovery,
+}
+
+impl Archive {
+    /// Opens for writing: takes the lock, makes a missing or damaged index again and replays the records
+    /// that the index has missed.
+    ///
+    /// # Errors
+    /// Where there is no archive, where another process writes to it, or what the system answers.
+    pub fn open(root: &Path, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<Self, ArchiveError> {
+        let store = Store::open(root, disk, clock)?;
+        let path = index_path(root);
+        let mut recovery = Recovery { leftovers: store.leftovers().to_vec(), ..Recovery::default() };
+        let index = match Index::open(&path, store.id()) {
+            Ok(index) => index,
+            Err(error) if error.is_curable() => remake(&store, &path, error.to_string(), &mut recovery)?,
+            Err(error) => return Err(error.into()),
+        };
+        let (index, unreadable) = match catch_up(&store, index, &mut recovery) {
+            Ok(caught_up) => caught_up,
+            Err(IndexError::Damaged { why, .. }) => {
+                let index = remake(&store, &path, why, &mut recovery)?;
+                catch_up(&store, index, &mut recovery)?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        store.raise_ordinals(index.reader()?.highest_ordinal()?, unreadable);
+        for finding in &recovery.findings {
+            tracing::warn!("{finding}");
+        }
+        for leftover in &recovery.leftovers {
+            tracing::warn!("set aside what an interrupted run left: {}", leftover.display());
+        }
+        if recovery.replayed > 0 {
+            tracing::info!(records = recovery.replayed, "the index has caught up with the records");
+        }
+        Ok(Self { store, index, recovery })
+    }
+
+    /// Opens for reading, without the lock; nothing is recovered.
+    ///
+    /// # Errors
+    /// Where there is no archive or no index that can be used.
+    pub fn open_read_only(
+        root: &Path,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ArchiveError> {
+        let store = Store::open_read_only(root, disk, clock)?;
+        let index = Index::open_read_only(&index_path(root), store.id())?;
+        Ok(Self { store, index, recovery: Recovery::default() })
+    }
+
+    /// Makes the index again from the records, whatever state it is in.
+    ///
+    /// # Errors
+    /// As [`Archive::open`].
+    pub fn rebuild_index(
+        root: &Path,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<RebuildReport, ArchiveError> {
+        let store = Store::open(root, disk, clock)?;
+        Ok(rebuild(&store, &index_path(root))?)
+    }
+}
+
+/// Where the index of an archive is.
+pub fn index_path(root: &Path) -> PathBuf {
+    root.join("index.sqlite")
+}
+
+fn remake(store: &Store, path: &Path, why: String, recovery: &mut Recovery) -> Result<Index, IndexError> {
+    tracing::warn!("making the index again: {why}");
+    let report = rebuild(store, path)?;
+    tracing::info!(records = report.records, items = report.items, "the index was made again");
+    recovery.rebuilt = Some(why);
+    Index::open(path, store.id())
+}
+
+/// Applies the records that the index does not have; returns how many cannot be read.
+fn catch_up(store: &Store, index: Index, recovery: &mut Recovery) -> Result<(Index, u64), IndexError> {
+    let (reader, writer) = (index.reader()?, index.writer());
+    let before = reader.records()?;
+    let (mut indexed, mut unreadable) = (0, 0);
+    let mut missed: Vec<StoredRecord> = Vec::new();
+    recovery.findings.clear();
+    recovery.replayed = 0;
+    let replay = |missed: &mut Vec<StoredRecord>, recovery: &mut Recovery| {
+        for answer in writer.apply_all(missed.drain(..)) {
+            match answer {
+                Ok(()) => recovery.replayed += 1,
+                Err(error @ IndexError::Conflict { .. }) => recovery.findings.push(error.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    };
+    for name in store.record_names() {
+        let read = match name {
+            Ok(name) if reader.has_record(&name.sha256)? => {
+                indexed += 1;
+                continue;
+            }
+            Ok(name) => store.read_record(&name),
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(record) => missed.push(record),
+            Err(error @ StoreError::Io { .. }) => return Err(error.into()),
+            Err(error) => {
+                unreadable += u64::from(!matches!(error, StoreError::Stray { .. }));
+                recovery.findings.push(error.to_string());
+            }
+        }
+        if missed.len() >= GROUP {
+            replay(&mut missed, recovery)?;
+        }
+    }
+    replay(&mut missed, recovery)?;
+    if indexed < before {
+        let why = format!("{} of its {before} records are not in the archive", before - indexed);
+        return Err(IndexError::Damaged { path: index.path().to_owned(), why });
+    }
+    Ok((index, unreadable))
+}

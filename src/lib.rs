@@ -2,13 +2,13 @@
 
 pub mod archive;
 pub mod index;
+pub mod ingest;
 pub mod media;
 pub mod model;
 pub mod plan;
 pub mod remote;
-pub mod ingest;
 pub mod signals;
-pub mod store;
-pub mod sync;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod store;
+pub mod sync;

@@ -2,4 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod architecture;
+mod index;
 mod remote;
+mod store;

@@ -257,6 +257,12 @@ impl PartialBlob {
     }
 }
 
+impl std::fmt::Debug for PartialBlob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PartialBlob").field("size", &self.size()).finish_non_exhaustive()
+    }
+}
+
 /// Bytes that were refused.
 pub struct Rejected {
     /// Why, as one sentence.

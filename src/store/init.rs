@@ -11,7 +11,9 @@ use super::layout::{DIRECTORIES, Layout, SHARDS};
 use super::{FORMAT, StoreError};
 use crate::model::{ArchiveId, Clock};
 
-const README: &str = include_str!("README.txt");
+/// What a stranger finds beside the photos, so that the archive explains itself.
+const DOCUMENTS: [(&str, &str); 2] =
+    [("README.txt", include_str!("README.txt")), ("FORMAT.md", include_str!("FORMAT.md"))];
 
 pub(super) fn init(root: &Path, disk: &dyn Disk, clock: &dyn Clock) -> Result<ArchiveId, StoreError> {
     let layout = Layout::new(root);
@@ -26,7 +28,9 @@ pub(super) fn init(root: &Path, disk: &dyn Disk, clock: &dyn Clock) -> Result<Ar
     refuse_foreign(&layout, disk)?;
     let id = random_id()?;
     complete_directories(&layout, disk)?;
-    write_new(&layout, disk, "README.txt", README.as_bytes())?;
+    for (name, text) in DOCUMENTS {
+        write_new(&layout, disk, name, text.as_bytes())?;
+    }
     let json = ArchiveJson {
         format: FORMAT,
         archive_id: id.clone(),
@@ -45,7 +49,8 @@ fn refuse_foreign(layout: &Layout, disk: &dyn Disk) -> Result<(), StoreError> {
     let root = layout.root();
     for entry in disk.list(root).map_err(StoreError::io("list", root))? {
         let known = entry.is_dir && (DIRECTORIES.iter().any(|name| entry.name == *name));
-        if !known && entry.name != "lost+found" && entry.name != "README.txt" {
+        let document = DOCUMENTS.iter().any(|(name, _)| entry.name == *name);
+        if !known && entry.name != "lost+found" && !document {
             let found = entry.name.to_string_lossy().into_owned();
             return Err(StoreError::NotEmpty { root: root.to_owned(), found });
         }
@@ -112,7 +117,7 @@ fn write_new(layout: &Layout, disk: &dyn Disk, name: &str, bytes: &[u8]) -> Resu
     };
     write().map_err(StoreError::io("write", &path))?;
     match disk.publish(&file, &path) {
-        // README.txt of an interrupted `init`; archive.json was looked for before.
+        // A document of an interrupted `init`; archive.json was looked for before.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         other => other.map_err(StoreError::io("publish", &path))?,
     }

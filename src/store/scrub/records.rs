@@ -71,7 +71,7 @@ fn scrub_shard(store: &Store, shard: u8) -> Scrubbed {
         };
         scrubbed.count += 1;
         before = before.filter(|before| before.key == name.key);
-        let expected = before.as_ref().map_or(1, |before| before.seq + 1);
+        let expected = before.as_ref().map_or(1, |before| before.seq.saturating_add(1));
         if name.seq != expected {
             scrubbed.findings.push(Finding {
                 kind: FindingKind::Missing,

@@ -1,0 +1,158 @@
+//! What can go wrong in the index. Most of it is cured by making the index again.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::model::{ErrorClass, MediaKey};
+use crate::store::StoreError;
+
+/// An error of the index.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// There is none.
+    #[error("there is no index at {}: run `shoebox rebuild-index`", path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// `create` found one.
+    #[error("there is an index at {} already", path.display())]
+    Exists {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Not SQLite, damaged pages, or rows that cannot be.
+    #[error("the index {} is damaged ({why}): run `shoebox rebuild-index`", path.display())]
+    Damaged {
+        /// Where.
+        path: PathBuf,
+        /// What was found.
+        why: String,
+    },
+    /// It belongs to something else.
+    #[error("the index {} belongs to another archive or program ({found}): run `shoebox rebuild-index`", path.display())]
+    Foreign {
+        /// Where.
+        path: PathBuf,
+        /// What it says of itself.
+        found: String,
+    },
+    /// Another version's.
+    #[error("the index {} has version {found}, this program needs {known}: run `shoebox rebuild-index`", path.display())]
+    Version {
+        /// Where.
+        path: PathBuf,
+        /// Version found.
+        found: i64,
+        /// Version needed.
+        known: i64,
+    },
+    /// The SQLite library has a bug that loses commits.
+    #[error("SQLite {found} can lose data (fixed in 3.51.3): use a shoebox that was built with a later one")]
+    OldSqlite {
+        /// Its version.
+        found: String,
+    },
+    /// Locks and shared memory do not work there.
+    #[error("the index {} lies on the network volume {kind}: put it on a local disk", path.display())]
+    NetworkVolume {
+        /// Where.
+        path: PathBuf,
+        /// Kind of volume.
+        kind: &'static str,
+    },
+    /// Two records contradict each other.
+    #[error("the record {record} of item {key} contradicts another one: {why}; run `shoebox verify`")]
+    Conflict {
+        /// The item.
+        key: MediaKey,
+        /// Hash of the record.
+        record: String,
+        /// What does not fit.
+        why: String,
+    },
+    /// SQLite refused.
+    #[error("the index {} cannot be used: {source}", path.display())]
+    Sql {
+        /// Where.
+        path: PathBuf,
+        /// SQLite's answer.
+        source: rusqlite::Error,
+    },
+    /// Work that was committed together with this failed, so nothing of it is in the index.
+    #[error("the index {} did not take the change: {why}; the records are safe, the next start reads them", path.display())]
+    NotCommitted {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// Opened for reading only, or closed already.
+    #[error("the index {} is not open for writing", path.display())]
+    Closed {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// The answer.
+        source: io::Error,
+    },
+    /// The records could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl IndexError {
+    /// Who has to act.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Missing { .. } | Self::Damaged { .. } | Self::Conflict { .. } => ErrorClass::Damaged,
+            Self::Foreign { .. }
+            | Self::Version { .. }
+            | Self::OldSqlite { .. }
+            | Self::NetworkVolume { .. }
+            | Self::Sql { .. }
+            | Self::NotCommitted { .. }
+            | Self::Io { .. } => ErrorClass::Environment,
+            Self::Exists { .. } | Self::Closed { .. } => ErrorClass::Bug,
+            Self::Store(error) => error.class(),
+        }
+    }
+
+    /// Whether making the index again from the records helps.
+    pub fn is_curable(&self) -> bool {
+        matches!(
+            self,
+            Self::Missing { .. } | Self::Damaged { .. } | Self::Foreign { .. } | Self::Version { .. }
+        )
+    }
+
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// For `map_err`: what SQLite says about damage is damage.
+    pub(super) fn sql(path: &Path) -> impl Fn(rusqlite::Error) -> Self + '_ {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        move |source| match source.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => {
+                Self::Damaged { path: path.to_owned(), why: source.to_string() }
+            }
+            _ => match source {
+                rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..) => {
+                    Self::Damaged { path: path.to_owned(), why: source.to_string() }
+                }
+                _ => Self::Sql { path: path.to_owned(), source },
+            },
+        }
+    }
+}

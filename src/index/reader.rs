@@ -1,0 +1,395 @@
+//! Questions to the index.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::words::{from_json, from_word, parsed, signed, unsigned, valid};
+use super::{IndexError, RunNote, connection, dump};
+use crate::model::{
+    ArchiveId, ArchivedPart, CaptureTime, ItemState, MediaKey, PartRole, RemoteFacts, Sha1, Sha256, Verdict,
+};
+
+/// What the index knows of an item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownItem {
+    /// Latest revision.
+    pub seq: u32,
+    /// The item's number.
+    pub ordinal: u64,
+    /// SHA-256 of the latest record.
+    pub record_sha256: Sha256,
+    /// Whether it was in the library.
+    pub state: ItemState,
+    /// File name as uploaded.
+    pub name: String,
+    /// Its files.
+    pub parts: Vec<(PartRole, Sha256)>,
+    /// What Google said then; compared with what it says now, it shows a change.
+    pub remote: RemoteFacts,
+}
+
+/// Sums over the archive: the latest revision of each item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Items.
+    pub items: u64,
+    /// Of these, no longer in the library.
+    pub gone: u64,
+    /// Files of items.
+    pub parts: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+    /// Different blobs behind the parts.
+    pub blobs: u64,
+    /// Bytes of these blobs.
+    pub blob_bytes: u64,
+    /// Parts by verdict; verdicts without parts are absent.
+    pub verdicts: Vec<(Verdict, u64)>,
+    /// Items that could not be archived so far.
+    pub failures: u64,
+}
+
+/// An item that could not be archived so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The item.
+    pub key: MediaKey,
+    /// Its file name, or what stands for it.
+    pub name: String,
+    /// Why, the last time.
+    pub reason: String,
+    /// First failure.
+    pub first_at: Timestamp,
+    /// Last failure.
+    pub last_at: Timestamp,
+    /// Number of failures.
+    pub attempts: u64,
+}
+
+/// A reading connection. It can move to another thread but not be shared; open one for each.
+pub struct IndexReader {
+    path: PathBuf,
+    conn: Connection,
+    file: (u64, u64),
+}
+
+impl IndexReader {
+    /// Opens a connection for reading.
+    ///
+    /// # Errors
+    /// As [`Index::open`](super::Index::open).
+    pub fn open(path: &Path, id: &ArchiveId) -> Result<Self, IndexError> {
+        let conn = connection::open_reader(path, id)?;
+        let file = file_id(path)?;
+        Ok(Self { path: path.to_owned(), conn, file })
+    }
+
+    /// Whether the file was replaced by a rebuilt one since: then this reader sees the old one for ever.
+    ///
+    /// # Errors
+    /// When the file cannot be looked at.
+    pub fn is_replaced(&self) -> Result<bool, IndexError> {
+        Ok(file_id(&self.path)? != self.file)
+    }
+
+    /// Changes whenever the index is made anew; positions of [`IndexReader::parts_after`] start over then.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn epoch(&self) -> Result<String, IndexError> {
+        self.ask(|conn| connection::meta(conn, "epoch"))
+    }
+
+    /// The items among `keys` that are archived.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn known(&self, keys: &[MediaKey]) -> Result<HashMap<MediaKey, KnownItem>, IndexError> {
+        self.ask(|conn| {
+            let mut items = conn.prepare_cached(KNOWN_ITEM)?;
+            let mut parts = conn.prepare_cached(KNOWN_PARTS)?;
+            let mut known = HashMap::new();
+            for key in keys {
+                let Some(mut item) = items.query_row([key.as_str()], known_item).optional()? else {
+                    continue;
+                };
+                for part in parts.query_map([signed(item.ordinal)], |row| {
+                    Ok((role(row)?, valid(row, "sha256", |bytes: Vec<u8>| Sha256::from_slice(&bytes))?))
+                })? {
+                    item.parts.push(part?);
+                }
+                known.insert(key.clone(), item);
+            }
+            Ok(known)
+        })
+    }
+
+    /// The parts of at most `limit` items that changed after position `change`, in the order of changes;
+    /// all parts of an item come together. Ask again with the last `change` until nothing comes.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn parts_after(&self, change: u64, limit: usize) -> Result<Vec<ArchivedPart>, IndexError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.ask(|conn| {
+            let mut query = conn.prepare_cached(PARTS_AFTER)?;
+            query.query_map(params![signed(change), limit], archived_part)?.collect()
+        })
+    }
+
+    /// The position of the latest change; 0 in an empty archive.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn last_change(&self) -> Result<u64, IndexError> {
+        self.number("SELECT coalesce(max(change), 0) AS n FROM item")
+    }
+
+    /// Sums over the archive.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn totals(&self) -> Result<Totals, IndexError> {
+        self.ask(|conn| {
+            let number = |sql: &str| conn.query_row(sql, [], |row| unsigned(row, "n"));
+            let mut verdicts =
+                conn.prepare("SELECT verdict, count(*) AS n FROM part GROUP BY verdict ORDER BY verdict")?;
+            let (blobs, blob_bytes) = conn.query_row(
+                "SELECT count(*) AS n, coalesce(sum(size), 0) AS bytes
+                 FROM (SELECT max(size) AS size FROM part GROUP BY sha256)",
+                [],
+                |row| Ok((unsigned(row, "n")?, unsigned(row, "bytes")?)),
+            )?;
+            Ok(Totals {
+                items: number("SELECT count(*) AS n FROM item")?,
+                gone: number("SELECT count(*) AS n FROM item WHERE state = 'gone'")?,
+                parts: number("SELECT count(*) AS n FROM part")?,
+                bytes: number("SELECT coalesce(sum(size), 0) AS n FROM part")?,
+                blobs,
+                blob_bytes,
+                verdicts: verdicts
+                    .query_map([], |row| Ok((from_word(row, "verdict")?, unsigned(row, "n")?)))?
+                    .collect::<rusqlite::Result<_>>()?,
+                failures: number("SELECT count(*) AS n FROM failure")?,
+            })
+        })
+    }
+
+    /// Calls `each` with every blob of the latest revisions and its size in bytes, in the order of names.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn blobs(&self, mut each: impl FnMut(Sha256, u64)) -> Result<(), IndexError> {
+        self.ask(|conn| {
+            let mut query = conn.prepare("SELECT sha256, max(size) AS size FROM part GROUP BY sha256")?;
+            let mut rows = query.query([])?;
+            while let Some(row) = rows.next()? {
+                let sha256 = valid(row, "sha256", |bytes: Vec<u8>| Sha256::from_slice(&bytes))?;
+                each(sha256, unsigned(row, "size")?);
+            }
+            Ok(())
+        })
+    }
+
+    /// The last `n` runs, latest first.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn last_runs(&self, n: usize) -> Result<Vec<RunNote>, IndexError> {
+        let n = i64::try_from(n).unwrap_or(i64::MAX);
+        self.ask(|conn| {
+            conn.prepare("SELECT * FROM run ORDER BY id DESC LIMIT ?1")?
+                .query_map([n], |row| {
+                    Ok(RunNote {
+                        started: parsed(row, "started")?,
+                        ended: parsed(row, "ended")?,
+                        outcome: row.get("outcome")?,
+                        listed: unsigned(row, "listed")?,
+                        archived: unsigned(row, "archived")?,
+                        quarantined: unsigned(row, "quarantined")?,
+                        failed: unsigned(row, "failed")?,
+                        bytes: unsigned(row, "bytes")?,
+                    })
+                })?
+                .collect()
+        })
+    }
+
+    /// The items that could not be archived so far, by key.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn failures(&self) -> Result<Vec<Failure>, IndexError> {
+        self.ask(|conn| {
+            conn.prepare("SELECT * FROM failure ORDER BY key")?
+                .query_map([], |row| {
+                    Ok(Failure {
+                        key: valid(row, "key", |text: String| MediaKey::new(&text))?,
+                        name: row.get("name")?,
+                        reason: row.get("reason")?,
+                        first_at: parsed(row, "first_at")?,
+                        last_at: parsed(row, "last_at")?,
+                        attempts: unsigned(row, "attempts")?,
+                    })
+                })?
+                .collect()
+        })
+    }
+
+    /// Whether a record was applied.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn has_record(&self, sha256: &Sha256) -> Result<bool, IndexError> {
+        self.ask(|conn| {
+            conn.prepare_cached("SELECT 1 FROM record WHERE sha256 = ?1")?.exists([sha256.bytes().as_slice()])
+        })
+    }
+
+    /// Number of applied records.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn records(&self) -> Result<u64, IndexError> {
+        self.number("SELECT count(*) AS n FROM record")
+    }
+
+    /// The highest item number; 0 in an empty archive.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn highest_ordinal(&self) -> Result<u64, IndexError> {
+        self.number("SELECT coalesce(max(ordinal), 0) AS n FROM item")
+    }
+
+    /// Everything that derives from records as text, the same for the same records.
+    ///
+    /// # Errors
+    /// When SQLite or the writer refuses.
+    pub fn canonical_dump(&self, to: &mut impl std::io::Write) -> Result<(), IndexError> {
+        dump::dump(&self.path, &self.conn, to)
+    }
+
+    /// SQLite's whole check of the file.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`] says what is wrong.
+    pub fn check(&self) -> Result<(), IndexError> {
+        connection::check_all(&self.path, &self.conn)
+    }
+
+    fn number(&self, sql: &str) -> Result<u64, IndexError> {
+        self.ask(|conn| conn.prepare_cached(sql)?.query_row([], |row| unsigned(row, "n")))
+    }
+
+    /// All statements of one question see the same state.
+    fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, IndexError> {
+        let ask = || {
+            let snapshot = self.conn.unchecked_transaction()?;
+            question(&snapshot)
+        };
+        ask().map_err(IndexError::sql(&self.path))
+    }
+}
+
+const KNOWN_ITEM: &str = "SELECT ordinal, seq, record, state, name, remote FROM item WHERE key = ?1";
+const KNOWN_PARTS: &str = "SELECT role, sha256 FROM part WHERE ordinal = ?1 ORDER BY position";
+const PARTS_AFTER: &str = "
+    SELECT item.change, item.ordinal, part.role, item.key, item.name AS item_name, part.name, part.sha256,
+        part.sha1, part.size, part.verdict, item.taken_local, item.taken_offset_s, item.taken_source,
+        item.make, item.model, item.state
+    FROM (
+        SELECT * FROM item WHERE change > ?1 AND EXISTS (SELECT 1 FROM part WHERE part.ordinal = item.ordinal)
+        ORDER BY change LIMIT ?2
+    ) AS item
+    JOIN part ON part.ordinal = item.ordinal
+    ORDER BY item.change, part.position";
+
+fn known_item(row: &Row<'_>) -> rusqlite::Result<KnownItem> {
+    Ok(KnownItem {
+        seq: row.get("seq")?,
+        ordinal: unsigned(row, "ordinal")?,
+        record_sha256: valid(row, "record", |bytes: Vec<u8>| Sha256::from_slice(&bytes))?,
+        state: from_word(row, "state")?,
+        name: row.get("name")?,
+        parts: Vec::new(),
+        remote: from_json(row, "remote")?,
+    })
+}
+
+fn archived_part(row: &Row<'_>) -> rusqlite::Result<ArchivedPart> {
+    Ok(ArchivedPart {
+        change: unsigned(row, "change")?,
+        ordinal: unsigned(row, "ordinal")?,
+        role: role(row)?,
+        key: valid(row, "key", |text: String| MediaKey::new(&text))?,
+        item_name: row.get("item_name")?,
+        name: row.get("name")?,
+        sha256: valid(row, "sha256", |bytes: Vec<u8>| Sha256::from_slice(&bytes))?,
+        sha1: valid(row, "sha1", |bytes: Vec<u8>| Sha1::from_slice(&bytes))?,
+        size: unsigned(row, "size")?,
+        verdict: from_word(row, "verdict")?,
+        taken: CaptureTime {
+            local: parsed(row, "taken_local")?,
+            offset_s: row.get("taken_offset_s")?,
+            source: from_word(row, "taken_source")?,
+        },
+        make: row.get("make")?,
+        model: row.get("model")?,
+        state: from_word(row, "state")?,
+    })
+}
+
+fn role(row: &Row<'_>) -> rusqlite::Result<PartRole> {
+    valid(row, "role", PartRole::from_code)
+}
+
+fn file_id(path: &Path) -> Result<(u64, u64), IndexError> {
+    let meta = std::fs::metadata(path).map_err(IndexError::io("look at", path))?;
+    Ok((meta.dev(), meta.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn plan(conn: &Connection, sql: &str) -> Vec<String> {
+        let mut query = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let parameters = vec![rusqlite::types::Null; query.parameter_count()];
+        let rows = query.query_map(rusqlite::params_from_iter(parameters), |row| row.get("detail")).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn questions_that_are_asked_for_every_item_use_indexes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("i");
+        let conn = connection::create(&path, &ArchiveId::from_random([1; 16])).unwrap();
+        for sql in [
+            KNOWN_ITEM,
+            KNOWN_PARTS,
+            "SELECT 1 FROM record WHERE sha256 = ?1",
+            "SELECT ordinal, key, seq FROM item WHERE ordinal = ?1 OR key = ?2",
+        ] {
+            let plan = plan(&conn, sql);
+            assert!(
+                plan.iter().all(|step| step.starts_with("SEARCH")
+                    || step.starts_with("MULTI-INDEX")
+                    || step.starts_with("INDEX")),
+                "{sql}: {plan:?}"
+            );
+        }
+        // Pages follow the index of changes and stop at their limit; no page is sorted.
+        let plan = plan(&conn, PARTS_AFTER);
+        assert!(
+            plan.iter().any(|step| step.contains("item USING INDEX") && step.contains("change>?")),
+            "{plan:?}"
+        );
+        assert!(!plan.iter().any(|step| step == "SCAN item" || step == "SCAN part"), "{plan:?}");
+    }
+}

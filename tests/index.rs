@@ -1,0 +1,6 @@
+//! The index: derived, disposable, and never ahead of the records.
+
+#![allow(clippy::unwrap_used)]
+
+mod archive;
+mod queries;

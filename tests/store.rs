@@ -1,0 +1,11 @@
+//! The store: what is on disk, whatever goes wrong.
+
+#![allow(clippy::unwrap_used)]
+
+mod blobs;
+mod faults;
+mod format;
+mod opening;
+mod records;
+mod scrub;
+pub mod support;

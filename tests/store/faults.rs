@@ -1,0 +1,158 @@
+//! Every step of an ingest fails in turn: the archive is legal afterwards, and the same command succeeds.
+
+use std::sync::Arc;
+
+use shoebox::model::ErrorClass;
+use shoebox::store::{Store, StoreError};
+
+use super::support::*;
+
+const ENOSPC: i32 = 28;
+const EIO: i32 = 5;
+const EDQUOT: i32 = 122;
+const EROFS: i32 = 30;
+const EMFILE: i32 = 24;
+
+/// Two items, one of them with the bytes of another that is archived already.
+fn ingest(store: &Store) -> Result<(), StoreError> {
+    archive_item(store, None, "one", &[1; 200_000])?;
+    archive_item(store, None, "two", b"shared")?;
+    Ok(())
+}
+
+fn prepared() -> TestArchive {
+    let archive = TestArchive::new();
+    archive_item(&archive.open(), None, "zero", b"shared").unwrap();
+    archive
+}
+
+/// Runs the ingest with the fault at step 0, 1, 2 … until a run is not hit; returns the number of steps.
+fn at_every_step(named: bool, fault: Fault) -> usize {
+    for k in 0.. {
+        let archive = prepared();
+        let disk = Arc::new(FaultyDisk::failing(&archive.root(), named, k, fault, ""));
+        let run = archive.open_on(disk.clone()).and_then(|store| ingest(&store));
+        if !disk.has_failed() {
+            run.unwrap();
+            return k;
+        }
+        // Some steps may fail without harm, the removal of a temporary name for example.
+        if let Err(error) = &run {
+            assert_eq!(error.class(), ErrorClass::Environment, "step {k}: {error}");
+        }
+        let store = archive.open();
+        assert_legal(&store);
+        assert!(store.records().any(|stored| stored.unwrap().record().key == key("zero")));
+        if run.is_ok() {
+            assert_eq!(store.records().count(), 3, "step {k}: acknowledged, but not there");
+        }
+        ingest(&store).unwrap_or_else(|error| panic!("step {k}, second run: {error}"));
+        assert_legal(&store);
+        assert_eq!(archive.tmp_files().len(), 0, "step {k}");
+        assert_eq!(store.records().count(), 3);
+        assert_eq!(files_below(&archive.root().join("blobs")).len(), 2);
+        let mut ordinals: Vec<_> = store.records().map(|stored| stored.unwrap().record().ordinal).collect();
+        ordinals.sort_unstable();
+        ordinals.dedup();
+        assert_eq!(ordinals.len(), 3, "step {k}: a number was dealt twice");
+    }
+    unreachable!()
+}
+
+#[test]
+fn a_failing_step_harms_nothing() {
+    for fault in [
+        Fault::Once(ENOSPC),
+        Fault::Once(EIO),
+        Fault::Once(EDQUOT),
+        Fault::Once(EROFS),
+        Fault::Once(EMFILE),
+        Fault::ShortWrite,
+    ] {
+        let steps = at_every_step(false, fault);
+        assert!(steps > 30, "{fault:?}: only {steps} steps were tried");
+    }
+}
+
+#[test]
+fn a_failing_step_harms_nothing_where_pending_files_have_names() {
+    let anonymous = at_every_step(false, Fault::Once(EIO));
+    let named = at_every_step(true, Fault::Once(EIO));
+    assert!(named > anonymous, "the removal of temporary names was not tried");
+}
+
+#[test]
+fn a_kill_at_any_step_harms_nothing() {
+    for named in [false, true] {
+        at_every_step(named, Fault::Dead);
+    }
+}
+
+#[test]
+fn a_kill_during_an_adoption_harms_nothing() {
+    for k in 0.. {
+        let archive = TestArchive::new();
+        let disk = Arc::new(FaultyDisk::failing(&archive.root(), false, k, Fault::Dead, ""));
+        let run = archive.open_on(disk.clone()).and_then(|store| {
+            let download = store.tmp_dir().join("guid");
+            std::fs::write(&download, b"download").unwrap();
+            store.put(store.adopt(&download)?.verify(|_, _| Ok(())).unwrap())
+        });
+        let store = archive.open();
+        assert_legal(&store);
+        assert_eq!(archive.tmp_files().len(), 0, "step {k}");
+        let kept = files_below(&archive.root());
+        let copies = kept.iter().filter(|path| std::fs::read(path).unwrap() == b"download").count();
+        if run.is_ok() {
+            assert_eq!(copies, 1, "step {k}: a second name was left");
+            assert!(store.leftovers().is_empty());
+        }
+        if !disk.has_failed() {
+            assert!(k > 5, "only {k} steps were tried");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_failed_flush_ends_all_writing() {
+    for only in ["sync", "sync_dir"] {
+        for k in 0.. {
+            let archive = prepared();
+            // Opening flushes nothing here, so the first flush is one of the ingest.
+            let disk = Arc::new(FaultyDisk::failing(&archive.root(), false, k, Fault::Once(EIO), only));
+            let store = archive.open_on(disk.clone()).unwrap();
+            let run = ingest(&store);
+            if !disk.has_failed() {
+                assert!(k >= 4, "only {k} flushes with {only}");
+                break;
+            }
+            run.unwrap_err();
+            assert!(store.is_poisoned());
+            let before = disk.steps().len();
+            for error in [
+                store.begin(None).map(|_| ()).unwrap_err(),
+                store.next_ordinal().map(|_| ()).unwrap_err(),
+                put(&store, b"more").map(|_| ()).unwrap_err(),
+            ] {
+                assert!(matches!(error, StoreError::Poisoned { .. }), "{error}");
+                assert!(error.to_string().contains("Input/output error"), "{error}");
+            }
+            assert_eq!(disk.steps().len(), before, "something was tried after the failed flush");
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_returns_other_bytes_is_noticed() {
+    let archive = TestArchive::new();
+    let disk = Arc::new(FaultyDisk::failing(&archive.root(), false, 0, Fault::Spoil, "sync"));
+    let store = archive.open_on(disk.clone()).unwrap();
+    let error = put(&store, b"bytes").unwrap_err();
+    assert!(disk.has_failed());
+    assert!(matches!(error, StoreError::ReadBack { .. }), "{error}");
+    assert_eq!(error.class(), ErrorClass::Damaged);
+    assert_eq!(files_below(&archive.root().join("blobs")).len(), 0);
+    put(&store, b"bytes").unwrap();
+    assert_legal(&store);
+}
