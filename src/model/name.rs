@@ -1,1 +1,254 @@
 //! File names: from what a stranger's camera wrote to what every file system can hold.
+
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::PartRole;
+
+/// Longest name, bytes: the limit of Linux file systems.
+pub const LONGEST: usize = 255;
+/// Longest extension, bytes; anything longer behind a dot is part of the name.
+const LONGEST_EXTENSION: usize = 10;
+/// Room for what a view adds to a stem: the suffix of a collision and the word of a part.
+const ROOM: usize = SUFFIX_LEN + "-edited".len();
+/// Bytes of a collision's suffix: `~` and eight hex digits.
+const SUFFIX_LEN: usize = 9;
+/// What stands for a name of which nothing is left.
+const UNNAMED: &str = "unnamed";
+
+/// A file name made safe, in two pieces: `IMG_1` and `jpg`.
+///
+/// Whole or with [`SafeName::part`]'s additions it is NFC, never empty, at most [`LONGEST`] bytes and has no
+/// slash, control or invisible character, no leading dot and no trailing dot or blank. Making a safe name
+/// safe again changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SafeName {
+    stem: String,
+    extension: String,
+}
+
+impl SafeName {
+    /// Makes any text a safe name.
+    pub fn new(raw: &str) -> Self {
+        let kept: String =
+            raw.chars().map(|c| if c == '/' { '_' } else { c }).filter(|c| !is_invisible(*c)).collect();
+        let kept: String = kept.nfc().collect();
+        let name = trim(&kept);
+        let (stem, extension) = match name.rsplit_once('.') {
+            Some((stem, extension)) if is_extension(extension) && !trim(stem).is_empty() => (stem, extension),
+            _ => (name, ""),
+        };
+        let stem = cut(stem, LONGEST - ROOM - 1 - LONGEST_EXTENSION);
+        // Alone, a stem ends a name; before an extension it may end as it likes.
+        let stem = if extension.is_empty() { trim(stem) } else { stem.trim_start() };
+        let stem = match stem.strip_prefix('.') {
+            // A leading dot would hide the photo from everything that browses.
+            Some(rest) => format!("_{rest}"),
+            None if stem.is_empty() => UNNAMED.to_owned(),
+            None => stem.to_owned(),
+        };
+        Self { stem, extension: extension.to_owned() }
+    }
+
+    /// The names of an item: the stem is the item's, the extension is the part's own where it has one.
+    pub fn of_part(item_name: &str, part_name: &str) -> Self {
+        let item = Self::new(item_name);
+        let part = Self::new(part_name);
+        let extension = if part.extension.is_empty() { item.extension } else { part.extension };
+        Self { stem: item.stem, extension }
+    }
+
+    /// The name without extension.
+    pub fn stem(&self) -> &str {
+        &self.stem
+    }
+
+    /// The extension without its dot; may be empty.
+    pub fn extension(&self) -> &str {
+        &self.extension
+    }
+
+    /// The whole name.
+    pub fn text(&self) -> String {
+        let mut name = String::new();
+        write(&mut name, &self.stem, None, "", &self.extension);
+        name
+    }
+}
+
+/// Appends a name to `to`: the stem, the suffix that tells it from others of that name, the word of its part
+/// (empty or beginning with `-`) and the extension.
+pub fn write(to: &mut String, stem: &str, suffix: Option<u32>, word: &str, extension: &str) {
+    use std::fmt::Write as _;
+    to.push_str(stem);
+    if let Some(suffix) = suffix {
+        // Writing into a String cannot fail.
+        let _ = write!(to, "~{suffix:08x}");
+    }
+    to.push_str(word);
+    if !extension.is_empty() {
+        to.push('.');
+        to.push_str(extension);
+    }
+}
+
+/// The word in the name of a part: a motion part shares the stem, unless its extension is the original's too.
+pub fn word(role: PartRole, same_extension_as_original: bool) -> &'static str {
+    match role {
+        PartRole::Original => "",
+        PartRole::Edited => "-edited",
+        PartRole::Motion if same_extension_as_original => "-motion",
+        PartRole::Motion => "",
+    }
+}
+
+/// What names share that are the same to a file system that ignores case.
+pub fn fold(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
+    // Upper case first joins what has one upper form and two lower ones, such as both Greek sigmas.
+    name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect()
+}
+
+/// Whether a character shows nothing, or changes how others show: controls, the marks that turn the direction
+/// of writing (`gpj.exe` for `exe.jpg`), zero-width ones, and separators of lines.
+pub fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Without blanks in front, and without blanks and dots at the end, which Windows drops.
+fn trim(name: &str) -> &str {
+    name.trim_start().trim_end_matches(|c: char| c == '.' || c.is_whitespace())
+}
+
+fn is_extension(text: &str) -> bool {
+    (1..=LONGEST_EXTENSION).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+/// The longest beginning of at most `most` bytes that ends with a whole character.
+fn cut(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn ordinary_names_stay() {
+        for name in
+            ["IMG_1234.JPG", "PXL_20230715_064510123.MP.jpg", "Foto's (3).heic", "日本.png", "a", "a.b c"]
+        {
+            assert_eq!(SafeName::new(name).text(), name);
+        }
+    }
+
+    #[test]
+    fn hostile_names_become_harmless() {
+        for (raw, safe) in [
+            ("", "unnamed"),
+            (".", "unnamed"),
+            ("..", "unnamed"),
+            ("...", "unnamed"),
+            (" . ", "unnamed"),
+            ("../../etc/passwd", "_._.._etc_passwd"),
+            ("/etc/passwd", "_etc_passwd"),
+            ("a\0b\n.jpg", "ab.jpg"),
+            ("photo\u{202e}gpj.exe", "photogpj.exe"),
+            ("\u{feff}IMG\u{200b}_1.jpg", "IMG_1.jpg"),
+            (".hidden.jpg", "_hidden.jpg"),
+            (".jpg", "_jpg"),
+            ("IMG.jpg. .", "IMG.jpg"),
+            ("  IMG.jpg", "IMG.jpg"),
+            ("e\u{301}.jpg", "é.jpg"),
+            ("no.such extension", "no.such extension"),
+            ("IMG.", "IMG"),
+        ] {
+            assert_eq!(SafeName::new(raw).text(), safe, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_keeps_its_extension_and_whole_characters() {
+        let name = SafeName::new(&format!("{}.jpeg", "é".repeat(300))).text();
+        assert!(name.len() <= LONGEST && name.ends_with("é.jpeg"), "{}", name.len());
+    }
+
+    #[test]
+    fn parts_share_the_stem() {
+        assert_eq!(SafeName::of_part("IMG_1.HEIC", "movie.MOV").text(), "IMG_1.MOV");
+        assert_eq!(SafeName::of_part("IMG_1.HEIC", "x").text(), "IMG_1.HEIC");
+        assert_eq!(word(PartRole::Motion, true), "-motion");
+    }
+
+    #[test]
+    fn case_and_composition_fold() {
+        assert_eq!(fold("IMG.JPG"), fold("img.jpg"));
+        assert_eq!(fold("ÉΣ"), fold("e\u{301}ς"));
+        assert_ne!(fold("a"), fold("b"));
+    }
+
+    const NASTY: [&str; 22] = [
+        "/",
+        "\0",
+        ".",
+        "..",
+        " ",
+        "\u{202e}",
+        "\u{200b}",
+        "\u{301}",
+        "é",
+        "\u{1f468}\u{200d}\u{1f469}",
+        "~",
+        "-edited",
+        ".jpg",
+        ".JPEG",
+        "\u{212b}",
+        "\u{ac00}",
+        "ﬀ",
+        "\u{958}",
+        "\u{a0}",
+        "\u{3000}",
+        "\\",
+        "con",
+    ];
+
+    fn hostile(random: &mut fastrand::Rng) -> String {
+        let mut name = String::new();
+        for _ in 0..random.usize(..12) {
+            match random.u8(..3) {
+                0 => name.push_str(NASTY[random.usize(..NASTY.len())]),
+                1 => name.push(random.char(..)),
+                _ => (0..random.usize(..60)).for_each(|_| name.push(random.alphanumeric())),
+            }
+        }
+        name
+    }
+
+    #[test]
+    fn promises_hold_for_a_hundred_thousand_hostile_names() {
+        let seed = std::env::var("SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
+        println!("SEED={seed}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        for _ in 0..100_000 {
+            let raw = hostile(&mut random);
+            let safe = SafeName::new(&raw);
+            let mut longest = String::new();
+            let word = word(PartRole::ALL[random.usize(..3)], random.bool());
+            write(&mut longest, safe.stem(), Some(random.u32(..)), word, safe.extension());
+            for name in [&longest, &safe.text()] {
+                assert!(!name.is_empty() && name.len() <= LONGEST, "{raw:?}");
+                assert!(!name.contains('/') && !name.chars().any(is_invisible), "{raw:?}");
+                assert!(!name.starts_with('.') && !name.ends_with(['.', ' ']), "{raw:?}");
+                assert!(name.nfc().eq(name.chars()), "{raw:?} is not NFC");
+            }
+            assert_eq!(SafeName::new(&safe.text()).text(), safe.text(), "{raw:?}");
+        }
+    }
+}
