@@ -1,0 +1,80 @@
+//! Deals the names of one directory.
+
+use std::collections::HashSet;
+
+use super::items::Items;
+use crate::model::PartRole;
+use crate::model::name::fold;
+
+/// One file of a directory; its name is composed when it is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where the item is kept.
+    pub slot: u32,
+    /// How often its name clashed: 0 is the bare name, every other number another suffix.
+    pub level: u16,
+    /// Code of the part's role.
+    pub role: u8,
+}
+
+impl Entry {
+    /// The part's role.
+    pub fn role(self) -> PartRole {
+        PartRole::from_code(self.role).unwrap_or(PartRole::Original)
+    }
+}
+
+/// Names for these items, lowest number first; the entries come back in the order of their names.
+///
+/// All parts of an item get the same suffix, so that they share their stem: it is chosen such that none of
+/// them clashes with a part of an earlier item.
+pub fn deal(items: &Items, slots: &[u32]) -> Vec<Entry> {
+    let mut taken: HashSet<String> = HashSet::with_capacity(slots.len());
+    let mut named: Vec<(String, Entry)> = Vec::with_capacity(slots.len());
+    for &slot in slots {
+        for level in 0..=u16::MAX {
+            let candidates: Vec<(String, Entry)> = items
+                .roles(slot)
+                .map(|role| {
+                    let entry = Entry { slot, level, role: role.code() };
+                    let mut name = String::new();
+                    items.write_name(entry, &mut name);
+                    (name, entry)
+                })
+                .collect();
+            let folded: Vec<String> = candidates.iter().map(|(name, _)| fold(name)).collect();
+            if folded.iter().all(|name| !taken.contains(name)) {
+                taken.extend(folded);
+                named.extend(candidates);
+                break;
+            }
+        }
+    }
+    named.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    named.into_iter().map(|(_, entry)| entry).collect()
+}
+
+/// The names of `old` that do not stand for the same inode in `new`; both are in the order of names.
+pub fn lost(items: &Items, old: &[Entry], new: &[Entry]) -> Vec<String> {
+    let name_of = |entry: Entry| {
+        let mut name = String::new();
+        items.write_name(entry, &mut name);
+        name
+    };
+    let mut lost = Vec::new();
+    let mut rest = new.iter().peekable();
+    let mut now = rest.next().map(|&entry| (name_of(entry), entry));
+    for &entry in old {
+        let name = name_of(entry);
+        while now.as_ref().is_some_and(|(now, _)| *now < name) {
+            now = rest.next().map(|&entry| (name_of(entry), entry));
+        }
+        let same = now.as_ref().is_some_and(|(now, there)| {
+            *now == name && there.role == entry.role && items.ordinal(there.slot) == items.ordinal(entry.slot)
+        });
+        if !same {
+            lost.push(name);
+        }
+    }
+    lost
+}

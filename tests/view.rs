@@ -1,0 +1,4 @@
+//! The view: the tree alone, then real mounts.
+
+mod support;
+mod tree;
