@@ -12,3 +12,4 @@ pub mod signals;
 pub mod sim;
 pub mod store;
 pub mod sync;
+pub mod view;

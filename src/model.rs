@@ -6,6 +6,7 @@
 
 pub mod archive_id;
 pub mod archived;
+pub mod camera;
 pub mod capture;
 pub mod clock;
 pub mod digest;

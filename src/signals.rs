@@ -6,8 +6,6 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio_util::sync::CancellationToken;
 
-
-
 /// A token that SIGTERM or SIGINT cancels. A second signal ends the process without waiting: every state
 /// on disk is one that the next start knows how to read.
 pub fn stop_token() -> std::io::Result<CancellationToken> {

@@ -20,14 +20,14 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::Archive;
-use crate::model::Clock;
-use crate::remote::RemoteLibrary;
 use self::item::Item;
 use self::listing::Work;
 use self::pace::Pace;
 use self::progress::Progress;
 use self::report::{Outcome, SyncReport};
+use crate::archive::Archive;
+use crate::model::Clock;
+use crate::remote::RemoteLibrary;
 
 /// How a pass is run.
 #[derive(Clone, Copy, Debug)]

@@ -5,3 +5,4 @@ mod architecture;
 mod index;
 mod remote;
 mod store;
+mod sync;
