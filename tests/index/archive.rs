@@ -100,7 +100,7 @@ fn a_lost_or_damaged_index_is_made_again_at_the_next_start() {
         ("deleted", Box::new(|path| fs::remove_file(path).unwrap())),
         ("empty", Box::new(|path| fs::write(path, b"").unwrap())),
         ("text", Box::new(|path| fs::write(path, "not SQLite ".repeat(1000)).unwrap())),
-        ("another archive's", Box::new(move |path| drop(fs::copy(&foreign, path).unwrap()))),
+        ("another archive's", Box::new(move |path| assert!(fs::copy(&foreign, path).unwrap() > 0))),
         ("a later version's", write_at(60, vec![0, 0, 0, 9])),
         (
             "cut",
