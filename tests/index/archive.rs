@@ -108,6 +108,20 @@ fn a_lost_or_damaged_index_is_made_again_at_the_next_start() {
                 fs::File::options().write(true).open(path).unwrap().set_len(pages / 2).unwrap()
             }),
         ),
+        (
+            "without a table",
+            Box::new(|path| {
+                let conn = rusqlite::Connection::open(path).unwrap();
+                conn.execute_batch("DROP TABLE record; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+            }),
+        ),
+        (
+            "without its id",
+            Box::new(|path| {
+                let conn = rusqlite::Connection::open(path).unwrap();
+                conn.execute_batch("DELETE FROM meta; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+            }),
+        ),
         ("schema page", write_at(100, vec![0xff; 1000])),
     ];
     for (what, damage) in damages {
