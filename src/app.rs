@@ -122,7 +122,9 @@ pub fn execute(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Init { data } => init(&data),
         Command::Sync { data, settings, json } => runtime()?.block_on(sync::once(&data, *settings, json)),
-        Command::Mount { data, mountpoint, passthrough } => mount::until_stopped(&data, &mountpoint, passthrough),
+        Command::Mount { data, mountpoint, passthrough } => {
+            mount::until_stopped(&data, &mountpoint, passthrough)
+        }
         Command::Run(settings) => runtime()?.block_on(run::until_stopped(*settings)),
         Command::Status { data, json } => report::status(&data, json),
         Command::Verify { data, afresh, json } => report::verify(&data, afresh, json),
@@ -160,4 +162,13 @@ fn open(data: &Path) -> anyhow::Result<Archive> {
 /// Opens the archive for reading, beside whoever writes it.
 fn open_to_read(data: &Path) -> anyhow::Result<Archive> {
     Ok(Archive::open_read_only(data, Arc::new(RealDisk), clock())?)
+}
+
+/// Ends the index' writer and merges its log, so that the next start finds a clean index.
+fn close(archive: Arc<Archive>) -> anyhow::Result<()> {
+    // Whoever still reads it ends it by dropping it.
+    if let Some(archive) = Arc::into_inner(archive) {
+        archive.index.close()?;
+    }
+    Ok(())
 }

@@ -235,8 +235,9 @@ pub fn compose(
         account: (*account).to_owned(),
         recorded_at: *at,
         state: ItemState::Present,
-        name: details.name.clone(),
-        taken: CaptureTime::choose(facts, item),
+        // What the view's paths follow from stays as it was first recorded.
+        name: previous.map_or_else(|| details.name.clone(), |(record, _)| record.name.clone()),
+        taken: previous.map_or_else(|| CaptureTime::choose(facts, item), |(record, _)| record.taken),
         remote: remote_facts(item, details),
         parts: entries,
         unknown: previous.map(|(record, _)| record.unknown.clone()).unwrap_or_default(),

@@ -42,7 +42,10 @@ pub fn inspect(bytes: Arc<dyn ReadAt>, name: &str) -> MediaFacts {
     let (sender, facts) = mpsc::channel();
     let budget = Budget::new(bytes, MOST_BYTES);
     let reader = thread::Builder::new().name("facts".into()).spawn(move || {
-        let read = AssertUnwindSafe(|| if kind.is_video() { video::facts(budget) } else { still::facts(budget, kind) });
+        let read =
+            AssertUnwindSafe(
+                || if kind.is_video() { video::facts(budget) } else { still::facts(budget, kind) },
+            );
         // The receiver is gone if this took too long.
         let _late = sender.send(catch_unwind(read).unwrap_or_default());
     });

@@ -110,11 +110,19 @@ fn of_head(head: &[u8]) -> Kind {
         () if at(0, b"RIFF") && at(8, b"WEBP") => Kind::WebP,
         () if at(0, b"RIFF") && at(8, b"AVI ") => Kind::Avi,
         () if at(4, b"ftyp") => of_brand(head),
-        () if [&b"moov"[..], b"mdat", b"wide", b"free", b"skip"].iter().any(|box_type| at(4, box_type)) => Kind::Mov,
-        () if at(0, b"II*\0") || at(0, b"MM\0*") || at(0, b"IIRO") || at(0, b"IIRS") || at(0, b"IIU\0") => Kind::Tiff,
+        () if [&b"moov"[..], b"mdat", b"wide", b"free", b"skip"].iter().any(|box_type| at(4, box_type)) => {
+            Kind::Mov
+        }
+        () if at(0, b"II*\0") || at(0, b"MM\0*") || at(0, b"IIRO") || at(0, b"IIRS") || at(0, b"IIU\0") => {
+            Kind::Tiff
+        }
         () if at(0, b"FUJIFILMCCD-RAW") => Kind::Raf,
         () if at(0, b"\x1aE\xdf\xa3") => {
-            if head.windows(4).take(64).any(|w| w == b"webm") { Kind::WebM } else { Kind::Mkv }
+            if head.windows(4).take(64).any(|w| w == b"webm") {
+                Kind::WebM
+            } else {
+                Kind::Mkv
+            }
         }
         () if at(0, b"\0\0\x01\xba") || at(0, b"\0\0\x01\xb3") => Kind::Mpg,
         () if at(0, b"G") && at(188, b"G") || at(4, b"G") && at(196, b"G") => Kind::Mts,
@@ -137,7 +145,8 @@ fn of_brand(head: &[u8]) -> Kind {
             b"crx " => return Kind::Cr3,
             b"qt  " => return Kind::Mov,
             [b'3', b'g', ..] => return Kind::ThreeGp,
-            b"isom" | b"iso2" | b"iso4" | b"iso5" | b"iso6" | b"mp41" | b"mp42" | b"avc1" | b"M4V " | b"MSNV" => {
+            b"isom" | b"iso2" | b"iso4" | b"iso5" | b"iso6" | b"mp41" | b"mp42" | b"avc1" | b"M4V "
+            | b"MSNV" => {
                 return Kind::Mp4;
             }
             _ => {}

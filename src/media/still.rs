@@ -32,9 +32,15 @@ pub fn facts(mut file: Budget, kind: Kind) -> MediaFacts {
         make: text(&exif, Tag::Make),
         model: text(&exif, Tag::Model),
         lens: text(&exif, Tag::LensModel),
-        width: width.or_else(|| number(&exif, Tag::PixelXDimension)).or_else(|| number(&exif, Tag::ImageWidth)),
-        height: height.or_else(|| number(&exif, Tag::PixelYDimension)).or_else(|| number(&exif, Tag::ImageLength)),
-        orientation: number(&exif, Tag::Orientation).and_then(|n| u8::try_from(n).ok()).filter(|n| (1..=8).contains(n)),
+        width: width
+            .or_else(|| number(&exif, Tag::PixelXDimension))
+            .or_else(|| number(&exif, Tag::ImageWidth)),
+        height: height
+            .or_else(|| number(&exif, Tag::PixelYDimension))
+            .or_else(|| number(&exif, Tag::ImageLength)),
+        orientation: number(&exif, Tag::Orientation)
+            .and_then(|n| u8::try_from(n).ok())
+            .filter(|n| (1..=8).contains(n)),
         latitude: degrees(&exif, Tag::GPSLatitude, Tag::GPSLatitudeRef, "S", 90.0),
         longitude: degrees(&exif, Tag::GPSLongitude, Tag::GPSLongitudeRef, "W", 180.0),
         ..stated
@@ -61,7 +67,11 @@ fn taken(exif: &Exif) -> Option<CaptureTime> {
     pairs.into_iter().find_map(|(time, offset)| {
         let local = wall_clock(&text(exif, time)?)?;
         let offset = text(exif, offset).or_else(|| text(exif, Tag::OffsetTime));
-        Some(CaptureTime { local, offset_s: offset.and_then(|t| offset_seconds(&t)), source: TimeSource::Exif })
+        Some(CaptureTime {
+            local,
+            offset_s: offset.and_then(|t| offset_seconds(&t)),
+            source: TimeSource::Exif,
+        })
     })
 }
 
@@ -129,7 +139,8 @@ fn jpeg_size(file: &mut Budget) -> Option<(u32, u32)> {
 
 fn png_size(file: &mut Budget) -> Option<(u32, u32)> {
     let head = exactly::<8>(file, 16)?;
-    let number = |from: usize| u32::from_be_bytes([head[from], head[from + 1], head[from + 2], head[from + 3]]);
+    let number =
+        |from: usize| u32::from_be_bytes([head[from], head[from + 1], head[from + 2], head[from + 3]]);
     Some((number(0), number(4)))
 }
 
@@ -144,7 +155,9 @@ mod tests {
             assert_eq!(wall_clock(text).unwrap().to_string(), "2021-05-06T07:08:09", "{text}");
         }
         assert_eq!(wall_clock("2021:05:06").unwrap().to_string(), "2021-05-06T00:00:00");
-        for text in ["0000:00:00 00:00:00", "    :  :     :  :  ", "", "2021:13:01 00:00:00", "1700:01:01 00:00:00"] {
+        for text in
+            ["0000:00:00 00:00:00", "    :  :     :  :  ", "", "2021:13:01 00:00:00", "1700:01:01 00:00:00"]
+        {
             assert_eq!(wall_clock(text), None, "{text}");
         }
     }

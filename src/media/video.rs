@@ -44,7 +44,9 @@ fn taken(value: &EntryValue) -> Option<CaptureTime> {
             let instant = jiff::Timestamp::from_second(time.timestamp()).ok()?;
             (Offset::from_seconds(offset).ok()?.to_datetime(instant), Some(offset))
         }
-        EntryValue::NaiveDateTime(time) => (time.to_string().replace(' ', "T").parse::<DateTime>().ok()?, None),
+        EntryValue::NaiveDateTime(time) => {
+            (time.to_string().replace(' ', "T").parse::<DateTime>().ok()?, None)
+        }
         _ => return None,
     };
     (local.year() >= 1990).then_some(CaptureTime { local, offset_s, source: TimeSource::Video })

@@ -77,7 +77,8 @@ impl File<'_> {
                     let Some(length) = self.take::<2>(at + 2) else { return false };
                     at += 2 + u64::from(u16::from_be_bytes(length)).max(2);
                     if marker == 0xda {
-                        return self.take::<2>(self.size - 2) == Some([0xff, 0xd9]) || self.contains([0xff, 0xd9], at);
+                        return self.take::<2>(self.size - 2) == Some([0xff, 0xd9])
+                            || self.contains([0xff, 0xd9], at);
                     }
                 }
             }

@@ -2,16 +2,44 @@
 
 /// Names that makers go by, for what they write. Longest first where one begins another.
 const BRANDS: [(&str, &str); 38] = [
-    ("nikon corporation", "Nikon"), ("nikon", "Nikon"), ("canon inc.", "Canon"), ("canon", "Canon"),
-    ("olympus imaging corp.", "Olympus"), ("olympus corporation", "Olympus"), ("olympus optical co.,ltd", "Olympus"),
-    ("olympus optical co ltd", "Olympus"), ("olympus", "Olympus"), ("om digital solutions", "OM System"),
-    ("eastman kodak company", "Kodak"), ("jk imaging", "Kodak"), ("kodak", "Kodak"), ("fuji photo film", "Fujifilm"),
-    ("fujifilm corporation", "Fujifilm"), ("fujifilm", "Fujifilm"), ("asahi optical", "Pentax"),
-    ("pentax corporation", "Pentax"), ("pentax", "Pentax"), ("ricoh imaging company", "Ricoh"), ("ricoh", "Ricoh"),
-    ("konica minolta", "Konica Minolta"), ("minolta", "Minolta"), ("sony ericsson", "Sony Ericsson"), ("sony", "Sony"),
-    ("panasonic", "Panasonic"), ("leica camera ag", "Leica"), ("leica", "Leica"), ("casio computer", "Casio"),
-    ("casio", "Casio"), ("samsung", "Samsung"), ("apple", "Apple"), ("google", "Google"), ("hmd global", "Nokia"),
-    ("nokia", "Nokia"), ("lge", "LG"), ("lg electronics", "LG"), ("seiko epson", "Epson"),
+    ("nikon corporation", "Nikon"),
+    ("nikon", "Nikon"),
+    ("canon inc.", "Canon"),
+    ("canon", "Canon"),
+    ("olympus imaging corp.", "Olympus"),
+    ("olympus corporation", "Olympus"),
+    ("olympus optical co.,ltd", "Olympus"),
+    ("olympus optical co ltd", "Olympus"),
+    ("olympus", "Olympus"),
+    ("om digital solutions", "OM System"),
+    ("eastman kodak company", "Kodak"),
+    ("jk imaging", "Kodak"),
+    ("kodak", "Kodak"),
+    ("fuji photo film", "Fujifilm"),
+    ("fujifilm corporation", "Fujifilm"),
+    ("fujifilm", "Fujifilm"),
+    ("asahi optical", "Pentax"),
+    ("pentax corporation", "Pentax"),
+    ("pentax", "Pentax"),
+    ("ricoh imaging company", "Ricoh"),
+    ("ricoh", "Ricoh"),
+    ("konica minolta", "Konica Minolta"),
+    ("minolta", "Minolta"),
+    ("sony ericsson", "Sony Ericsson"),
+    ("sony", "Sony"),
+    ("panasonic", "Panasonic"),
+    ("leica camera ag", "Leica"),
+    ("leica", "Leica"),
+    ("casio computer", "Casio"),
+    ("casio", "Casio"),
+    ("samsung", "Samsung"),
+    ("apple", "Apple"),
+    ("google", "Google"),
+    ("hmd global", "Nokia"),
+    ("nokia", "Nokia"),
+    ("lge", "LG"),
+    ("lg electronics", "LG"),
+    ("seiko epson", "Epson"),
 ];
 
 /// The folder's name, `Brand Model`; none if neither maker nor model says anything.
@@ -30,7 +58,8 @@ pub fn folder(make: Option<&str>, model: Option<&str>) -> Option<String> {
         (None, Some(model)) => model,
         (None, None) => return None,
     };
-    let safe: String = name.chars().map(|c| if r#"<>:"/\|?*"#.contains(c) { '-' } else { c }).take(64).collect();
+    let safe: String =
+        name.chars().map(|c| if r#"<>:"/\|?*"#.contains(c) { '-' } else { c }).take(64).collect();
     let safe = safe.trim_matches(|c: char| c == '.' || c.is_whitespace()).to_owned();
     (!safe.is_empty()).then_some(safe)
 }
@@ -49,7 +78,8 @@ fn clean(text: &str) -> Option<String> {
 /// What no maker is called.
 fn is_noise(make: &str) -> bool {
     let lower = make.to_ascii_lowercase();
-    make.chars().all(|c| c.is_ascii_digit()) || ["make", "camera", "digital", "picasa", "x"].contains(&lower.as_str())
+    make.chars().all(|c| c.is_ascii_digit())
+        || ["make", "camera", "digital", "picasa", "x"].contains(&lower.as_str())
 }
 
 fn brand(make: &str) -> String {
@@ -84,7 +114,8 @@ fn strip_leading(model: &str, words: &[&str]) -> String {
         let next = first.filter(|word| !word.is_empty()).find_map(|word| {
             let head = model.get(..word.len())?;
             let rest = model.get(word.len()..)?;
-            (head.eq_ignore_ascii_case(word) && rest.starts_with([' ', '-'])).then(|| rest.trim_start_matches([' ', '-']))
+            (head.eq_ignore_ascii_case(word) && rest.starts_with([' ', '-']))
+                .then(|| rest.trim_start_matches([' ', '-']))
         });
         match next {
             Some(rest) if !rest.is_empty() => model = rest,

@@ -102,11 +102,9 @@ impl Mounted {
         }
         prepare(mountpoint)?;
         let mut tree = Tree::new();
-        let mut last = 0;
-        if let Update::Parts(parts) | Update::Everything(parts) = source(0).map_err(ViewError::Source)? {
-            last = parts.iter().map(|part| part.change).max().unwrap_or(0);
-            tree.apply(&parts);
-        }
+        let (Update::Parts(parts) | Update::Everything(parts)) = source(0).map_err(ViewError::Source)?;
+        let mut last = parts.iter().map(|part| part.change).max().unwrap_or(0);
+        tree.apply(&parts);
         let tree = Arc::new(RwLock::new(tree));
         let store = options.store.clone();
         let space = Box::new(move || match rustix::fs::statvfs(&store) {
@@ -190,8 +188,7 @@ fn refresh(tree: &RwLock<Tree>, notifier: &Notifier, update: Update, last: &mut 
     let highest = parts.iter().map(|part| part.change).max();
     *last = highest.map_or(if anew { 0 } else { *last }, |n| if anew { n } else { n.max(*last) });
     // Items never leave an archive: a new index names the same parts, and perhaps more.
-    let changed: BTreeSet<u64> =
-        tree.write().unwrap_or_else(|poisoned| poisoned.into_inner()).apply(&parts);
+    let changed: BTreeSet<u64> = tree.write().unwrap_or_else(|poisoned| poisoned.into_inner()).apply(&parts);
     for directory in changed {
         if let Err(e) = notifier.inval_inode(INodeNo(directory), 0, 0) {
             tracing::debug!(directory, "the kernel could not be told of a change: {e}");

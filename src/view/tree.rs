@@ -208,7 +208,8 @@ impl Tree {
     /// Every file with its path, below one view.
     pub fn paths(&self, view: &str) -> Vec<(String, u64)> {
         let mut found = Vec::new();
-        let mut open: Vec<(String, u64)> = self.lookup(ROOT, view).map(|ino| (String::new(), ino)).into_iter().collect();
+        let mut open: Vec<(String, u64)> =
+            self.lookup(ROOT, view).map(|ino| (String::new(), ino)).into_iter().collect();
         while let Some((path, ino)) = open.pop() {
             let Some(directory) = self.directories.get(&ino) else {
                 found.push((path, ino));
@@ -292,7 +293,10 @@ mod tests {
     }
 
     fn names(tree: &Tree) -> Vec<String> {
-        tree.paths("by-date").into_iter().map(|(path, _)| path.rsplit('/').next().unwrap().to_owned()).collect()
+        tree.paths("by-date")
+            .into_iter()
+            .map(|(path, _)| path.rsplit('/').next().unwrap().to_owned())
+            .collect()
     }
 
     #[test]
@@ -305,7 +309,10 @@ mod tests {
         assert_eq!(before[0], "IMG_1.JPG");
         let stem = before[2].split('.').next().unwrap().to_owned();
         assert!(stem.starts_with("img_1~"), "{before:?}");
-        assert!(before.contains(&format!("{stem}.MOV")) && before.contains(&format!("{stem}.jpg")), "{before:?}");
+        assert!(
+            before.contains(&format!("{stem}.MOV")) && before.contains(&format!("{stem}.jpg")),
+            "{before:?}"
+        );
         tree.apply(&[part(3, "IMG_1.png", Original), part(3, "IMG_1.png", Edited)]);
         let after = names(&tree);
         assert!(before.iter().all(|name| after.contains(name)));
