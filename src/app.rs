@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::archive::Archive;
+use crate::archive::{Archive, index_path};
 use crate::exit;
+use crate::index::Index;
 use crate::model::{Clock, SystemClock};
 use crate::remote::browser::launch::BrowserSettings;
 use crate::remote::google::Method;
@@ -150,7 +151,9 @@ fn init(data: &Path) -> anyhow::Result<u8> {
 }
 
 fn make_archive(data: &Path) -> anyhow::Result<()> {
-    Store::init(data, Arc::new(RealDisk), clock())?;
+    let id = Store::init(data, Arc::new(RealDisk), clock())?;
+    // An empty index, so that the view can be mounted before the first sync.
+    Index::create(&index_path(data), &id)?;
     Ok(())
 }
 

@@ -349,7 +349,7 @@ fn item(config: &SimConfig, serial: u64) -> SimItem {
     let mut random = fastrand::Rng::with_seed(config.seed.wrapping_mul(0x2545_f491).wrapping_add(serial));
     let span = 20 * 365 * DAY;
     let taken_ms = if serial < config.items as u64 {
-        FIRST_DAY + (random.i64(..span) / 1000) * 1000
+        FIRST_DAY + (random.i64(0..span) / 1000) * 1000
     } else {
         FIRST_DAY + span + serial as i64 * 60_000
     };
