@@ -13,8 +13,8 @@ pub fn safe(name: &str, longest: usize) -> String {
     let cleaned: String = name.nfc().map(|c| if is_harmful(c) { '_' } else { c }).collect();
     let cleaned = cleaned.trim_end_matches(['.', ' ']).trim_start_matches(' ');
     let (stem, extension) = split(cleaned);
+    let extension = cut(extension, 32).trim_end_matches(' ');
     let dot = if extension.is_empty() { "" } else { "." };
-    let extension = cut(extension, 32);
     let stem = cut(stem, longest.saturating_sub(dot.len() + extension.len()));
     let stem = stem.trim_end_matches(' ');
     if stem.is_empty() && extension.is_empty() {

@@ -47,7 +47,7 @@ async fn a_missing_or_empty_volume_never_becomes_an_archive() {
     let foreign = dir.path().join("foreign");
     fs::create_dir(&foreign).unwrap();
     fs::write(foreign.join("holiday.jpg"), "x").unwrap();
-    refused(with(&foreign, &["init"]), 1, &["foreign"]).await;
+    refused(with(&foreign, &["init"]), 4, &["foreign", "empty directory"]).await;
     assert_eq!(fs::read_dir(&foreign).unwrap().count(), 1);
 }
 
@@ -74,7 +74,7 @@ async fn a_second_instance_is_told_who_holds_the_archive() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_archive_formats_are_refused_and_left_alone() {
-    for (version, word) in [(99, "newer"), (0, "")] {
+    for (version, word) in [(99, "update shoebox"), (0, "")] {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("archive");
         succeed(with(&data, &["init"])).await;
