@@ -7,7 +7,7 @@ COPY Cargo.toml Cargo.lock .askama.toml ./
 COPY src src
 COPY tests/media tests/media
 # Without tests in the context their manifest entry would not resolve.
-RUN mkdir -p tests/bench && touch tests/runner.rs tests/bench/bench.rs
+RUN mkdir -p tests/bench && touch tests/runner.rs tests/bench/main.rs
 RUN cargo build --locked --profile "$PROFILE" --bin shoebox \
  && mkdir /out && cp target/*/shoebox /out/
 RUN cargo build --locked --profile "$PROFILE" --features sim --bin photos-sim \

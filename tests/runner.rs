@@ -7,3 +7,4 @@ mod index;
 mod remote;
 mod store;
 mod sync;
+mod view;

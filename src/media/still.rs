@@ -23,10 +23,7 @@ pub fn facts(mut file: Budget, kind: Kind) -> MediaFacts {
     }
     let exif = Reader::new().continue_on_error(true).read_from_container(&mut BufReader::new(file));
     // With damaged entries the others still count.
-    let exif = match exif.or_else(|e| e.distill_partial_result(|_| {})) {
-        Ok(exif) => exif,
-        Err(_) => return stated,
-    };
+    let Ok(exif) = exif.or_else(|e| e.distill_partial_result(|_| {})) else { return stated };
     MediaFacts {
         taken: taken(&exif),
         make: text(&exif, Tag::Make),

@@ -322,7 +322,7 @@ pub(crate) fn item_json(google: &Google, item: &SimItem) -> Value {
         json!([[4], [17], [18]]),
         json!(2),
     ];
-    if item.serial % 2 == 0 {
+    if item.serial.is_multiple_of(2) {
         slots.extend([Value::Null, Value::Null, Value::Null, Value::Null, json!(item.archived), json!(17)]);
     } else {
         tail.insert("14".into(), json!(item.archived));

@@ -273,5 +273,5 @@ fn refusal(mountpoint: &Path, error: io::Error) -> ViewError {
 
 fn is_overlay(path: &Path) -> bool {
     const OVERLAYFS: i64 = 0x794c_7630;
-    rustix::fs::statfs(path).is_ok_and(|s| i64::from(s.f_type) == OVERLAYFS)
+    rustix::fs::statfs(path).is_ok_and(|s| s.f_type == OVERLAYFS)
 }
