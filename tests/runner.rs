@@ -5,6 +5,7 @@ mod appliance;
 mod architecture;
 mod index;
 mod remote;
+mod sim;
 mod store;
 mod sync;
 mod view;

@@ -252,6 +252,8 @@ pub(crate) fn faulty(bytes: Bytes, struck: &[Fault]) -> Body {
                 if end.is_some_and(|(_, stall)| stall) {
                     std::future::pending::<()>().await;
                 }
+                // What was sent shall arrive before the connection breaks.
+                tokio::time::sleep(Duration::from_millis(30)).await;
                 return Some((Err(io::Error::from(io::ErrorKind::ConnectionReset)), total));
             }
             if let Some(rate) = rate {
