@@ -170,11 +170,7 @@ async fn files_come_from_two_hosts_and_renditions_are_a_trap() {
             assert_eq!(bare.headers()["content-type"], "image/png");
             let bytes = visitor.get(&url).await.bytes().await.unwrap();
             assert_eq!(shoebox::model::digest::digests_of(&bytes).sha256.hex(), item.parts[0].sha256);
-            assert_eq!(
-                visitor.sim.counters().cookie_leaks > 0,
-                true,
-                "a client that is no browser is noticed"
-            );
+            assert!(visitor.sim.counters().cookie_leaks > 0, "a client that is no browser is noticed");
         } else {
             assert!(bare.headers()["content-disposition"].to_str().unwrap().starts_with("attachment"));
             let bytes = bare.bytes().await.unwrap();
@@ -205,7 +201,7 @@ fn files_are_valid_media() {
     runtime.block_on(super::sync::support::pass(&archive, &library));
     let blobs = dir.path().join("archive/blobs");
     let output = Command::new("exiftool")
-        .args(["-r", "-json", "-fast", "-Error", "-DateTimeOriginal", "-FileType", "-d", "%s"])
+        .args(["-r", "-ext", "*", "-json", "-fast", "-Error", "-DateTimeOriginal", "-FileType", "-d", "%s"])
         .arg(&blobs)
         .output()
         .unwrap();
