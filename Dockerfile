@@ -3,15 +3,20 @@ FROM rust:1.95-trixie AS build
 WORKDIR /src
 # Cheaper builds for tests: --build-arg PROFILE=dev.
 ARG PROFILE=release
-COPY Cargo.toml Cargo.lock .askama.toml ./
+# Dependencies first: they change seldom, and this layer is kept.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src/bin tests/bench \
+ && touch src/lib.rs tests/runner.rs tests/bench/main.rs \
+ && echo 'fn main() {}' | tee src/main.rs src/bin/photos-sim.rs >/dev/null \
+ && cargo build --locked --profile "$PROFILE" --bin shoebox \
+ && cargo build --locked --profile "$PROFILE" --features sim --bin photos-sim
+COPY .askama.toml ./
 COPY src src
 COPY tests/media tests/media
-# Without tests in the context their manifest entry would not resolve.
-RUN mkdir -p tests/bench && touch tests/runner.rs tests/bench/bench.rs
-RUN cargo build --locked --profile "$PROFILE" --bin shoebox \
- && mkdir /out && cp target/*/shoebox /out/
-RUN cargo build --locked --profile "$PROFILE" --features sim --bin photos-sim \
- && cp target/*/photos-sim /out/
+RUN find src -name '*.rs' -exec touch {} + \
+ && mkdir /out \
+ && cargo build --locked --profile "$PROFILE" --bin shoebox && cp target/*/shoebox /out/ \
+ && cargo build --locked --profile "$PROFILE" --features sim --bin photos-sim && cp target/*/photos-sim /out/
 
 FROM debian:trixie-slim AS base
 RUN apt-get update \

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::archive::Archive;
+use crate::archive::{Archive, index_path};
 use crate::exit;
+use crate::index::Index;
 use crate::model::{Clock, SystemClock};
 use crate::remote::browser::launch::BrowserSettings;
 use crate::remote::google::Method;
@@ -122,7 +123,9 @@ pub fn execute(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Init { data } => init(&data),
         Command::Sync { data, settings, json } => runtime()?.block_on(sync::once(&data, *settings, json)),
-        Command::Mount { data, mountpoint, passthrough } => mount::until_stopped(&data, &mountpoint, passthrough),
+        Command::Mount { data, mountpoint, passthrough } => {
+            mount::until_stopped(&data, &mountpoint, passthrough)
+        }
         Command::Run(settings) => runtime()?.block_on(run::until_stopped(*settings)),
         Command::Status { data, json } => report::status(&data, json),
         Command::Verify { data, afresh, json } => report::verify(&data, afresh, json),
@@ -148,7 +151,9 @@ fn init(data: &Path) -> anyhow::Result<u8> {
 }
 
 fn make_archive(data: &Path) -> anyhow::Result<()> {
-    Store::init(data, Arc::new(RealDisk), clock())?;
+    let id = Store::init(data, Arc::new(RealDisk), clock())?;
+    // An empty index, so that the view can be mounted before the first sync.
+    Index::create(&index_path(data), &id)?;
     Ok(())
 }
 
@@ -160,4 +165,13 @@ fn open(data: &Path) -> anyhow::Result<Archive> {
 /// Opens the archive for reading, beside whoever writes it.
 fn open_to_read(data: &Path) -> anyhow::Result<Archive> {
     Ok(Archive::open_read_only(data, Arc::new(RealDisk), clock())?)
+}
+
+/// Ends the index' writer and merges its log, so that the next start finds a clean index.
+fn close(archive: Arc<Archive>) -> anyhow::Result<()> {
+    // Whoever still reads it ends it by dropping it.
+    if let Some(archive) = Arc::into_inner(archive) {
+        archive.index.close()?;
+    }
+    Ok(())
 }

@@ -175,7 +175,13 @@ struct Remote {
     #[arg(long, env = "SHOEBOX_DISPLAY", default_value = "auto", value_name = "DISPLAY")]
     display: DisplayArg,
     /// A further argument for the browser; repeatable, or separated by `;`.
-    #[arg(long, env = "SHOEBOX_BROWSER_ARG", value_delimiter = ';', allow_hyphen_values = true, value_name = "ARG")]
+    #[arg(
+        long,
+        env = "SHOEBOX_BROWSER_ARG",
+        value_delimiter = ';',
+        allow_hyphen_values = true,
+        value_name = "ARG"
+    )]
     browser_arg: Vec<String>,
     /// Hosts that match PATTERN (`*` allowed) are at this address; repeatable, or separated by `;`.
     #[arg(long, env = "SHOEBOX_RESOLVE", value_delimiter = ';', value_name = "PATTERN=ADDR:PORT")]
@@ -206,9 +212,9 @@ enum DisplayArg {
 fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration =
         text.parse().map_err(|_| format!("`{text}` is not a time such as 20s, 5m or 6h"))?;
-    Duration::try_from(span).map_err(|_| "must not be negative".to_owned()).and_then(|d| {
-        if d.is_zero() { Err("must be longer than nothing".into()) } else { Ok(d) }
-    })
+    Duration::try_from(span)
+        .map_err(|_| "must not be negative".to_owned())
+        .and_then(|d| if d.is_zero() { Err("must be longer than nothing".into()) } else { Ok(d) })
 }
 
 impl Remote {
@@ -329,8 +335,19 @@ mod tests {
     #[test]
     fn repeatable_options_are_read_from_both() {
         let parse = |args: &[&str]| Cli::try_parse_from(args).unwrap();
-        let cli = parse(&["shoebox", "sync", "--data", "d", "--profile", "p", "--browser-arg", "--a=1",
-            "--browser-arg=--b", "--resolve", "*=127.0.0.1:1;x.y=127.0.0.1:2"]);
+        let cli = parse(&[
+            "shoebox",
+            "sync",
+            "--data",
+            "d",
+            "--profile",
+            "p",
+            "--browser-arg",
+            "--a=1",
+            "--browser-arg=--b",
+            "--resolve",
+            "*=127.0.0.1:1;x.y=127.0.0.1:2",
+        ]);
         let Command::Sync { settings, .. } = cli.command.command() else { panic!("not sync") };
         assert_eq!(settings.browser.args, ["--a=1", "--b"]);
         assert_eq!(settings.browser.resolve.len(), 2);

@@ -1,6 +1,7 @@
 //! Exit codes: part of the interface, documented in `--help` and the README.
 
 use crate::archive::ArchiveError;
+use crate::export::ExportError;
 use crate::index::IndexError;
 use crate::ingest::IngestError;
 use crate::model::ErrorClass;
@@ -48,6 +49,7 @@ pub fn code_of(error: &anyhow::Error) -> u8 {
                 .or_else(|| c.downcast_ref::<ArchiveError>().map(ArchiveError::class))
                 .or_else(|| c.downcast_ref::<IndexError>().map(IndexError::class))
                 .or_else(|| c.downcast_ref::<IngestError>().map(IngestError::class))
+                .or_else(|| c.downcast_ref::<ExportError>().map(ExportError::class))
                 .or_else(|| c.downcast_ref::<ViewError>().map(ViewError::class))
         };
         class(cause)

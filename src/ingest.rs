@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use serde_json::Map;
 
+use self::verify::Expectation;
 use crate::index::IndexError;
 use crate::media;
 use crate::model::record::SCHEMA;
@@ -21,7 +22,6 @@ use crate::model::{
 };
 use crate::remote::{Body, Claim, Download, RemoteError};
 use crate::store::{PartialBlob, Store, StoreError, StoredBlob};
-use self::verify::Expectation;
 
 /// Why a part did not enter the archive.
 #[derive(Debug, thiserror::Error)]
@@ -214,8 +214,7 @@ pub fn compose(
     parts: &[StoredPart],
 ) -> Result<ItemRecord, StoreError> {
     let Revision { previous, item, details, account, at } = revision;
-    let mut entries: Vec<PartRecord> =
-        previous.map(|(record, _)| record.parts.clone()).unwrap_or_default();
+    let mut entries: Vec<PartRecord> = previous.map(|(record, _)| record.parts.clone()).unwrap_or_default();
     for part in parts {
         entries.retain(|entry| entry.role != part.entry.role);
         entries.push(part.entry.clone());
@@ -236,8 +235,9 @@ pub fn compose(
         account: (*account).to_owned(),
         recorded_at: *at,
         state: ItemState::Present,
-        name: details.name.clone(),
-        taken: CaptureTime::choose(facts, item),
+        // What the view's paths follow from stays as it was first recorded.
+        name: previous.map_or_else(|| details.name.clone(), |(record, _)| record.name.clone()),
+        taken: previous.map_or_else(|| CaptureTime::choose(facts, item), |(record, _)| record.taken),
         remote: remote_facts(item, details),
         parts: entries,
         unknown: previous.map(|(record, _)| record.unknown.clone()).unwrap_or_default(),

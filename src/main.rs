@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `shoebox` program: parse, run, exit.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    shoebox::cli::main()
+}

@@ -17,11 +17,7 @@ pub enum Task {
 }
 
 /// Decides for one item. An item that is not listed any more asks for nothing: absence is no evidence.
-pub fn task(
-    item: &RemoteItem,
-    known: &mut HashMap<MediaKey, KnownItem>,
-    failed: &HashSet<MediaKey>,
-) -> Task {
+pub fn task(item: &RemoteItem, known: &mut HashMap<MediaKey, KnownItem>, failed: &HashSet<MediaKey>) -> Task {
     match known.remove(&item.key) {
         None => Task::Archive,
         Some(known) if failed.contains(&item.key) => Task::Complete(Box::new(known)),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::archive::Archive;
-use crate::index::{IndexReader, Totals};
+use crate::index::Totals;
 use crate::sync::progress::{Progress, Snapshot};
 use crate::sync::report::SyncReport;
 
@@ -53,7 +53,7 @@ impl State {
 
     /// What is archived.
     pub fn totals(&self) -> Result<Totals, String> {
-        let reader = self.archive.index().reader().map_err(|e| e.to_string())?;
+        let reader = self.archive.index.reader().map_err(|e| e.to_string())?;
         reader.totals().map_err(|e| e.to_string())
     }
 
@@ -71,6 +71,3 @@ impl State {
         self.run.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
-
-/// A reader of the index, for pages.
-pub type Reader = IndexReader;

@@ -6,7 +6,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio_util::sync::CancellationToken;
 
-
+use crate::exit;
 
 /// A token that SIGTERM or SIGINT cancels. A second signal ends the process without waiting: every state
 /// on disk is one that the next start knows how to read.
@@ -17,7 +17,7 @@ pub fn stop_token() -> std::io::Result<CancellationToken> {
     thread::Builder::new().name("signals".into()).spawn(move || {
         for _signal in signals.forever() {
             if stop.is_cancelled() {
-                std::process::exit(130);
+                std::process::exit(exit::INTERRUPTED.into());
             }
             tracing::info!("stopping; a second signal ends at once");
             stop.cancel();

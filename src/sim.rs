@@ -128,7 +128,8 @@ impl Sim {
         let admin = admin_listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let keep_ledger = config.state.is_some();
         let google = Arc::new(server::Google::new(config));
-        let mut tasks = vec![tokio::spawn(server::serve(listener, authority.server_config()?, Arc::clone(&google)))];
+        let mut tasks =
+            vec![tokio::spawn(server::serve(listener, authority.server_config()?, Arc::clone(&google)))];
         if let Some(listener) = admin_listener {
             tasks.push(tokio::spawn(admin::serve(listener, Arc::clone(&google))));
         }

@@ -13,21 +13,21 @@ pub mod pace;
 pub mod progress;
 pub mod report;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::Archive;
-use crate::model::Clock;
-use crate::remote::RemoteLibrary;
 use self::item::Item;
 use self::listing::Work;
 use self::pace::Pace;
 use self::progress::Progress;
 use self::report::{Outcome, SyncReport};
+use crate::archive::Archive;
+use crate::model::Clock;
+use crate::remote::RemoteLibrary;
 
 /// How a pass is run.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +59,9 @@ pub(crate) struct Pass<R> {
     pub(crate) options: SyncOptions,
     pub(crate) pace: Pace,
     pub(crate) turns: Semaphore,
+    /// One record at a time: an item's number must not become visible before a lower one, because names in
+    /// the view are dealt by number.
+    pub(crate) recording: Mutex<()>,
     pub(crate) progress: Arc<Progress>,
     /// Ends the pass: a person asked, or something happened that concerns every item.
     pub(crate) stop: CancellationToken,
@@ -76,6 +79,7 @@ pub async fn run<R: RemoteLibrary>(
     let started = clock.now();
     let pass = Arc::new(Pass {
         turns: Semaphore::new(options.workers.max(1)),
+        recording: Mutex::new(()),
         pace: Pace::new(options.seed, options.longest_wait),
         // A child: our own reasons to stop shall not stop the caller.
         stop: stop.child_token(),

@@ -26,16 +26,15 @@ static BARS: OnceLock<MultiProgress> = OnceLock::new();
 ///
 /// The protocol crate is kept quiet at every level: its debug lines quote raw messages, cookies included.
 pub fn start(level: Level, format: LogFormat) {
-    let filter = format!("warn,shoebox={level},chromiumoxide=off,nom_exif=off,fuser=warn", level = level.as_str());
+    let filter =
+        format!("warn,shoebox={level},chromiumoxide=off,nom_exif=off,fuser=warn", level = level.as_str());
     let filter = EnvFilter::new(filter.to_ascii_lowercase());
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(AboveBars)
         .with_ansi(io::stderr().is_terminal());
     let started = match format {
-        LogFormat::Text => {
-            subscriber.with_target(false).with_timer(Clock).try_init()
-        }
+        LogFormat::Text => subscriber.with_target(false).with_timer(Clock).try_init(),
         LogFormat::Json => subscriber.json().with_timer(Clock).try_init(),
     };
     if let Err(e) = started {

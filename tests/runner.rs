@@ -1,8 +1,11 @@
 //! The one integration binary: one link, one place to look.
 #![allow(clippy::unwrap_used)]
 
+mod appliance;
 mod architecture;
 mod index;
 mod remote;
+mod sim;
 mod store;
+mod sync;
 mod view;

@@ -1,4 +1,5 @@
 //! The view: the tree alone, then real mounts.
 
+mod mounted;
 mod support;
 mod tree;

@@ -1,9 +1,175 @@
 //! Commands that read the archive and tell about it.
 
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::Context as _;
 use bytesize::ByteSize;
 use serde_json::json;
+
+use crate::archive::Archive;
+use crate::exit;
+use crate::index::IndexReader;
+use crate::model::SystemClock;
+use crate::model::name::printable;
+use crate::signals;
+use crate::store::RealDisk;
+use crate::store::scrub::{FindingKind, ScrubOptions, checkpoint_path, scrub};
+
+/// `shoebox status`.
+pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
+    let archive = super::open_to_read(data)?;
+    let reader = archive.index.reader()?;
+    let (totals, failures, runs) = (reader.totals()?, reader.failures()?, reader.last_runs(5)?);
+    if json {
+        let verdicts: BTreeMap<_, _> = totals.verdicts.iter().map(|(v, n)| (v.word(), n)).collect();
+        let failures: Vec<_> = failures
+            .iter()
+            .map(|f| json!({"key": f.key, "name": f.name, "reason": f.reason, "since": f.first_at, "attempts": f.attempts}))
+            .collect();
+        let runs: Vec<_> = runs
+            .iter()
+            .map(|r| {
+                json!({"started": r.started, "ended": r.ended, "outcome": r.outcome, "listed": r.listed,
+                "archived": r.archived, "set_aside": r.quarantined, "bytes": r.bytes})
+            })
+            .collect();
+        let report = json!({"archive": archive.store.id().to_string(), "items": totals.items, "files": totals.parts,
+            "bytes": totals.bytes, "stored_bytes": totals.blob_bytes, "verdicts": verdicts, "set_aside": failures,
+            "runs": runs});
+        println!("{report}");
+        return Ok(exit::OK);
+    }
+    println!("Archive   {}", data.display());
+    println!("Items     {}", totals.items);
+    println!(
+        "Files     {} ({}; {} stored, equal files once)",
+        totals.parts,
+        ByteSize(totals.bytes),
+        ByteSize(totals.blob_bytes)
+    );
+    for (verdict, files) in &totals.verdicts {
+        println!("          {files:>8} {}", meaning(verdict.word()));
+    }
+    match runs.first() {
+        Some(run) => println!(
+            "Last run  {}, {}: {} of {} listed items archived",
+            run.ended.strftime("%Y-%m-%d %H:%M UTC"),
+            run.outcome,
+            run.archived,
+            run.listed
+        ),
+        None => println!("Last run  none yet"),
+    }
+    if !failures.is_empty() {
+        println!("Set aside {} items, tried again in every run:", failures.len());
+        for failure in failures.iter().take(20) {
+            let name = printable(&failure.name);
+            println!("          {} {name}: {}", failure.key, failure.reason);
+            println!("            look at https://photos.google.com/photo/{}", failure.key);
+        }
+        if failures.len() > 20 {
+            println!("          … and {} more (--json lists all)", failures.len() - 20);
+        }
+    }
+    Ok(exit::OK)
+}
+
+fn meaning(verdict: &str) -> &str {
+    match verdict {
+        "matches-upload" => "proven: the very bytes that were uploaded (Google's hash)",
+        "size-matches" => "the size Google lists; there is no hash to compare with",
+        "differs-expected" => "not the upload, as expected: storage saver or edited",
+        _ => "nothing to compare with",
+    }
+}
+
+/// `shoebox verify`.
+pub fn verify(data: &Path, afresh: bool, json: bool) -> anyhow::Result<u8> {
+    let stop = signals::stop_token()?;
+    let archive = super::open_to_read(data)?;
+    let checkpoint = checkpoint_path(&archive.store);
+    if afresh && checkpoint.exists() {
+        std::fs::remove_file(&checkpoint)?;
+    }
+    let began = Instant::now();
+    let options = ScrubOptions { checkpoint: Some(checkpoint), ..ScrubOptions::default() };
+    let report = scrub(&archive.store, &options, &|_progress| {
+        if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if json {
+        let findings: Vec<_> = report
+            .findings
+            .iter()
+            .map(|f| json!({"kind": word(f.kind), "path": f.path, "detail": f.detail}))
+            .collect();
+        println!(
+            "{}",
+            json!({"complete": report.complete, "blobs": report.blobs, "bytes": report.bytes,
+                "records": report.records, "findings": findings})
+        );
+    } else {
+        for finding in &report.findings {
+            println!(
+                "{}: {}: {}",
+                word(finding.kind),
+                printable(&finding.path.display().to_string()),
+                finding.detail
+            );
+        }
+        let seconds = began.elapsed().as_secs_f64().max(0.001);
+        println!(
+            "{} files ({}, {}/s) and {} records read; {}.",
+            report.blobs,
+            ByteSize(report.bytes),
+            ByteSize((report.bytes as f64 / seconds) as u64),
+            report.records,
+            match report.findings.len() {
+                0 => "all as they were written".to_owned(),
+                n => format!("{n} findings"),
+            }
+        );
+        if !report.complete {
+            println!("Stopped when asked; the next verification goes on from here.");
+        }
+    }
+    Ok(match (report.findings.is_empty(), report.complete) {
+        (true, true) => exit::OK,
+        (true, false) => exit::INTERRUPTED,
+        _ => exit::FAILURE,
+    })
+}
+
+fn word(kind: FindingKind) -> String {
+    format!("{kind:?}").to_lowercase()
+}
+
+/// `shoebox rebuild-index`.
+pub fn rebuild_index(data: &Path) -> anyhow::Result<u8> {
+    let report = Archive::rebuild_index(data, Arc::new(RealDisk), Arc::new(SystemClock))?;
+    for finding in &report.findings {
+        println!("{finding}");
+    }
+    println!(
+        "The index was made again: {} items with {} files from {} records.",
+        report.items, report.parts, report.records
+    );
+    Ok(if report.findings.is_empty() { exit::OK } else { exit::FAILURE })
+}
+
+/// `shoebox export`.
+pub fn export(data: &Path, target: &Path) -> anyhow::Result<u8> {
+    let stop = signals::stop_token()?;
+    let archive = super::open_to_read(data)?;
+    let reader: IndexReader = archive.index.reader()?;
+    let report = crate::export::run(&reader, &archive.store, target, &stop)?;
+    println!(
+        "{} files copied to {}, {} were there already. Check them with `sha256sum -c SHA256SUMS`.",
+        report.copied,
+        target.display(),
+        report.kept
+    );
+    Ok(if report.complete { exit::OK } else { exit::INTERRUPTED })
+}

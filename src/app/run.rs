@@ -41,7 +41,8 @@ pub async fn until_stopped(settings: RunSettings) -> anyhow::Result<u8> {
     if let Some(mounted) = mounted {
         tokio::task::spawn_blocking(move || mounted.unmount()).await??;
     }
-    archive.close()?;
+    drop(state);
+    super::close(archive)?;
     Ok(exit::OK)
 }
 

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::SyncSettings;
 use crate::archive::Archive;
 use crate::exit;
-use crate::remote::google::{GooglePhotos, GoogleSettings};
 use crate::remote::RemoteError;
+use crate::remote::google::{GooglePhotos, GoogleSettings};
 use crate::signals;
 use crate::sync::progress::Progress;
 use crate::sync::report::{Outcome, SyncReport};
@@ -21,7 +21,7 @@ pub async fn once(data: &Path, settings: SyncSettings, json: bool) -> anyhow::Re
     let archive = Arc::new(super::open(data)?);
     let progress = Arc::new(Progress::default());
     let report = pass(&archive, &settings, &progress, &stop).await?;
-    archive.close()?;
+    super::close(archive)?;
     if json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
@@ -40,7 +40,7 @@ pub async fn pass(
     let google = GoogleSettings {
         browser: settings.browser.clone(),
         profile: settings.profile.clone(),
-        folder: archive.store().tmp_dir(),
+        folder: archive.store.tmp_dir(),
         method: settings.method,
         lanes: settings.options.workers,
         stall: settings.stall,

@@ -42,6 +42,9 @@ enum Command {
         /// Hand out the video half of Live Photos by an address of its own instead of in a zip.
         #[arg(long)]
         live_clips: bool,
+        /// Share of items whose files are on the host that wants cookies.
+        #[arg(long, default_value_t = 0.35)]
+        fife_share: f64,
         /// Delay of every answer, in milliseconds.
         #[arg(long, default_value_t = 0)]
         latency: u64,
@@ -76,12 +79,24 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     match command {
-        Command::Serve { listen, admin, items, seed, state, file_bytes, live_clips, latency, fault } => {
+        Command::Serve {
+            listen,
+            admin,
+            items,
+            seed,
+            state,
+            file_bytes,
+            live_clips,
+            fife_share,
+            latency,
+            fault,
+        } => {
             let config = SimConfig {
                 items,
                 seed,
                 file_bytes: file_bytes.map_or(FileBytes::Natural, FileBytes::Fixed),
                 live: if live_clips { LiveAs::Clip } else { LiveAs::Zip },
+                fife_share,
                 listen,
                 admin,
                 state: Some(state),

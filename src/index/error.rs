@@ -140,19 +140,26 @@ impl IndexError {
 
     /// For `map_err`: what SQLite says about damage is damage.
     pub(super) fn sql(path: &Path) -> impl Fn(rusqlite::Error) -> Self + '_ {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-        move |source| match source.sqlite_error_code() {
-            Some(DatabaseCorrupt | NotADatabase) => {
-                Self::Damaged { path: path.to_owned(), why: source.to_string() }
-            }
-            _ => match source {
-                rusqlite::Error::FromSqlConversionFailure(..)
-                | rusqlite::Error::InvalidColumnType(..)
-                | rusqlite::Error::IntegralValueOutOfRange(..) => {
-                    Self::Damaged { path: path.to_owned(), why: source.to_string() }
+        use rusqlite::Error;
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, Unknown};
+        move |source| {
+            let damaged = match &source {
+                // Unknown is SQLite's general error: our statements are right, so a table is missing.
+                Error::SqliteFailure(failure, _) | Error::SqlInputError { error: failure, .. } => {
+                    matches!(failure.code, DatabaseCorrupt | NotADatabase | Unknown)
                 }
-                _ => Self::Sql { path: path.to_owned(), source },
-            },
+                Error::FromSqlConversionFailure(..)
+                | Error::InvalidColumnType(..)
+                | Error::InvalidColumnName(..)
+                | Error::IntegralValueOutOfRange(..)
+                | Error::QueryReturnedNoRows => true,
+                _ => false,
+            };
+            if damaged {
+                Self::Damaged { path: path.to_owned(), why: source.to_string() }
+            } else {
+                Self::Sql { path: path.to_owned(), source }
+            }
         }
     }
 }

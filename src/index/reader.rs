@@ -299,15 +299,15 @@ impl IndexReader {
 const KNOWN_ITEM: &str = "SELECT ordinal, seq, record, state, name, remote FROM item WHERE key = ?1";
 const KNOWN_PARTS: &str = "SELECT role, sha256 FROM part WHERE ordinal = ?1 ORDER BY position";
 const PARTS_AFTER: &str = "
-    SELECT item.change, item.ordinal, part.role, item.key, item.name AS item_name, part.name, part.sha256,
-        part.sha1, part.size, part.verdict, item.taken_local, item.taken_offset_s, item.taken_source,
-        item.make, item.model, item.state
+    SELECT page.change, page.ordinal, part.role, page.key, page.name AS item_name, part.name, part.sha256,
+        part.sha1, part.size, part.verdict, page.taken_local, page.taken_offset_s, page.taken_source,
+        page.make, page.model, page.state
     FROM (
         SELECT * FROM item WHERE change > ?1 AND EXISTS (SELECT 1 FROM part WHERE part.ordinal = item.ordinal)
         ORDER BY change LIMIT ?2
-    ) AS item
-    JOIN part ON part.ordinal = item.ordinal
-    ORDER BY item.change, part.position";
+    ) AS page
+    JOIN part ON part.ordinal = page.ordinal
+    ORDER BY page.change, part.position";
 
 fn known_item(row: &Row<'_>) -> rusqlite::Result<KnownItem> {
     Ok(KnownItem {
@@ -384,7 +384,7 @@ mod tests {
                 "{sql}: {plan:?}"
             );
         }
-        // Pages follow the index of changes and stop at their limit; no page is sorted.
+        // Pages follow the index of changes; only the parts within an item are sorted.
         let plan = plan(&conn, PARTS_AFTER);
         assert!(
             plan.iter().any(|step| step.contains("item USING INDEX") && step.contains("change>?")),

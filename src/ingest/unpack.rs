@@ -6,8 +6,8 @@ use zip::ZipArchive;
 
 use super::verify::Expectation;
 use super::{IngestError, Origin, StoredPart, keep_one};
-use crate::media::kind::{self, Kind};
-use crate::model::{PartRole, PositionedReader, ReadAt};
+use crate::media::kind;
+use crate::model::{PartRole, PositionedReader};
 use crate::store::{PartialBlob, Store};
 
 /// More entries than a still, its video and their edited twins are not a Live Photo.

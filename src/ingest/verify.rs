@@ -95,13 +95,15 @@ mod tests {
     fn other_bytes_are_accepted_only_with_an_explanation() {
         let altered: Vec<u8> = TEXT.iter().map(|b| b ^ 1).collect();
         assert!(check(&expectation(), &altered).unwrap_err().contains("hash"));
-        let repeated =
-            Expectation { seen_before: Some(digests_of(&altered).sha256), ..expectation() };
+        let repeated = Expectation { seen_before: Some(digests_of(&altered).sha256), ..expectation() };
         check(&repeated, &altered).unwrap();
         let saver = Expectation { quality: Quality::StorageSaver, ..expectation() };
         check(&saver, &altered).unwrap();
         let longer = [TEXT, TEXT].concat();
-        assert!(check(&Expectation { seen_before: Some(digests_of(&longer).sha256), ..expectation() }, &longer).is_err());
+        assert!(
+            check(&Expectation { seen_before: Some(digests_of(&longer).sha256), ..expectation() }, &longer)
+                .is_err()
+        );
         assert!(check(&saver, &longer).unwrap_err().contains("listed"));
     }
 

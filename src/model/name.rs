@@ -17,7 +17,7 @@ const UNNAMED: &str = "unnamed";
 
 /// A file name made safe, in two pieces: `IMG_1` and `jpg`.
 ///
-/// Whole or with [`SafeName::part`]'s additions it is NFC, never empty, at most [`LONGEST`] bytes and has no
+/// Whole, or with what [`write_stem`] adds, it is NFC, never empty, at most [`LONGEST`] bytes and has no
 /// slash, control or invisible character, no leading dot and no trailing dot or blank. Making a safe name
 /// safe again changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -69,15 +69,15 @@ impl SafeName {
 
     /// The whole name.
     pub fn text(&self) -> String {
-        let mut name = String::new();
-        write(&mut name, &self.stem, None, "", &self.extension);
+        let mut name = self.stem.clone();
+        write_extension(&mut name, &self.extension);
         name
     }
 }
 
-/// Appends a name to `to`: the stem, the suffix that tells it from others of that name, the word of its part
-/// (empty or beginning with `-`) and the extension.
-pub fn write(to: &mut String, stem: &str, suffix: Option<u32>, word: &str, extension: &str) {
+/// Appends a name without its extension: the stem, the suffix that tells it from others of that name, and the
+/// word of its part (see [`word`]).
+pub fn write_stem(to: &mut String, stem: &str, suffix: Option<u32>, word: &str) {
     use std::fmt::Write as _;
     to.push_str(stem);
     if let Some(suffix) = suffix {
@@ -85,6 +85,10 @@ pub fn write(to: &mut String, stem: &str, suffix: Option<u32>, word: &str, exten
         let _ = write!(to, "~{suffix:08x}");
     }
     to.push_str(word);
+}
+
+/// Appends the extension of a name, if there is one.
+pub fn write_extension(to: &mut String, extension: &str) {
     if !extension.is_empty() {
         to.push('.');
         to.push_str(extension);
@@ -108,6 +112,12 @@ pub fn fold(name: &str) -> String {
     }
     // Upper case first joins what has one upper form and two lower ones, such as both Greek sigmas.
     name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect()
+}
+
+/// A name for a terminal or a log line: what could move the cursor or hide text is written as an escape.
+pub fn printable(name: &str) -> String {
+    let escape = |c: char| if is_invisible(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    name.chars().map(escape).collect()
 }
 
 /// Whether a character shows nothing, or changes how others show: controls, the marks that turn the direction
@@ -188,6 +198,11 @@ mod tests {
     }
 
     #[test]
+    fn a_printed_name_cannot_move_the_cursor() {
+        assert_eq!(printable("a/b\x1b[2J\u{202e}ü.jpg"), "a/b\\u{1b}[2J\\u{202e}ü.jpg");
+    }
+
+    #[test]
     fn case_and_composition_fold() {
         assert_eq!(fold("IMG.JPG"), fold("img.jpg"));
         assert_eq!(fold("ÉΣ"), fold("e\u{301}ς"));
@@ -241,7 +256,8 @@ mod tests {
             let safe = SafeName::new(&raw);
             let mut longest = String::new();
             let word = word(PartRole::ALL[random.usize(..3)], random.bool());
-            write(&mut longest, safe.stem(), Some(random.u32(..)), word, safe.extension());
+            write_stem(&mut longest, safe.stem(), Some(random.u32(..)), word);
+            write_extension(&mut longest, safe.extension());
             for name in [&longest, &safe.text()] {
                 assert!(!name.is_empty() && name.len() <= LONGEST, "{raw:?}");
                 assert!(!name.contains('/') && !name.chars().any(is_invisible), "{raw:?}");

@@ -71,10 +71,11 @@ async fn status(Shared(state): Shared<Arc<State>>) -> Response {
         Some(Err(e)) => (None, Some(e)),
         None => (None, None),
     };
-    let running = state.running().map(|p| json!({"archived": p.archived, "wanted": p.wanted, "bytes": p.bytes}));
+    let running =
+        state.running().map(|p| json!({"archived": p.archived, "wanted": p.wanted, "bytes": p.bytes}));
     match totals(&state).await {
         Ok(totals) => {
-            Json(json!({"totals": totals, "running": running, "last_run": last, "error": error})).into_response()
+            Json(json!({"items": totals.items, "files": totals.parts, "bytes": totals.bytes, "set_aside": totals.failures, "running": running, "last_run": last, "error": error})).into_response()
         }
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": e}))).into_response(),
     }

@@ -10,12 +10,14 @@ use tokio::net::TcpListener;
 
 use super::server::Google;
 use super::{Counters, FaultRule, Ledger, SignedOutModel};
+use crate::model::PartRole;
 
 /// Serves until aborted.
 pub(crate) async fn serve(listener: TcpListener, google: Arc<Google>) {
     let app = Router::new()
         .route("/ledger", get(ledger))
         .route("/counters", get(counters))
+        .route("/addresses", get(addresses))
         .route("/faults", post(add_fault).delete(clear_faults))
         .route("/items", post(add_item))
         .route("/items/{key}", axum::routing::delete(remove_item))
@@ -32,6 +34,12 @@ async fn ledger(State(google): State<Arc<Google>>) -> Json<Ledger> {
 
 async fn counters(State(google): State<Arc<Google>>) -> Json<Counters> {
     Json(google.counters())
+}
+
+/// Fresh signed addresses of all originals, a line each: for programs that only download.
+async fn addresses(State(google): State<Arc<Google>>) -> String {
+    let items = google.library.timeline();
+    items.iter().map(|item| google.address_of(item, PartRole::Original) + "\n").collect()
 }
 
 async fn add_fault(State(google): State<Arc<Google>>, text: String) -> Result<(), (StatusCode, String)> {

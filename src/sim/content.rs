@@ -9,12 +9,12 @@ use bytes::Bytes;
 use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, EXPIRES};
 use hyper::{HeaderMap, StatusCode, Uri};
 
+use super::LiveAs;
 use super::faults::{Fault, RequestClass};
 use super::library::{Kind, SimItem};
 use super::media::{LIVE, STOCK};
 use super::picture::{Encoding, encoded};
 use super::server::{Answer, Google, before, faulty, plain, set};
-use super::LiveAs;
 use crate::model::PartRole;
 
 /// What a signed address stands for.
@@ -66,7 +66,8 @@ impl Google {
     /// A fresh address of a part; which host serves an item never changes.
     pub(crate) fn address_of(&self, item: &SimItem, role: PartRole) -> String {
         let token = self.addresses.grant(&item.key, role);
-        let share = f64::from(u32::try_from(item.serial.wrapping_mul(2_654_435_761) % 1000).unwrap_or(0)) / 1000.0;
+        let share =
+            f64::from(u32::try_from(item.serial.wrapping_mul(2_654_435_761) % 1000).unwrap_or(0)) / 1000.0;
         if share < self.config.fife_share {
             format!("https://photos.fife.usercontent.google.com/pw/AP1Gcz{token}")
         } else {
@@ -76,7 +77,12 @@ impl Google {
 }
 
 /// Answers a request for a file.
-pub(crate) async fn answer(google: &Google, host: &str, uri: &Uri, headers: &HeaderMap) -> io::Result<Answer> {
+pub(crate) async fn answer(
+    google: &Google,
+    host: &str,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> io::Result<Answer> {
     let path = uri.path();
     let token = path.strip_prefix("/pw/AP1Gcz").or_else(|| path.strip_prefix("/ADGPM2")).unwrap_or_default();
     if host.starts_with("photos.fife") && !google.session.admits(headers) {
@@ -143,7 +149,8 @@ fn content(google: &Google, item: &SimItem, role: PartRole) -> (Bytes, String, &
 }
 
 fn live_zip(item: &SimItem, still: &[u8], clip: &[u8]) -> Vec<u8> {
-    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    let options =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
     let stem = item.name.rsplit_once('.').map_or(item.name.as_str(), |(stem, _)| stem);
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in [(item.name.clone(), still), (format!("{stem}.MOV"), clip)] {

@@ -27,13 +27,19 @@ pub(crate) fn photos(google: &Google, uri: &Uri, headers: &HeaderMap) -> Answer 
         ("/login", false) => redirect(&identifier_address("https://photos.google.com/login")),
         (_, false) => match google.session.model() {
             SignedOutModel::RedirectToAbout => redirect("https://www.google.com/photos/about/"),
-            SignedOutModel::LandingPage => page(StatusCode::OK, "Google Photos", &globals(google, false), LANDING),
+            SignedOutModel::LandingPage => {
+                page(StatusCode::OK, "Google Photos", &globals(google, false), LANDING)
+            }
         },
         ("/" | "", true) => library_page(google),
         (path, true) => inner_page(google, path),
     };
     set(&mut answer, CACHE_CONTROL, "no-cache, no-store, max-age=0, must-revalidate");
-    set(&mut answer, HeaderName::from_static("content-security-policy"), "require-trusted-types-for 'script'");
+    set(
+        &mut answer,
+        HeaderName::from_static("content-security-policy"),
+        "require-trusted-types-for 'script'",
+    );
     if signed_in {
         add_cookies(&mut answer, &Session::freshness());
     }
@@ -49,7 +55,10 @@ fn library_page(google: &Google) -> Answer {
         .iter()
         .take(30)
         .map(|item| {
-            format!("<div class=\"rtIMgb\"><a class=\"p137Zd\" tabindex=\"0\" href=\"./photo/{}\"></a></div>", item.key)
+            format!(
+                "<div class=\"rtIMgb\"><a class=\"p137Zd\" tabindex=\"0\" href=\"./photo/{}\"></a></div>",
+                item.key
+            )
         })
         .collect();
     let body = format!("<div id=\"yDmH0d\"><c-wiz role=\"main\">{tiles}</c-wiz></div>");
@@ -82,7 +91,8 @@ fn inner_page(google: &Google, path: &str) -> Answer {
 }
 
 fn not_found() -> Answer {
-    let body = "<main id=\"af-error-container\"><p>The requested URL was not found on this server.</p></main>";
+    let body =
+        "<main id=\"af-error-container\"><p>The requested URL was not found on this server.</p></main>";
     page(StatusCode::NOT_FOUND, "Error 404 (Not Found)", "", body)
 }
 
@@ -104,7 +114,12 @@ fn globals(google: &Google, signed_in: bool) -> String {
 
 /// JSON for a script: no `;`, no markup, as clients with regular expressions expect.
 fn script_json(value: &Value) -> String {
-    value.to_string().replace(';', "\\u003b").replace('<', "\\u003c").replace('=', "\\u003d").replace('&', "\\u0026")
+    value
+        .to_string()
+        .replace(';', "\\u003b")
+        .replace('<', "\\u003c")
+        .replace('=', "\\u003d")
+        .replace('&', "\\u0026")
 }
 
 fn page(status: StatusCode, title: &str, head: &str, body: &str) -> Answer {
@@ -116,7 +131,12 @@ fn page(status: StatusCode, title: &str, head: &str, body: &str) -> Answer {
 
 /// The public page.
 pub(crate) fn about() -> Answer {
-    page(StatusCode::OK, "Google Photos: Edit, Organize, Search, and Backup Your Photos", "", "<h1>Home for your memories</h1>")
+    page(
+        StatusCode::OK,
+        "Google Photos: Edit, Organize, Search, and Backup Your Photos",
+        "",
+        "<h1>Home for your memories</h1>",
+    )
 }
 
 fn identifier_address(to: &str) -> String {
@@ -134,17 +154,28 @@ pub(crate) fn accounts(google: &Google, method: &Method, uri: &Uri, body: &[u8])
         )
     };
     match (uri.path(), method) {
-        ("/v3/signin/rejected", _) => {
-            page(StatusCode::OK, "Couldn't sign you in", "", "<h1>Couldn\u{2019}t sign you in</h1><p>This browser or app may not be secure.</p>")
+        ("/v3/signin/rejected", _) => page(
+            StatusCode::OK,
+            "Couldn't sign you in",
+            "",
+            "<h1>Couldn\u{2019}t sign you in</h1><p>This browser or app may not be secure.</p>",
+        ),
+        ("/v3/signin/identifier", &Method::POST) => {
+            redirect("https://accounts.google.com/v3/signin/challenge/pwd?TL=1&checkConnection=youtube&cid=2")
         }
-        ("/v3/signin/identifier", &Method::POST) => redirect("https://accounts.google.com/v3/signin/challenge/pwd?TL=1&checkConnection=youtube&cid=2"),
-        ("/ServiceLogin" | "/v3/signin/identifier", _) => {
-            page(StatusCode::OK, "Sign in - Google Accounts", "", &form("/v3/signin/identifier", "<input id=\"identifierId\" type=\"email\" name=\"identifier\">"))
-        }
+        ("/ServiceLogin" | "/v3/signin/identifier", _) => page(
+            StatusCode::OK,
+            "Sign in - Google Accounts",
+            "",
+            &form("/v3/signin/identifier", "<input id=\"identifierId\" type=\"email\" name=\"identifier\">"),
+        ),
         ("/v3/signin/challenge/pwd", &Method::POST) if !body.is_empty() => signed_in(google),
-        ("/v3/signin/challenge/pwd", _) => {
-            page(StatusCode::OK, "Welcome", "", &form("/v3/signin/challenge/pwd", "<input type=\"password\" name=\"Passwd\">"))
-        }
+        ("/v3/signin/challenge/pwd", _) => page(
+            StatusCode::OK,
+            "Welcome",
+            "",
+            &form("/v3/signin/challenge/pwd", "<input type=\"password\" name=\"Passwd\">"),
+        ),
         // For a profile that is made without anybody at the keyboard.
         ("/simulated/sign-in", _) => signed_in(google),
         _ => plain(StatusCode::NOT_FOUND, HTML, ""),
@@ -163,7 +194,11 @@ pub(crate) fn rotate(google: &Google, headers: &HeaderMap) -> Answer {
     if !google.session.admits(headers) || google.session.rotation_is_refused() {
         return plain(StatusCode::UNAUTHORIZED, "application/json", "");
     }
-    let mut answer = plain(StatusCode::OK, "application/json; charset=utf-8", ")]}'\n[[\"identity.hfcr\",600],[\"di\",10]]");
+    let mut answer = plain(
+        StatusCode::OK,
+        "application/json; charset=utf-8",
+        ")]}'\n[[\"identity.hfcr\",600],[\"di\",10]]",
+    );
     add_cookies(&mut answer, &Session::freshness());
     answer
 }

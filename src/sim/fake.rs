@@ -60,13 +60,19 @@ impl FakeLibrary {
                     return Err(RemoteError::Throttled { reason: "status 429".into(), after });
                 }
                 Fault::Status(status, _) => return Err(RemoteError::Transient(format!("status {status}"))),
-                Fault::Reset | Fault::Null => return Err(RemoteError::Transient("the connection broke".into())),
+                Fault::Reset | Fault::Null => {
+                    return Err(RemoteError::Transient("the connection broke".into()));
+                }
                 Fault::SessionExpired => {
                     return Err(RemoteError::SignedOut { evidence: "the session has lapsed".into() });
                 }
                 Fault::Drift => {
                     let what = "fake".to_owned();
-                    return Err(RemoteError::Drift { what, at: "field 3".into(), skeleton: "[text(27)]".into() });
+                    return Err(RemoteError::Drift {
+                        what,
+                        at: "field 3".into(),
+                        skeleton: "[text(27)]".into(),
+                    });
                 }
                 _ => {}
             }
@@ -169,7 +175,8 @@ impl RemoteLibrary for FakeLibrary {
         let struck = self.strike(RequestClass::Download, Some(key.as_str())).await?;
         let mut item = self.find(&key)?;
         if struck.contains(&Fault::WrongFile)
-            && let Some(other) = self.library.timeline().into_iter().find(|other| other.bytes_of != item.bytes_of)
+            && let Some(other) =
+                self.library.timeline().into_iter().find(|other| other.bytes_of != item.bytes_of)
         {
             item = other;
         }

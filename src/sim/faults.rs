@@ -100,7 +100,14 @@ impl Faults {
     /// An empty script.
     pub fn new(seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        Self { inner: Mutex::new(Inner { rules: Vec::new(), seen: Vec::new(), per_item: HashMap::new(), random }) }
+        Self {
+            inner: Mutex::new(Inner {
+                rules: Vec::new(),
+                seen: Vec::new(),
+                per_item: HashMap::new(),
+                random,
+            }),
+        }
     }
 
     /// Adds a rule.

@@ -120,8 +120,7 @@ pub struct Library {
 impl Library {
     /// Makes the library of this configuration.
     pub(crate) fn new(config: SimConfig) -> Self {
-        let items: Vec<_> =
-            (0..config.items as u64).map(|serial| Arc::new(item(&config, serial))).collect();
+        let items: Vec<_> = (0..config.items as u64).map(|serial| Arc::new(item(&config, serial))).collect();
         let by_key = items.iter().enumerate().map(|(i, item)| (item.key.clone(), i)).collect();
         Self {
             config,
@@ -323,9 +322,25 @@ fn key_text(seed: u64, serial: u64) -> String {
 fn hostile_name(serial: u64) -> Option<String> {
     let long = format!("{}.jpg", "l".repeat(251));
     let names = [
-        "../../etc/passwd", "a/b.jpg", "CON.jpg", "🏔️ Gipfel 🎉.jpg", "evil\u{202e}gpj.exe.jpg", "nu\u{308}r.jpg",
-        &long, "100%2e.jpg", ".hidden.jpg", "two\nlines.jpg", "IMG_0001.JPG", "img_0001.jpg", "IMG_0001.JPG", "..",
-        " .jpg", "tail. ", "nul\0byte.jpg", "lone\u{fffd}surrogate.jpg", "<b>&amp;\"quote\".jpg",
+        "../../etc/passwd",
+        "a/b.jpg",
+        "CON.jpg",
+        "🏔️ Gipfel 🎉.jpg",
+        "evil\u{202e}gpj.exe.jpg",
+        "nu\u{308}r.jpg",
+        &long,
+        "100%2e.jpg",
+        ".hidden.jpg",
+        "two\nlines.jpg",
+        "IMG_0001.JPG",
+        "img_0001.jpg",
+        "IMG_0001.JPG",
+        "..",
+        " .jpg",
+        "tail. ",
+        "nul\0byte.jpg",
+        "lone\u{fffd}surrogate.jpg",
+        "<b>&amp;\"quote\".jpg",
     ];
     names.get(serial as usize).map(|&name| name.to_owned())
 }
@@ -334,7 +349,7 @@ fn item(config: &SimConfig, serial: u64) -> SimItem {
     let mut random = fastrand::Rng::with_seed(config.seed.wrapping_mul(0x2545_f491).wrapping_add(serial));
     let span = 20 * 365 * DAY;
     let taken_ms = if serial < config.items as u64 {
-        FIRST_DAY + (random.i64(..span) / 1000) * 1000
+        FIRST_DAY + (random.i64(0..span) / 1000) * 1000
     } else {
         FIRST_DAY + span + serial as i64 * 60_000
     };
@@ -405,7 +420,8 @@ fn item(config: &SimConfig, serial: u64) -> SimItem {
             21 => DedupForm::Empty,
             _ => DedupForm::Plain,
         },
-        description: (random.u8(..10) == 0).then(|| format!("Note {serial}: \"quoted\", ünïcode ☀️; and </script>")),
+        description: (random.u8(..10) == 0)
+            .then(|| format!("Note {serial}: \"quoted\", ünïcode ☀️; and </script>")),
         listed: true,
     };
     if duplicate {

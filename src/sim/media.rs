@@ -91,7 +91,8 @@ fn long(tag: u16, value: u32) -> Entry {
 fn degrees(tag: u16, value: f64) -> Entry {
     let seconds = (value.abs() * 3600.0 * 100.0).round() as u32;
     let parts = [(seconds / 360_000, 1), (seconds / 6000 % 60, 1), (seconds % 6000, 100)];
-    let data = parts.iter().flat_map(|&(n, d): &(u32, u32)| [n.to_le_bytes(), d.to_le_bytes()].concat()).collect();
+    let data =
+        parts.iter().flat_map(|&(n, d): &(u32, u32)| [n.to_le_bytes(), d.to_le_bytes()].concat()).collect();
     Entry { tag, kind: 5, count: 3, data }
 }
 
@@ -146,7 +147,8 @@ fn exif_block(exif: &Exif) -> Vec<u8> {
 }
 
 fn directory_size(entries: &[Entry]) -> usize {
-    let beside: usize = entries.iter().filter(|e| e.data.len() > 4).map(|e| e.data.len().next_multiple_of(2)).sum();
+    let beside: usize =
+        entries.iter().filter(|e| e.data.len() > 4).map(|e| e.data.len().next_multiple_of(2)).sum();
     2 + entries.len() * 12 + 4 + beside
 }
 

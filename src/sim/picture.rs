@@ -37,10 +37,19 @@ pub fn draw(seed: u64, width: u32, height: u32) -> RgbImage {
     let sun = (random.f32() * w, h * (0.12 + random.f32() * 0.42), h * (0.03 + random.f32() * 0.06));
     let sun_colour: Colour = if top[2] < 0.2 { [0.95, 0.95, 0.88] } else { [1.0, 0.93, 0.70] };
     let layers: Vec<[f32; 5]> = (0..3 + random.usize(..3))
-        .map(|_| [random.f32() * 6.0, random.f32() * 6.0, 1.0 + random.f32() * 2.0, 3.0 + random.f32() * 5.0, random.f32()])
+        .map(|_| {
+            [
+                random.f32() * 6.0,
+                random.f32() * 6.0,
+                1.0 + random.f32() * 2.0,
+                3.0 + random.f32() * 5.0,
+                random.f32(),
+            ]
+        })
         .collect();
     let sea = random.bool();
-    let town: Vec<f32> = if random.u8(..4) == 0 { (0..24).map(|_| random.f32()).collect() } else { Vec::new() };
+    let town: Vec<f32> =
+        if random.u8(..4) == 0 { (0..24).map(|_| random.f32()).collect() } else { Vec::new() };
     let mut image = RgbImage::new(width, height);
     for (x, y, pixel) in image.enumerate_pixels_mut() {
         let (fx, fy) = (x as f32, y as f32);
@@ -84,8 +93,12 @@ pub fn encoded(seed: u64, width: u32, height: u32, encoding: Encoding) -> Vec<u8
     let mut out = Vec::new();
     let result = match encoding {
         Encoding::Jpeg(quality) => JpegEncoder::new_with_quality(&mut out, quality).encode_image(&image),
-        Encoding::Png => PngEncoder::new(&mut out).write_image(&image, width, height, ExtendedColorType::Rgb8),
-        Encoding::WebP => WebPEncoder::new_lossless(&mut out).encode(&image, width, height, ExtendedColorType::Rgb8),
+        Encoding::Png => {
+            PngEncoder::new(&mut out).write_image(&image, width, height, ExtendedColorType::Rgb8)
+        }
+        Encoding::WebP => {
+            WebPEncoder::new_lossless(&mut out).encode(&image, width, height, ExtendedColorType::Rgb8)
+        }
     };
     #[expect(clippy::expect_used, reason = "encoding an image of a sane size into memory cannot fail")]
     result.expect("a picture drawn by code");

@@ -18,8 +18,9 @@ use crate::model::PartRole;
 
 /// Calls that change a library (contract 5.7): answered, counted, never obeyed.
 const MUTATING: [&str; 21] = [
-    "XwAOJf", "OXvT9d", "E1Cajb", "laUYf", "ycV3Nd", "LjmOue", "QD9nKf", "Ftfh0", "w7TP3c", "StLnCe", "Pp2Xxe",
-    "EtUHOe", "DaSgWe", "AQNOFd", "V8RKJ", "Es7fke", "SusGud", "mdpdU", "C2V01c", "R9U8ab", "yXN3Hd",
+    "XwAOJf", "OXvT9d", "E1Cajb", "laUYf", "ycV3Nd", "LjmOue", "QD9nKf", "Ftfh0", "w7TP3c", "StLnCe",
+    "Pp2Xxe", "EtUHOe", "DaSgWe", "AQNOFd", "V8RKJ", "Es7fke", "SusGud", "mdpdU", "C2V01c", "R9U8ab",
+    "yXN3Hd",
 ];
 
 /// Most keys in one EWgK9e call; more bring nulls on the real site (contract 5.4).
@@ -42,7 +43,11 @@ pub(crate) async fn answer(google: &Google, parts: &Parts, body: &[u8]) -> io::R
         return Ok(answer);
     }
     if !google.session.admits(&parts.headers) {
-        return Ok(plain(StatusCode::OK, "text/html; charset=utf-8", "<!doctype html><title>Sign in</title>"));
+        return Ok(plain(
+            StatusCode::OK,
+            "text/html; charset=utf-8",
+            "<!doctype html><title>Sign in</title>",
+        ));
     }
     if fields.get("at") != Some(&google.session.token()) {
         google.count(|c| c.bad_tokens += 1);
@@ -80,9 +85,8 @@ fn refused() -> Answer {
 
 /// `application/x-www-form-urlencoded`.
 fn form(text: &[u8]) -> std::collections::HashMap<String, String> {
-    let decode = |t: &str| {
-        percent_encoding::percent_decode_str(&t.replace('+', " ")).decode_utf8_lossy().into_owned()
-    };
+    let decode =
+        |t: &str| percent_encoding::percent_decode_str(&t.replace('+', " ")).decode_utf8_lossy().into_owned();
     String::from_utf8_lossy(text)
         .split('&')
         .filter_map(|pair| pair.split_once('='))
@@ -148,7 +152,9 @@ fn call(google: &Google, rpcid: &str, args: &Value, struck: &[Fault]) -> Result<
         "lcxiM" => timeline(google, args, struck),
         "EWgK9e" => details(google, args),
         "VrseUb" => info(google, args),
-        "EzWwHf" | "EzwWhf" => Ok(json!([null, null, null, null, null, null, [1_000_000, 16_106_127_360_i64, false, 900_000]])),
+        "EzWwHf" | "EzwWhf" => {
+            Ok(json!([null, null, null, null, null, null, [1_000_000, 16_106_127_360_i64, false, 900_000]]))
+        }
         "rJ0tlb" => Ok(index(google)),
         _ if MUTATING.contains(&rpcid) => Ok(json!([])),
         _ => Err(3),
@@ -190,7 +196,8 @@ fn timeline(google: &Google, args: &Value, struck: &[Fault]) -> Result<Value, i6
     let end = shrink.unwrap_or(usize::MAX).min(listed.len());
     let rows = &listed[start.min(end)..(start + page).min(end).max(start.min(end))];
     let last = rows.last();
-    let next = last.filter(|_| start + page < end).map(|item| cursor(&format!("{}/{}", item.taken_ms, item.key)));
+    let next =
+        last.filter(|_| start + page < end).map(|item| cursor(&format!("{}/{}", item.taken_ms, item.key)));
     let mut items: Vec<_> = rows.iter().map(|item| item_json(google, item)).collect();
     if struck.contains(&Fault::Drift) {
         for item in &mut items {
@@ -269,8 +276,18 @@ pub(crate) fn item_json(google: &Google, item: &SimItem) -> Value {
         Kind::Png | Kind::WebP => (360, 240),
         Kind::Stock(_) => (64, 48),
     };
-    let thumb = json!([format!("https://lh3.googleusercontent.com/{}", item.key), width, height, null, null, null, null,
-        null, [width, height, 1, null, null], [4_473_924]]);
+    let thumb = json!([
+        format!("https://lh3.googleusercontent.com/{}", item.key),
+        width,
+        height,
+        null,
+        null,
+        null,
+        null,
+        null,
+        [width, height, 1, null, null],
+        [4_473_924]
+    ]);
     let mut tail = Map::new();
     if item.favourite {
         tail.insert("163238866".into(), json!([true]));
@@ -279,7 +296,10 @@ pub(crate) fn item_json(google: &Google, item: &SimItem) -> Value {
         tail.insert("396644657".into(), json!([description]));
     }
     if matches!(item.kind, Kind::Stock(n) if STOCK[n].video) {
-        tail.insert("76647426".into(), json!([1000, null, 64, 48, null, 4, 134, [[37, 64, 48]], [[1, null, 64, 48]], true]));
+        tail.insert(
+            "76647426".into(),
+            json!([1000, null, 64, 48, null, 4, 134, [[37, 64, 48]], [[1, null, 64, 48]], true]),
+        );
     }
     if item.live {
         let clip = (library.live_as() == LiveAs::Clip).then(|| google.address_of(item, PartRole::Motion));
@@ -302,7 +322,7 @@ pub(crate) fn item_json(google: &Google, item: &SimItem) -> Value {
         json!([[4], [17], [18]]),
         json!(2),
     ];
-    if item.serial % 2 == 0 {
+    if item.serial.is_multiple_of(2) {
         slots.extend([Value::Null, Value::Null, Value::Null, Value::Null, json!(item.archived), json!(17)]);
     } else {
         tail.insert("14".into(), json!(item.archived));

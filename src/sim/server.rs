@@ -132,7 +132,8 @@ async fn handle(google: Arc<Google>, request: Request<Incoming>) -> Result<Answe
     match host.as_str() {
         "photos.google.com" if path.ends_with("/data/batchexecute") && request.method() == Method::POST => {
             let (parts, body) = request.into_parts();
-            let body = Limited::new(body, LONGEST_REQUEST).collect().await.map_err(io::Error::other)?.to_bytes();
+            let body =
+                Limited::new(body, LONGEST_REQUEST).collect().await.map_err(io::Error::other)?.to_bytes();
             rpc::answer(&google, &parts, &body).await
         }
         "photos.google.com" => {
@@ -148,7 +149,8 @@ async fn handle(google: Arc<Google>, request: Request<Incoming>) -> Result<Answe
                 return Ok(documents::rotate(&google, request.headers()));
             }
             let (parts, body) = request.into_parts();
-            let body = Limited::new(body, LONGEST_REQUEST).collect().await.map_err(io::Error::other)?.to_bytes();
+            let body =
+                Limited::new(body, LONGEST_REQUEST).collect().await.map_err(io::Error::other)?.to_bytes();
             Ok(documents::accounts(&google, &parts.method, &parts.uri, &body))
         }
         "www.google.com" if path.starts_with("/photos/about") => Ok(documents::about()),
@@ -250,6 +252,8 @@ pub(crate) fn faulty(bytes: Bytes, struck: &[Fault]) -> Body {
                 if end.is_some_and(|(_, stall)| stall) {
                     std::future::pending::<()>().await;
                 }
+                // What was sent shall arrive before the connection breaks.
+                tokio::time::sleep(Duration::from_millis(30)).await;
                 return Some((Err(io::Error::from(io::ErrorKind::ConnectionReset)), total));
             }
             if let Some(rate) = rate {

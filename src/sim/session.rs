@@ -81,7 +81,8 @@ impl Session {
     /// The secret value of a cookie.
     fn value(&self, name: &str) -> String {
         let generation = self.inner.read().unwrap_or_else(|p| p.into_inner()).generation;
-        let digest = crate::model::digest::digests_of(format!("{}/{generation}/{name}", self.seed).as_bytes());
+        let digest =
+            crate::model::digest::digests_of(format!("{}/{generation}/{name}", self.seed).as_bytes());
         format!("g.a000{}", &digest.sha256.hex()[..48])
     }
 

@@ -11,13 +11,19 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Opens the sign-in page in a plain browser, waits until its cookies are on disk, and closes it with SIGINT:
 /// anything harsher loses them.
-pub(crate) async fn profile(browser: &Path, profile: &Path, address: SocketAddr, ca: &Path) -> io::Result<()> {
+pub(crate) async fn profile(
+    browser: &Path,
+    profile: &Path,
+    address: SocketAddr,
+    ca: &Path,
+) -> io::Result<()> {
     let home = profile.join("shoebox-home");
     let store = home.join(".pki/nssdb");
     std::fs::create_dir_all(&store)?;
     let database = format!("sql:{}", store.display());
     certutil(&["-N", "--empty-password", "-d", &database]).await?;
-    certutil(&["-A", "-d", &database, "-t", "C,,", "-n", "photos-sim", "-i", &ca.display().to_string()]).await?;
+    certutil(&["-A", "-d", &database, "-t", "C,,", "-n", "photos-sim", "-i", &ca.display().to_string()])
+        .await?;
     let mut child = Command::new(browser)
         .arg(format!("--user-data-dir={}", profile.display()))
         .arg(format!("--host-resolver-rules=MAP * {address}"))

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -48,7 +49,8 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, "photos-sim test authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        (params.not_before, params.not_after) = (rcgen::date_time_ymd(2024, 1, 1), rcgen::date_time_ymd(2049, 1, 1));
+        (params.not_before, params.not_after) =
+            (rcgen::date_time_ymd(2024, 1, 1), rcgen::date_time_ymd(2049, 1, 1));
         let pem = match fs::read_to_string(&ca_file) {
             Ok(pem) if key_file.exists() => pem,
             _ => {
@@ -77,7 +79,8 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         // Browsers refuse certificates that are valid for more than 398 days.
         let today = jiff::Zoned::now().date();
-        let date = |d: jiff::civil::Date| rcgen::date_time_ymd(d.year().into(), d.month() as u8, d.day() as u8);
+        let date =
+            |d: jiff::civil::Date| rcgen::date_time_ymd(d.year().into(), d.month() as u8, d.day() as u8);
         let (yesterday, later) = (today.yesterday(), today.checked_add(jiff::Span::new().days(300)));
         params.not_before = date(yesterday.map_err(io::Error::other)?);
         params.not_after = date(later.map_err(io::Error::other)?);

@@ -200,6 +200,7 @@ fn record<R: RemoteLibrary>(pass: &Pass<R>, work: &Work, stored: &[StoredPart]) 
         None => None,
     };
     let account = pass.remote.account();
+    let _turn = pass.recording.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let revision = Revision {
         previous: previous.as_ref().map(|stored| (stored.record(), *stored.sha256())),
         item: &work.item,

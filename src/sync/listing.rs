@@ -85,7 +85,7 @@ async fn compare<R: RemoteLibrary>(
     failed: &HashSet<MediaKey>,
     items: Vec<RemoteItem>,
 ) -> Result<Wanted, Outcome> {
-    let Some(mut own) = reader.take() else { return Err(Outcome::Failed("no index".into())) };
+    let Some(own) = reader.take() else { return Err(Outcome::Failed("no index".into())) };
     let keys: Vec<_> = items.iter().map(|item| item.key.clone()).collect();
     let looked_up = tokio::task::spawn_blocking(move || {
         let known = own.known(&keys);

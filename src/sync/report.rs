@@ -77,9 +77,8 @@ pub struct SyncReport {
 
 impl SyncReport {
     pub(crate) fn new(progress: &Progress, outcome: Outcome, started: Timestamp, ended: Timestamp) -> Self {
-        let Snapshot {
-            listed, kept, archived, parts, bytes, set_aside, unreadable, retries, ..
-        } = progress.snapshot();
+        let Snapshot { listed, kept, archived, parts, bytes, set_aside, unreadable, retries, .. } =
+            progress.snapshot();
         let outcome = match outcome {
             Outcome::Complete if set_aside + unreadable > 0 => Outcome::Partial,
             other => other,

@@ -5,9 +5,10 @@
 //!   order or grouping in which [`Tree::apply`] got them, so they are the same after a restart.
 //! * A part's inode is made of its item's number and its role and is never another part's. A directory's is
 //!   made of its path.
-//! * In each directory the item with the lowest number keeps its name; a later one that clashes (case
-//!   ignored) gets a suffix from its key. So a third clash renames neither of the first two.
-//! * Items of other libraries' deletion stay: what is archived is shown.
+//! * In each directory the item with the lowest number keeps its name; a later one with the same stem (case
+//!   and extension ignored) gets a suffix from its key. So a third clash renames neither of the first two,
+//!   the parts of an item share their stem, and no others do.
+//! * Items that left the library stay: what is archived is shown.
 
 mod cameras;
 mod deal;
@@ -71,6 +72,15 @@ pub struct Changes {
     pub removed: BTreeSet<(u64, String)>,
     /// Inodes of files whose bytes or times changed.
     pub altered: BTreeSet<u64>,
+}
+
+impl Changes {
+    /// Adds what another change makes stale.
+    pub fn merge(&mut self, other: Self) {
+        self.directories.extend(other.directories);
+        self.removed.extend(other.removed);
+        self.altered.extend(other.altered);
+    }
 }
 
 /// The entries of a directory at one moment; stays as it is while the tree changes.

@@ -100,12 +100,26 @@ fn a_lost_or_damaged_index_is_made_again_at_the_next_start() {
         ("deleted", Box::new(|path| fs::remove_file(path).unwrap())),
         ("empty", Box::new(|path| fs::write(path, b"").unwrap())),
         ("text", Box::new(|path| fs::write(path, "not SQLite ".repeat(1000)).unwrap())),
-        ("another archive's", Box::new(move |path| drop(fs::copy(&foreign, path).unwrap()))),
+        ("another archive's", Box::new(move |path| assert!(fs::copy(&foreign, path).unwrap() > 0))),
         ("a later version's", write_at(60, vec![0, 0, 0, 9])),
         (
             "cut",
             Box::new(move |path| {
                 fs::File::options().write(true).open(path).unwrap().set_len(pages / 2).unwrap()
+            }),
+        ),
+        (
+            "without a table",
+            Box::new(|path| {
+                let conn = rusqlite::Connection::open(path).unwrap();
+                conn.execute_batch("DROP TABLE record; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+            }),
+        ),
+        (
+            "without its id",
+            Box::new(|path| {
+                let conn = rusqlite::Connection::open(path).unwrap();
+                conn.execute_batch("DELETE FROM meta; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
             }),
         ),
         ("schema page", write_at(100, vec![0xff; 1000])),
@@ -169,27 +183,36 @@ fn what_a_killed_process_committed_is_there_and_the_rest_is_replayed() {
 
 #[test]
 fn a_log_of_the_old_index_is_never_applied_to_the_new_one() {
-    let archive = TestArchive::new();
-    let opened = open(&archive);
-    let writer = opened.index.writer();
-    archive_item(&opened.store, Some(&writer), "k", b"x").unwrap();
-    writer.note_failure(&key("failed"), "n", "r", now()).unwrap();
-    let wal = archive.root().join("index.sqlite-wal");
-    let log = fs::read(&wal).unwrap();
-    assert!(!log.is_empty());
-    drop(opened);
-    // Main file damaged, log whole.
-    let path = index_path(&archive.root());
-    fs::write(&path, [1; 8192]).unwrap();
-    fs::write(&wal, log).unwrap();
-    fs::write(archive.root().join("index.sqlite.new"), b"of an interrupted rebuild").unwrap();
-    let opened = open(&archive);
-    assert!(opened.recovery.rebuilt.is_some());
-    let reader = opened.index.reader().unwrap();
-    assert_eq!(reader.totals().unwrap().items, 1);
-    assert_eq!(reader.failures().unwrap(), []);
-    reader.check().unwrap();
-    assert!(!archive.root().join("index.sqlite.new").exists());
+    for deleted in [false, true] {
+        let archive = TestArchive::new();
+        let opened = open(&archive);
+        let writer = opened.index.writer();
+        archive_item(&opened.store, Some(&writer), "k", b"x").unwrap();
+        writer.note_failure(&key("failed"), "n", "r", now()).unwrap();
+        let wal = archive.root().join("index.sqlite-wal");
+        let log = fs::read(&wal).unwrap();
+        assert!(!log.is_empty());
+        drop(opened);
+        // Main file gone or damaged, log whole: SQLite would apply it to whatever has the name.
+        let path = index_path(&archive.root());
+        if deleted {
+            fs::remove_file(&path).unwrap()
+        } else {
+            fs::write(&path, [1; 8192]).unwrap()
+        }
+        fs::write(&wal, log).unwrap();
+        fs::write(archive.root().join("index.sqlite.new"), b"of an interrupted rebuild").unwrap();
+        let opened = open(&archive);
+        let reader = opened.index.reader().unwrap();
+        assert_eq!(reader.totals().unwrap().items, 1);
+        reader.check().unwrap();
+        if opened.recovery.rebuilt.is_some() {
+            assert_eq!(reader.failures().unwrap(), [], "deleted: {deleted}");
+            assert!(!archive.root().join("index.sqlite.new").exists());
+        } else {
+            assert!(!deleted, "a missing index was not noticed");
+        }
+    }
 }
 
 #[test]

@@ -221,7 +221,8 @@ fn canonical_bytes_and_unknown_fields_survive_a_round_trip() {
             // The same through the disk.
             let stored = store.put_record(&item, &[&blob]).unwrap();
             let name = RecordName { key: item.key.clone(), seq: 1, sha256: *stored.sha256() };
-            prop_assert_eq!(store.read_record(&name).unwrap().record(), &item);
+            let read = store.read_record(&name).unwrap();
+            prop_assert_eq!(read.record(), &item);
             Ok(())
         })
         .unwrap();

@@ -157,20 +157,22 @@ pub fn archive_item(
     name: &str,
     bytes: &[u8],
 ) -> Result<StoredRecord, StoreError> {
-    let key = key(name);
     let records = store.records().collect::<Result<Vec<_>, _>>()?;
-    let stored = match records.into_iter().find(|stored| stored.record().key == key) {
+    let stored = match records.into_iter().find(|stored| stored.record().key == key(name)) {
         Some(stored) => stored,
-        None => {
-            let blob = put(store, bytes)?;
-            let part = part(PartRole::Original, &format!("{name}.jpg"), blob.digests());
-            store.put_record(&record(&key, store.next_ordinal()?, vec![part]), &[&blob])?
-        }
+        None => archive_new_item(store, name, bytes)?,
     };
     if let Some(index) = index {
         index.apply(stored.clone()).unwrap();
     }
     Ok(stored)
+}
+
+/// Archives an item of one file that the archive does not have.
+pub fn archive_new_item(store: &Store, name: &str, bytes: &[u8]) -> Result<StoredRecord, StoreError> {
+    let blob = put(store, bytes)?;
+    let part = part(PartRole::Original, &format!("{name}.jpg"), blob.digests());
+    store.put_record(&record(&key(name), store.next_ordinal()?, vec![part]), &[&blob])
 }
 
 /// What a [`FaultyDisk`] does at the step it waits for.

@@ -90,8 +90,10 @@ fn parts_of_an_item_share_its_stem_also_under_a_suffix() {
     let at = "2020-05-06T07:08:09";
     let other = part(1, "IMG_1.MOV", at, b"film");
     let still = part(2, "IMG_1.HEIC", at, b"still");
-    let motion = ArchivedPart { role: PartRole::Motion, name: "x.MOV".into(), ..part(2, "IMG_1.HEIC", at, b"m") };
-    let edited = ArchivedPart { role: PartRole::Edited, name: "y.jpg".into(), ..part(2, "IMG_1.HEIC", at, b"e") };
+    let motion =
+        ArchivedPart { role: PartRole::Motion, name: "x.MOV".into(), ..part(2, "IMG_1.HEIC", at, b"m") };
+    let edited =
+        ArchivedPart { role: PartRole::Edited, name: "y.jpg".into(), ..part(2, "IMG_1.HEIC", at, b"e") };
     let tree = grown(&[still.clone(), motion.clone(), edited.clone()]);
     assert_eq!(names(&tree, "by-date/2020/2020-05"), ["IMG_1-edited.jpg", "IMG_1.HEIC", "IMG_1.MOV"]);
     let tree = grown(&[other, still, motion, edited]);
@@ -106,13 +108,16 @@ fn parts_of_an_item_share_its_stem_also_under_a_suffix() {
 fn an_older_revision_is_ignored_and_a_newer_one_moves_the_item() {
     let mut tree = grown(&[ArchivedPart { change: 5, ..part(1, "A.jpg", "2020-05-06T07:08:09", b"a") }]);
     let was = tree.paths();
-    let changes = tree.apply(&[ArchivedPart { change: 4, ..part(1, "OLD.jpg", "2001-01-01T00:00:00", b"a") }], now());
+    let changes =
+        tree.apply(&[ArchivedPart { change: 4, ..part(1, "OLD.jpg", "2001-01-01T00:00:00", b"a") }], now());
     assert_eq!(tree.paths(), was);
     assert!(changes.directories.is_empty() && changes.removed.is_empty());
     let month = tree.leaves(BY_DATE)[0].path.clone();
     assert_eq!(month, "by-date/2020/2020-05/A.jpg");
-    let old_month = tree.lookup(tree.lookup(tree.lookup(ROOT, BY_DATE).unwrap().ino, "2020").unwrap().ino, "2020-05");
-    let changes = tree.apply(&[ArchivedPart { change: 6, ..part(1, "A.jpg", "2021-01-01T00:00:00", b"a") }], now());
+    let old_month =
+        tree.lookup(tree.lookup(tree.lookup(ROOT, BY_DATE).unwrap().ino, "2020").unwrap().ino, "2020-05");
+    let changes =
+        tree.apply(&[ArchivedPart { change: 6, ..part(1, "A.jpg", "2021-01-01T00:00:00", b"a") }], now());
     assert_eq!(tree.leaves(BY_DATE)[0].path, "by-date/2021/2021-01/A.jpg");
     assert!(changes.removed.contains(&(old_month.unwrap().ino, "A.jpg".into())));
     assert!(changes.altered.contains(&part_ino(1, PartRole::Original)), "its time changed");
@@ -162,7 +167,8 @@ fn cameras_that_differ_only_in_spelling_share_a_directory_named_by_the_first() {
 
 #[test]
 fn items_without_a_camera_are_found_too() {
-    let tree = grown(&[ArchivedPart { make: None, model: None, ..part(1, "a.png", "1999-12-31T23:59:59", b"a") }]);
+    let tree =
+        grown(&[ArchivedPart { make: None, model: None, ..part(1, "a.png", "1999-12-31T23:59:59", b"a") }]);
     assert_eq!(names(&tree, "by-camera/Unknown camera/1999"), ["a.png"]);
 }
 
@@ -176,9 +182,11 @@ fn the_tree_depends_on_the_set_of_parts_alone() {
         let mut latest = std::collections::BTreeMap::new();
         for change in 1..=random.u64(1..60) {
             let ordinal = random.u64(1..30);
-            let name = ["IMG_1.jpg", "img_1.JPG", "IMG_1.MOV", "IMG_1-edited.jpg", "IMG_1~b5bb9d80.jpg", "../x", ""]
-                [random.usize(..7)];
-            let taken = ["2020-05-06T07:08:09", "2020-06-06T07:08:09", "2021-01-01T00:00:00"][random.usize(..3)];
+            let name =
+                ["IMG_1.jpg", "img_1.JPG", "IMG_1.MOV", "IMG_1-edited.jpg", "IMG_1~b5bb9d80.jpg", "../x", ""]
+                    [random.usize(..7)];
+            let taken =
+                ["2020-05-06T07:08:09", "2020-06-06T07:08:09", "2021-01-01T00:00:00"][random.usize(..3)];
             let model = ["EOS 5D", "EOS-5D", "eos 5d", "D70"][random.usize(..4)];
             let revision: Vec<ArchivedPart> = PartRole::ALL[..random.usize(1..=3)]
                 .iter()

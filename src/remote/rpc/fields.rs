@@ -53,7 +53,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that must be a message if present.
-    pub fn message(&self, number: u32) -> Result<Option<Fields<'a>>, RemoteError> {
+    pub fn message(&self, number: u32) -> Result<Option<Self>, RemoteError> {
         self.field(number).map(|v| Fields::new(self.what, v).map_err(|_| self.drift(number))).transpose()
     }
 

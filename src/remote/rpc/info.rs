@@ -84,11 +84,11 @@ mod tests {
     #[test]
     fn an_edited_item_offers_both_and_the_upload_is_the_original() {
         use PartRole::{Edited, Motion, Original};
-        let clip = Some("https://video-downloads.googleusercontent.com/c");
-        let dense = json!([row("k", clip), "https://a/e", [], null, null, null, null, "https://a/o"]);
+        let clip = "https://video-downloads.googleusercontent.com/c";
+        let dense = json!([row("k", Some(clip)), "https://a/e", [], null, null, null, null, "https://a/o"]);
         let sparse = json!([row("k", None), "https://a/e", {"8": "https://a/o"}]);
         let (original, edited) = ((Original, "https://a/o".into()), (Edited, "https://a/e".into()));
-        assert_eq!(roles(dense).unwrap(), [original.clone(), edited.clone(), (Motion, clip.unwrap().into())]);
+        assert_eq!(roles(dense).unwrap(), [original.clone(), edited.clone(), (Motion, clip.into())]);
         assert_eq!(roles(sparse).unwrap(), [original, edited]);
         assert_eq!(
             roles(json!([row("k", None), "https://a/o"])).unwrap(),

@@ -26,28 +26,31 @@ impl Entry {
 
 /// Names for these items, lowest number first; the entries come back in the order of their names.
 ///
-/// All parts of an item get the same suffix, so that they share their stem: it is chosen such that none of
-/// them clashes with a part of an earlier item.
+/// Programs that read photos take files of one stem for one photo. So all parts of an item get the same
+/// suffix, chosen such that none of them has the stem of a part of an earlier item.
 pub fn deal(items: &Items, slots: &[u32]) -> Vec<Entry> {
     let mut taken: HashSet<String> = HashSet::with_capacity(slots.len());
     let mut named: Vec<(String, Entry)> = Vec::with_capacity(slots.len());
     for &slot in slots {
         for level in 0..=u16::MAX {
-            let candidates: Vec<(String, Entry)> = items
-                .roles(slot)
-                .map(|role| {
-                    let entry = Entry { slot, level, role: role.code() };
-                    let mut name = String::new();
-                    items.write_name(entry, &mut name);
-                    (name, entry)
+            let entries = || items.roles(slot).map(|role| Entry { slot, level, role: role.code() });
+            let stems: Vec<String> = entries()
+                .map(|entry| {
+                    let mut stem = String::new();
+                    items.write_stem(entry, &mut stem);
+                    fold(&stem)
                 })
                 .collect();
-            let folded: Vec<String> = candidates.iter().map(|(name, _)| fold(name)).collect();
-            if folded.iter().all(|name| !taken.contains(name)) {
-                taken.extend(folded);
-                named.extend(candidates);
-                break;
+            if stems.iter().any(|stem| taken.contains(stem)) {
+                continue;
             }
+            taken.extend(stems);
+            named.extend(entries().map(|entry| {
+                let mut name = String::new();
+                items.write_name(entry, &mut name);
+                (name, entry)
+            }));
+            break;
         }
     }
     named.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));

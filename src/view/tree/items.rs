@@ -204,6 +204,14 @@ impl Items {
 
     /// Appends the name of an entry.
     pub fn write_name(&self, entry: Entry, to: &mut String) {
+        self.write_stem(entry, to);
+        if let Some(part) = self.part(entry.slot, entry.role()) {
+            name::write_extension(to, &self.extensions[part.extension as usize]);
+        }
+    }
+
+    /// Appends the name of an entry without its extension.
+    pub fn write_stem(&self, entry: Entry, to: &mut String) {
         let Some(part) = self.part(entry.slot, entry.role()) else { return };
         let item = &self.slots[entry.slot as usize];
         let extension = |part: &Part| &*self.extensions[part.extension as usize];
@@ -211,7 +219,7 @@ impl Items {
             .part(entry.slot, PartRole::Original)
             .is_some_and(|original| extension(original).eq_ignore_ascii_case(extension(part)));
         let suffix = (entry.level > 0).then(|| suffix(item.mark, entry.level));
-        name::write(to, self.stem(item), suffix, name::word(part.role, same), extension(part));
+        name::write_stem(to, self.stem(item), suffix, name::word(part.role, same));
     }
 
     fn stem(&self, item: &Item) -> &str {

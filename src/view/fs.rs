@@ -1,0 +1,252 @@
+//! The operations of a read-only file system over the tree, in our own words.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
+
+use jiff::Timestamp;
+
+use super::open_directories::{Freshness, OpenDirectories, cookie, split};
+use super::open_files::OpenFiles;
+pub use super::open_files::Opened;
+use super::tree::{Attr, Changes, Tree};
+use crate::model::Sha256;
+
+/// Opens a blob for reading.
+pub type OpenBlob = Box<dyn Fn(&Sha256) -> io::Result<File> + Send + Sync>;
+
+/// Why an operation is refused.
+#[derive(Debug)]
+pub enum FsError {
+    /// There is no such name or inode.
+    NotFound,
+    /// A directory was expected.
+    NotADirectory,
+    /// A file was expected.
+    IsADirectory,
+    /// Nobody opened that.
+    BadHandle,
+    /// The file has new bytes, and somebody still has the old ones open.
+    Stale,
+    /// The disk refuses.
+    Io(io::Error),
+}
+
+/// Room on the volume of the archive, in blocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Space {
+    /// Blocks of the volume.
+    pub blocks: u64,
+    /// Free blocks of the volume; none of them can be written through the view.
+    pub free: u64,
+    /// Bytes of a block.
+    pub block_size: u32,
+    /// Files in a view.
+    pub files: u64,
+}
+
+/// A file system; `B` stands for a file that the kernel reads by itself.
+pub struct Fs<B> {
+    tree: RwLock<Tree>,
+    open_blob: OpenBlob,
+    store: PathBuf,
+    files: OpenFiles<B>,
+    /// Inodes whose bytes changed since the start: caches of them are not trusted.
+    altered: Mutex<HashSet<u64>>,
+    directories: Mutex<OpenDirectories>,
+    /// Counts what the kernel forgot: a listing that it kept from before may lack attributes now.
+    forgotten: AtomicU64,
+}
+
+impl<B> Fs<B> {
+    /// A file system over a loaded tree; `store` is any directory on the volume of the blobs.
+    pub fn new(tree: Tree, open_blob: OpenBlob, store: PathBuf) -> Self {
+        Self {
+            tree: RwLock::new(tree),
+            open_blob,
+            store,
+            files: OpenFiles::default(),
+            altered: Mutex::default(),
+            directories: Mutex::default(),
+            forgotten: AtomicU64::new(0),
+        }
+    }
+
+    /// Changes the tree. What the answer names must be told to the kernel, after this returns: told from
+    /// inside, the kernel could wait for us while we wait for it.
+    pub fn change(&self, change: impl FnOnce(&mut Tree) -> Changes) -> Changes {
+        let mut tree = self.tree.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let changes = change(&mut tree);
+        lock(&self.altered).extend(changes.altered.iter().copied());
+        changes
+    }
+
+    /// What stands under a name. Names that are no text are nobody's.
+    ///
+    /// # Errors
+    /// [`FsError::NotFound`]; never to be cached, since the name may come with the next item.
+    pub fn lookup(&self, parent: u64, name: &OsStr) -> Result<Attr, FsError> {
+        let name = name.to_str().ok_or(FsError::NotFound)?;
+        self.tree().lookup(parent, name).ok_or(FsError::NotFound)
+    }
+
+    /// The attributes of an inode.
+    ///
+    /// # Errors
+    /// [`FsError::NotFound`].
+    pub fn getattr(&self, ino: u64) -> Result<Attr, FsError> {
+        self.tree().attr(ino).ok_or(FsError::NotFound)
+    }
+
+    /// Opens a file. `back` may make it one that the kernel reads by itself; it is asked only by the first
+    /// opening. Also says whether what the kernel has cached of the file is still good.
+    ///
+    /// # Errors
+    /// What prevents it.
+    pub fn open(
+        &self,
+        ino: u64,
+        back: impl FnOnce(&File) -> Option<B>,
+    ) -> Result<(Opened<B>, bool), FsError> {
+        let sha256 = {
+            let tree = self.tree();
+            match tree.blob(ino) {
+                Some(sha256) => sha256,
+                None if tree.attr(ino).is_some() => return Err(FsError::IsADirectory),
+                None => return Err(FsError::NotFound),
+            }
+        };
+        let opened = self.files.open(ino, sha256, || {
+            let file = (self.open_blob)(&sha256)
+                .inspect_err(|e| tracing::error!("the blob {sha256} cannot be opened: {e}"))?;
+            Ok(match back(&file) {
+                Some(backing) => Opened::Backed(backing.into()),
+                None => Opened::Ours(file.into()),
+            })
+        })?;
+        Ok((opened, !lock(&self.altered).contains(&ino)))
+    }
+
+    /// Reads up to `size` bytes; fewer only at the end.
+    ///
+    /// # Errors
+    /// What prevents it.
+    pub fn read(&self, ino: u64, offset: u64, size: usize) -> Result<Vec<u8>, FsError> {
+        // The kernel sends no reads of files that it reads itself.
+        let Some(Opened::Ours(file)) = self.files.get(ino) else { return Err(FsError::BadHandle) };
+        let mut buffer = vec![0; size];
+        let mut got = 0;
+        while got < size {
+            match file.read_at(&mut buffer[got..], offset + got as u64) {
+                Ok(0) => break,
+                Ok(n) => got += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    tracing::error!("the blob of inode {ino} cannot be read: {e}");
+                    return Err(FsError::Io(e));
+                }
+            }
+        }
+        buffer.truncate(got);
+        Ok(buffer)
+    }
+
+    /// Closes a file once.
+    pub fn release(&self, ino: u64) {
+        self.files.release(ino);
+    }
+
+    /// Opens a directory: a handle, and whether the listing that the kernel may have kept is still good: it
+    /// was delivered to its end, and neither the directory nor the kernel's memory of its files changed since.
+    ///
+    /// # Errors
+    /// What prevents it.
+    pub fn opendir(&self, ino: u64) -> Result<(u64, bool), FsError> {
+        let attr = self.getattr(ino)?;
+        if !attr.is_dir {
+            return Err(FsError::NotADirectory);
+        }
+        Ok(lock(&self.directories).open(ino, self.freshness(attr.mtime)))
+    }
+
+    /// Hands out the entries of a directory from a position on, each with the position behind it, until `add`
+    /// says that there is no more room. Position 0 is the beginning.
+    ///
+    /// The listing is the directory as it was when its reading began, at position 0. Taken at the opening
+    /// instead, the kernel could keep an old listing under a new time of change for ever; taken for every
+    /// call, names would come twice or not at all while items are added.
+    ///
+    /// # Errors
+    /// What prevents it.
+    pub fn readdir(
+        &self,
+        ino: u64,
+        position: u64,
+        mut add: impl FnMut(u64, &str, &Attr) -> bool,
+    ) -> Result<(), FsError> {
+        let tree = self.tree();
+        let (version, index) = split(position);
+        let begun = {
+            let mut directories = lock(&self.directories);
+            let known = if position == 0 { None } else { directories.version(ino, version) };
+            match known {
+                Some(known) => known,
+                None => {
+                    let changed = tree.attr(ino).ok_or(FsError::NotFound)?.mtime;
+                    let listing = tree.listing(ino).ok_or(FsError::NotADirectory)?;
+                    (directories.begin(ino, self.freshness(changed), listing.clone()), listing, changed)
+                }
+            }
+        };
+        let (version, listing, changed) = begun;
+        for index in index.. {
+            let Some((name, attr)) = tree.entry(&listing, index as usize) else { break };
+            if add(cookie(version, index + 1), &name, &attr) {
+                return Ok(());
+            }
+        }
+        lock(&self.directories).delivered(ino, changed);
+        Ok(())
+    }
+
+    /// Closes a directory.
+    pub fn releasedir(&self, handle: u64) {
+        lock(&self.directories).close(handle);
+    }
+
+    /// The kernel forgot an inode.
+    pub fn forget(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Room on the volume.
+    ///
+    /// # Errors
+    /// What the volume answers.
+    pub fn space(&self) -> Result<Space, FsError> {
+        let volume = rustix::fs::statvfs(&self.store).map_err(|e| FsError::Io(e.into()))?;
+        Ok(Space {
+            blocks: volume.f_blocks,
+            free: volume.f_bfree,
+            block_size: u32::try_from(volume.f_frsize).unwrap_or(4096),
+            files: self.tree().parts(),
+        })
+    }
+
+    fn freshness(&self, changed: Timestamp) -> Freshness {
+        Freshness { changed, forgotten: self.forgotten.load(Ordering::SeqCst) }
+    }
+
+    fn tree(&self) -> RwLockReadGuard<'_, Tree> {
+        self.tree.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

@@ -1,0 +1,272 @@
+//! The thin adapter between the Linux kernel and [`Fs`].
+//!
+//! Operations that are missing here answer "not implemented", which the kernel remembers: extended attributes
+//! cost nothing. Nothing that writes is here; a read-only mount refuses it before it comes to us.
+
+use std::ffi::OsStr;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use fuser::{
+    BackingId, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
+    KernelConfig, LockOwner, Notifier, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
+    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, Request,
+};
+
+use super::fs::{Fs, FsError, Opened};
+use super::tree::{Attr, Changes};
+use crate::model::name::LONGEST;
+
+/// Files hardly ever change, and then the kernel is told.
+const FILE_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Directories are looked at again after a second, should a word to the kernel be lost.
+const DIRECTORY_TTL: Duration = Duration::from_secs(1);
+const BLOCK: u32 = 4096;
+
+/// The file system as the kernel sees it.
+pub struct Adapter {
+    fs: Arc<Fs<BackingId>>,
+    owner: (u32, u32),
+    stack_depth: u32,
+    passthrough: AtomicBool,
+}
+
+impl Adapter {
+    /// Shows `fs`. With `passthrough` the kernel may read the files itself, where it is permitted.
+    /// `stack_depth` is 2 where the blobs lie on an overlay file system, else 1.
+    pub fn new(fs: Arc<Fs<BackingId>>, passthrough: bool, stack_depth: u32) -> Self {
+        let owner = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        Self { fs, owner, stack_depth, passthrough: AtomicBool::new(passthrough) }
+    }
+
+    fn attributes(&self, attr: &Attr) -> FileAttr {
+        let time = SystemTime::from(attr.mtime);
+        let (kind, perm) =
+            if attr.is_dir { (FileType::Directory, 0o555) } else { (FileType::RegularFile, 0o444) };
+        FileAttr {
+            ino: INodeNo(attr.ino),
+            size: attr.size,
+            blocks: attr.size.div_ceil(512),
+            atime: time,
+            mtime: time,
+            ctime: time,
+            crtime: time,
+            kind,
+            perm,
+            nlink: attr.links,
+            uid: self.owner.0,
+            gid: self.owner.1,
+            rdev: 0,
+            blksize: BLOCK,
+            flags: 0,
+        }
+    }
+
+    /// Has the kernel read the file itself. Where it may not, all later files are read by us; a file that is
+    /// open stays as it is.
+    fn back(&self, file: &std::fs::File, reply: &ReplyOpen) -> Option<BackingId> {
+        if !self.passthrough.load(Ordering::Relaxed) {
+            return None;
+        }
+        match reply.open_backing(file) {
+            Ok(id) => Some(id),
+            Err(e) => {
+                if self.passthrough.swap(false, Ordering::Relaxed) {
+                    tracing::info!("the kernel may not read the files itself ({e}); they are read for it");
+                }
+                None
+            }
+        }
+    }
+}
+
+fn ttl(attr: &Attr) -> Duration {
+    if attr.is_dir { DIRECTORY_TTL } else { FILE_TTL }
+}
+
+fn errno(error: &FsError) -> Errno {
+    match error {
+        FsError::NotFound => Errno::ENOENT,
+        FsError::NotADirectory => Errno::ENOTDIR,
+        FsError::IsADirectory => Errno::EISDIR,
+        FsError::BadHandle => Errno::EBADF,
+        FsError::Stale => Errno::ESTALE,
+        FsError::Io(_) => Errno::EIO,
+    }
+}
+
+/// Tells the kernel what it must not believe any more. Never from inside an operation: the kernel would wait
+/// for us to finish it.
+pub fn announce(notifier: &Notifier, changes: &Changes) {
+    let told = |result: io::Result<()>| {
+        if let Err(e) = result {
+            tracing::debug!("the kernel could not be told of a change: {e}");
+        }
+    };
+    for &ino in &changes.altered {
+        told(notifier.inval_inode(INodeNo(ino), 0, 0));
+    }
+    for (directory, name) in &changes.removed {
+        told(notifier.inval_entry(INodeNo(*directory), OsStr::new(name)));
+    }
+    for &directory in &changes.directories {
+        told(notifier.inval_inode(INodeNo(directory), 0, 0));
+    }
+}
+
+impl Filesystem for Adapter {
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        // Listings with attributes, always: tools that read a whole directory before the first stat would
+        // otherwise pay one round trip per file.
+        let wishes = [
+            InitFlags::FUSE_PARALLEL_DIROPS,
+            InitFlags::FUSE_DO_READDIRPLUS,
+            InitFlags::FUSE_AUTO_INVAL_DATA,
+        ];
+        for wish in wishes {
+            if config.add_capabilities(wish).is_err() {
+                tracing::debug!(?wish, "the kernel does not offer it");
+            }
+        }
+        let able = self.passthrough.load(Ordering::Relaxed)
+            && config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok()
+            && config.set_max_stack_depth(self.stack_depth).is_ok();
+        self.passthrough.store(able, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        match self.fs.lookup(parent.0, name) {
+            Ok(attr) => reply.entry(&ttl(&attr), &self.attributes(&attr), Generation(0)),
+            Err(e) => reply.error(errno(&e)),
+        }
+    }
+
+    fn forget(&self, _req: &Request, _ino: INodeNo, _nlookup: u64) {
+        self.fs.forget();
+    }
+
+    fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
+        match self.fs.getattr(ino.0) {
+            Ok(attr) => reply.attr(&ttl(&attr), &self.attributes(&attr)),
+            Err(e) => reply.error(errno(&e)),
+        }
+    }
+
+    fn open(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        match self.fs.open(ino.0, |file| self.back(file, &reply)) {
+            // No other flag goes with a backed file.
+            Ok((Opened::Backed(id), _)) => {
+                reply.opened_passthrough(FileHandle(0), FopenFlags::FOPEN_NOFLUSH, &id);
+            }
+            Ok((Opened::Ours(_), true)) => {
+                reply.opened(FileHandle(0), FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH);
+            }
+            Ok((Opened::Ours(_), false)) => reply.opened(FileHandle(0), FopenFlags::FOPEN_NOFLUSH),
+            Err(e) => reply.error(errno(&e)),
+        }
+    }
+
+    fn read(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        match self.fs.read(ino.0, offset, size as usize) {
+            Ok(bytes) => reply.data(&bytes),
+            Err(e) => reply.error(errno(&e)),
+        }
+    }
+
+    fn release(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.fs.release(ino.0);
+        reply.ok();
+    }
+
+    fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        match self.fs.opendir(ino.0) {
+            Ok((handle, true)) => {
+                reply.opened(FileHandle(handle), FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE);
+            }
+            Ok((handle, false)) => reply.opened(FileHandle(handle), FopenFlags::FOPEN_CACHE_DIR),
+            Err(e) => reply.error(errno(&e)),
+        }
+    }
+
+    fn readdir(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        let done = self.fs.readdir(ino.0, offset, |next, name, attr| {
+            reply.add(INodeNo(attr.ino), next, self.attributes(attr).kind, name)
+        });
+        match done {
+            Ok(()) => reply.ok(),
+            Err(e) => reply.error(errno(&e)),
+        }
+    }
+
+    fn readdirplus(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectoryPlus,
+    ) {
+        let done = self.fs.readdir(ino.0, offset, |next, name, attr| {
+            let attributes = self.attributes(attr);
+            reply.add(INodeNo(attr.ino), next, name, &ttl(attr), &attributes, Generation(0))
+        });
+        match done {
+            Ok(()) => reply.ok(),
+            Err(e) => reply.error(errno(&e)),
+        }
+    }
+
+    fn releasedir(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        reply: ReplyEmpty,
+    ) {
+        self.fs.releasedir(fh.0);
+        reply.ok();
+    }
+
+    fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
+        match self.fs.space() {
+            // What is free there cannot be used from here.
+            Ok(space) => {
+                let longest = u32::try_from(LONGEST).unwrap_or(255);
+                reply.statfs(
+                    space.blocks,
+                    space.free,
+                    0,
+                    space.files,
+                    0,
+                    space.block_size,
+                    longest,
+                    space.block_size,
+                );
+            }
+            Err(e) => reply.error(errno(&e)),
+        }
+    }
+}

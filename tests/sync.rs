@@ -1,0 +1,6 @@
+//! One pass over a library.
+
+mod browser;
+mod faults;
+mod plain;
+pub mod support;

@@ -1,0 +1,123 @@
+//! The whole way: a real Chromium, the simulated site, the archive.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shoebox::remote::RemoteError;
+use shoebox::remote::browser::launch::{BrowserSettings, Display};
+use shoebox::remote::google::{GooglePhotos, GoogleSettings, Method};
+use shoebox::sim::{Fault, FaultRule, LiveAs, RequestClass, SignedOutModel, Sim, SimConfig, When};
+use shoebox::sync::report::Outcome;
+
+use super::support::{assert_equal, init, open, pass};
+
+fn settings(sim: &Sim, dir: &Path, method: Method) -> GoogleSettings {
+    GoogleSettings {
+        browser: BrowserSettings {
+            resolve: vec![format!("*={}", sim.address()).parse().unwrap()],
+            ca: Some(sim.ca_file().to_owned()),
+            display: Display::Auto,
+            ..BrowserSettings::default()
+        },
+        profile: dir.join("profile"),
+        folder: dir.join("archive/tmp"),
+        method,
+        lanes: 4,
+        stall: Duration::from_secs(10),
+    }
+}
+
+async fn signed_in(config: SimConfig, dir: &Path) -> Sim {
+    let sim = Sim::start(config).await.unwrap();
+    let browser = BrowserSettings::default().find_program().unwrap();
+    std::fs::create_dir_all(dir.join("profile")).unwrap();
+    sim.sign_in_profile(&browser, &dir.join("profile")).await.unwrap();
+    init(&dir.join("archive"));
+    sim
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_is_archived_by_both_methods_and_no_cookie_leaves_the_browser() {
+    for (method, live) in [(Method::Rpc, LiveAs::Zip), (Method::Browser, LiveAs::Clip)] {
+        let dir = tempfile::tempdir().unwrap();
+        let sim =
+            signed_in(SimConfig { items: 80, page: 30, live, ..SimConfig::default() }, dir.path()).await;
+        let archive = open(&dir.path().join("archive"));
+        let google = GooglePhotos::connect(settings(&sim, dir.path(), method)).await.unwrap();
+        let google = Arc::new(google);
+        let report = pass(&archive, &google).await;
+        google.close().await;
+        assert_eq!(report.outcome(), &Outcome::Complete, "{method:?}: {}", report.sentence());
+        assert_equal(&archive, &sim.ledger());
+        let counters = sim.counters();
+        assert_eq!(counters.mutating, 0);
+        assert_eq!(counters.cookie_leaks, 0);
+        assert_eq!(counters.bad_tokens, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_browser_costs_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let sim = signed_in(SimConfig { items: 80, fife_share: 1.0, ..SimConfig::default() }, dir.path()).await;
+    sim.faults().set(FaultRule::new(
+        RequestClass::Download,
+        Fault::Latency(Duration::from_millis(100)),
+        When::Always,
+    ));
+    let archive = open(&dir.path().join("archive"));
+    let google = GooglePhotos::connect(settings(&sim, dir.path(), Method::Rpc)).await.unwrap();
+    let google = Arc::new(google);
+    let killer = tokio::spawn({
+        let google = Arc::clone(&google);
+        async move {
+            for _ in 0..2 {
+                tokio::time::sleep(Duration::from_millis(1500)).await;
+                if let Some(pid) = google.browser_pid().await {
+                    std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap();
+                }
+            }
+        }
+    });
+    let mut report = pass(&archive, &google).await;
+    killer.await.unwrap();
+    if report.set_aside > 0 {
+        report = pass(&archive, &google).await;
+    }
+    google.close().await;
+    assert_eq!(report.outcome(), &Outcome::Complete, "{}", report.sentence());
+    assert!(google.browser_starts() > 1, "the browser was never replaced");
+    assert_equal(&archive, &sim.ledger());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_ways_of_being_signed_out_are_recognised() {
+    let dir = tempfile::tempdir().unwrap();
+    let sim = signed_in(SimConfig { items: 5, ..SimConfig::default() }, dir.path()).await;
+    for model in [SignedOutModel::RedirectToAbout, SignedOutModel::LandingPage] {
+        sim.session().sign_out(model);
+        let Err(error) = GooglePhotos::connect(settings(&sim, dir.path(), Method::Rpc)).await else {
+            panic!("{model:?}: nobody noticed");
+        };
+        assert!(matches!(error, RemoteError::SignedOut { .. }), "{model:?}: {error}");
+    }
+    sim.session().sign_in();
+    GooglePhotos::connect(settings(&sim, dir.path(), Method::Rpc)).await.unwrap().close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_lapses_in_the_middle_ends_the_pass() {
+    let dir = tempfile::tempdir().unwrap();
+    let sim = signed_in(SimConfig { items: 60, ..SimConfig::default() }, dir.path()).await;
+    sim.faults().set(FaultRule::new(
+        RequestClass::Rpc(Some("VrseUb".into())),
+        Fault::SessionExpired,
+        When::Nth(20),
+    ));
+    let archive = open(&dir.path().join("archive"));
+    let google = Arc::new(GooglePhotos::connect(settings(&sim, dir.path(), Method::Rpc)).await.unwrap());
+    let report = pass(&archive, &google).await;
+    google.close().await;
+    assert!(matches!(report.outcome(), Outcome::SignInNeeded(_)), "{}", report.sentence());
+}

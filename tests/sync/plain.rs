@@ -1,0 +1,106 @@
+//! A pass when nothing goes wrong.
+
+use std::sync::Arc;
+
+use shoebox::model::MediaKey;
+use shoebox::sim::SimConfig;
+use shoebox::sim::fake::FakeLibrary;
+use shoebox::sync::report::Outcome;
+
+use super::support::{assert_equal, files, init, open, pass};
+
+fn library(items: usize) -> Arc<FakeLibrary> {
+    Arc::new(FakeLibrary::new(SimConfig { items, page: 50, ..SimConfig::default() }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_listed_is_archived_to_the_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path());
+    let archive = open(dir.path());
+    let library = library(160);
+    let report = pass(&archive, &library).await;
+    assert_eq!(report.outcome(), &Outcome::Complete, "{}", report.sentence());
+    assert_eq!((report.listed, report.archived, report.set_aside), (160, 160, 0));
+    assert_equal(&archive, &library.ledger());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_pass_downloads_nothing_and_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path());
+    let archive = open(dir.path());
+    let library = library(60);
+    pass(&archive, &library).await;
+    let truth = |dir: &std::path::Path| {
+        ["blobs", "records", "albums", "tmp", "quarantine"].map(|name| files(&dir.join(name)))
+    };
+    let (before, fetched) = (truth(dir.path()), library.fetches());
+    let report = pass(&archive, &library).await;
+    assert_eq!(truth(dir.path()), before);
+    assert_eq!(library.fetches(), fetched);
+    assert_eq!((report.archived, report.already_archived, report.bytes), (0, 60, 0));
+    assert!(report.sentence().starts_with("Nothing new"), "{}", report.sentence());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_bytes_under_two_keys_are_stored_once() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path());
+    let archive = open(dir.path());
+    let library = library(400);
+    pass(&archive, &library).await;
+    let ledger = library.ledger();
+    let parts: usize = ledger.items.iter().map(|item| item.parts.len()).sum();
+    let totals = archive.index.reader().unwrap().totals().unwrap();
+    assert_eq!(totals.parts, parts as u64);
+    assert_eq!(totals.blobs, ledger.wanted().len() as u64);
+    assert!(totals.blobs < totals.parts, "the library has no duplicates: the test tests nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn later_additions_are_found_and_removals_remove_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path());
+    let archive = open(dir.path());
+    let library = library(40);
+    pass(&archive, &library).await;
+    let gone = library.ledger().items[5].key.clone();
+    library.library().remove_item(&gone);
+    let new = library.library().add_item();
+    let report = pass(&archive, &library).await;
+    assert_eq!(report.archived, 1);
+    let keys = [MediaKey::new(&gone).unwrap(), MediaKey::new(&new).unwrap()];
+    assert_eq!(archive.index.reader().unwrap().known(&keys).unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn facts_and_verdicts_are_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path());
+    let archive = open(dir.path());
+    let library = library(300);
+    pass(&archive, &library).await;
+    let ledger = library.ledger();
+    let mut seen = std::collections::BTreeSet::new();
+    for record in archive.store.records() {
+        let record = record.unwrap();
+        let record = record.record();
+        let item = ledger.items.iter().find(|item| item.key == record.key.as_str()).unwrap();
+        assert_eq!(record.name, item.name);
+        assert_eq!(record.remote.taken_ms, Some(item.taken_ms));
+        assert_eq!((record.remote.favourite, record.remote.archived), (item.favourite, item.archived));
+        let original = &record.parts[0];
+        let plain = !item.dedup_key.is_empty() && !item.dedup_key.contains(':');
+        let want = match (plain, item.storage_saver) {
+            (_, true) => "differs-expected",
+            (true, false) => "matches-upload",
+            // An edited or two-part item has no size to compare with.
+            (false, false) if item.parts.len() == 1 => "size-matches",
+            (false, false) => original.verdict.word(),
+        };
+        assert_eq!(original.verdict.word(), want, "{}", item.key);
+        seen.insert(want);
+    }
+    assert_eq!(seen.len(), 3, "{seen:?}");
+}
