@@ -1,5 +1,8 @@
-//! The view: the tree alone, then real mounts.
+//! The view: the tree alone, then real mounts. They need root and /dev/fuse, as `docker/test` has them.
 
-mod mounted;
+mod consumers;
+mod lifecycle;
+mod listings;
+mod reading;
 mod support;
 mod tree;

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::fs::{Fs, OpenBlob};
 use super::fuse::{Adapter, announce};
-use super::mountpoint::{self, ViewError};
+use super::mountpoint::{self, Mount, ViewError};
 use super::tree::{Changes, Tree};
 use crate::model::ArchivedPart;
 
@@ -45,8 +45,8 @@ const THREADS: usize = 4;
 /// A mounted view.
 pub struct Mounted {
     mountpoint: PathBuf,
-    /// Device number of our mount: whether what is mounted there is still ours.
-    device: Option<String>,
+    /// Which mount is ours.
+    mount: Option<Mount>,
     /// Never dropped: dropping it unmounts whatever is at the mount point, be it another's, and leaves a dead
     /// mount where a file is open. It ends by itself when the kernel lets go of our mount.
     session: ManuallyDrop<BackgroundSession>,
@@ -79,10 +79,10 @@ impl Mounted {
         let failed = |e: io::Error| ViewError::Mount(mountpoint.clone(), e);
         let session =
             Session::new(adapter, &mountpoint, &config()).map_err(|e| mountpoint::refusal(&mountpoint, e))?;
-        let device = mountpoint::top(&mountpoint).map_err(failed)?.map(|mount| mount.device);
+        let mount = mountpoint::top(&mountpoint).map_err(failed)?;
         let notifier = session.notifier();
         let session = ManuallyDrop::new(session.spawn().map_err(failed)?);
-        let mut mounted = Self { mountpoint: mountpoint.clone(), device, session, refresher: None };
+        let mut mounted = Self { mountpoint: mountpoint.clone(), mount, session, refresher: None };
         let (stop, stopped) = mpsc::channel();
         let refresher = thread::Builder::new().name("view".into()).spawn(move || {
             let mut refresh = Refresh { source, fs, notifier, last, failing: false };
@@ -114,9 +114,11 @@ impl Mounted {
         if refresher.join().is_err() {
             tracing::warn!("what keeps the view fresh had failed");
         }
-        let there = mountpoint::top(&self.mountpoint)?.map(|mount| mount.device);
-        // Another's mount at the same place, or none, is not ours to take away.
-        if there.is_some() && there == self.device { mountpoint::detach(&self.mountpoint) } else { Ok(()) }
+        // Another's mount at the same place, or none, is not ours to take away. While our session lives its
+        // numbers cannot have gone to another.
+        let there = mountpoint::top(&self.mountpoint)?;
+        let ours = self.is_alive() && there.is_some() && there == self.mount;
+        if ours { mountpoint::detach(&self.mountpoint) } else { Ok(()) }
     }
 }
 

@@ -70,14 +70,11 @@ pub fn prepare(mountpoint: &Path, store: &Path) -> Result<(), ViewError> {
     check_device()?;
     let bad = |e: io::Error| ViewError::Mountpoint(mountpoint.to_owned(), e);
     for _ in 0..MOST_DEAD {
-        match rustix::fs::stat(mountpoint) {
-            // What a mount answers whose process is gone.
-            Err(Errno::NOTCONN | Errno::CONNABORTED) => {
-                tracing::info!("clearing a dead mount on {}", mountpoint.display());
-                detach(mountpoint).map_err(|e| refusal(mountpoint, e))?;
-            }
-            _ => break,
+        if !is_dead(mountpoint) {
+            break;
         }
+        tracing::info!("clearing a dead mount on {}", mountpoint.display());
+        detach(mountpoint).map_err(|e| refusal(mountpoint, e))?;
     }
     let meta = match fs::metadata(mountpoint) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -92,7 +89,8 @@ pub fn prepare(mountpoint: &Path, store: &Path) -> Result<(), ViewError> {
     let real = mountpoint.canonicalize().map_err(bad)?;
     // A volume of another kind (a container's bind mount) is a fine place for a view.
     if let Some(there) = top(&real).map_err(bad)?.filter(|mount| mount.kind.starts_with("fuse")) {
-        return Err(ViewError::Busy(mountpoint.to_owned(), there.kind));
+        let what = format!("{} (of type {})", there.source, there.kind);
+        return Err(ViewError::Busy(mountpoint.to_owned(), what));
     }
     if store.canonicalize().is_ok_and(|store| real.starts_with(store)) {
         return Err(ViewError::Inside(mountpoint.to_owned()));
@@ -101,6 +99,14 @@ pub fn prepare(mountpoint: &Path, store: &Path) -> Result<(), ViewError> {
         return Err(ViewError::NotEmpty(mountpoint.to_owned()));
     }
     Ok(())
+}
+
+/// Whether a mount is there whose process is gone.
+fn is_dead(mountpoint: &Path) -> bool {
+    let dead = [Errno::NOTCONN, Errno::CONNABORTED].map(|errno| errno.raw_os_error());
+    // The kernel may remember the attributes of the directory for a second, but not its listing.
+    let asked = fs::metadata(mountpoint).and_then(|_| fs::read_dir(mountpoint).map(drop));
+    asked.is_err_and(|e| e.raw_os_error().is_some_and(|code| dead.contains(&code)))
 }
 
 fn check_device() -> Result<(), ViewError> {
@@ -145,10 +151,13 @@ pub fn detach(mountpoint: &Path) -> io::Result<()> {
 /// A row of the mount table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// Device number, `major:minor`: no two live mounts of FUSE share one.
-    pub device: String,
-    /// Type, for example `fuse.shoebox`.
+    /// Number of the mount and of its device. No two live mounts share them, but a later one may get those of
+    /// one that is gone.
+    pub identity: (String, String),
+    /// Type, for example `fuse`.
     pub kind: String,
+    /// What is mounted, for example `shoebox`.
+    pub source: String,
 }
 
 /// The uppermost mount at exactly this path. Asks the mount table, not the file system that is mounted there,
@@ -164,10 +173,14 @@ pub fn top(path: &Path) -> io::Result<Option<Mount>> {
 /// `36 35 98:0 /root /mnt options fields - type source options`.
 fn row(line: &str) -> Option<(PathBuf, Mount)> {
     let (left, right) = line.split_once(" - ")?;
-    let mut fields = left.split(' ').skip(2);
-    let device = fields.next()?.to_owned();
-    let at = PathBuf::from(unescape(fields.nth(1)?));
-    Some((at, Mount { device, kind: right.split(' ').next()?.to_owned() }))
+    let fields: Vec<&str> = left.split(' ').collect();
+    let mut described = right.split(' ');
+    let mount = Mount {
+        identity: ((*fields.first()?).to_owned(), (*fields.get(2)?).to_owned()),
+        kind: described.next()?.to_owned(),
+        source: unescape(described.next()?),
+    };
+    Some((PathBuf::from(unescape(fields.get(4)?)), mount))
 }
 
 /// Blanks, tabs, line feeds and backslashes are octal in the mount table.
@@ -186,7 +199,8 @@ mod tests {
             "36 35 0:71 / /mnt/my\\040photos ro,nosuid shared:2 master:1 - fuse.shoebox shoebox ro,user_id=0";
         let (at, mount) = row(line).unwrap();
         assert_eq!(at, Path::new("/mnt/my photos"));
-        assert_eq!(mount, Mount { device: "0:71".into(), kind: "fuse.shoebox".into() });
+        let identity = ("36".into(), "0:71".into());
+        assert_eq!(mount, Mount { identity, kind: "fuse.shoebox".into(), source: "shoebox".into() });
         assert_eq!(row("nonsense"), None);
         assert!(top(Path::new("/proc")).unwrap().is_some_and(|mount| mount.kind == "proc"));
         assert_eq!(top(Path::new("/no/such/place")).unwrap(), None);

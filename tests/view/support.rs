@@ -5,10 +5,12 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use jiff::civil::DateTime;
 use shoebox::model::digest::digests_of;
 use shoebox::model::{ArchivedPart, CaptureTime, ItemState, MediaKey, PartRole, Sha256, TimeSource, Verdict};
+use shoebox::view::{Mounted, Update, ViewError, ViewOptions};
 
 /// The seed of a random test: `SEED` if given; printed so that a failure can be repeated.
 pub fn seed() -> u64 {
@@ -82,4 +84,52 @@ pub fn content(ordinal: u64, size: usize) -> Vec<u8> {
     let mut bytes = vec![0; size + usize::try_from(ordinal % 97).unwrap()];
     random.fill(&mut bytes);
     bytes
+}
+
+/// A mounted library. Unmounts at the end.
+pub struct Stage {
+    pub dir: tempfile::TempDir,
+    pub library: Library,
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let library = Library::new(dir.path());
+        fs::create_dir(dir.path().join("view")).unwrap();
+        Self { dir, library }
+    }
+
+    pub fn view(&self) -> PathBuf {
+        self.dir.path().join("view")
+    }
+
+    pub fn try_mount(&self, passthrough: bool) -> Result<Mounted, ViewError> {
+        let parts = Arc::clone(&self.library.parts);
+        let source = Box::new(move |after| {
+            let parts = parts.lock().unwrap();
+            Ok(Update::Parts(parts.iter().filter(|part| part.change > after).cloned().collect()))
+        });
+        let options = ViewOptions { passthrough, store: self.library.dir.clone() };
+        Mounted::start(source, Box::new(self.library.open_blob()), &self.view(), &options)
+    }
+
+    pub fn mount(&self, passthrough: bool) -> Mounted {
+        self.try_mount(passthrough).unwrap()
+    }
+}
+
+/// Looks again and again until it is so; the waiting has an end, the success has no fixed time.
+pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !so() {
+        assert!(Instant::now() < until, "not within 20 s: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Number of mounts at exactly this path.
+pub fn mounts_at(path: &Path) -> usize {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    table.lines().filter(|line| line.split(' ').nth(4) == path.to_str()).count()
 }

@@ -1,0 +1,142 @@
+//! What programs see that read a mounted view: exact sizes, times and inodes, and no way to write.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{DirEntryExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use shoebox::model::PartRole;
+use shoebox::view::tree::part_ino;
+
+use super::support::{Stage, content, part};
+
+const MONTH: &str = "by-date/2020/2020-05";
+
+/// Every file by its path below `dir`.
+fn walk(dir: &Path) -> BTreeMap<PathBuf, fs::Metadata> {
+    let (mut found, mut open) = (BTreeMap::new(), vec![dir.to_owned()]);
+    while let Some(at) = open.pop() {
+        for entry in fs::read_dir(&at).unwrap() {
+            let entry = entry.unwrap();
+            let meta = fs::metadata(entry.path()).unwrap();
+            assert_eq!(entry.ino(), meta.ino(), "what the listing says and what stat says is one inode");
+            if meta.is_dir() {
+                assert_eq!(meta.mode() & 0o7777, 0o555);
+                open.push(entry.path());
+            } else {
+                found.insert(entry.path().strip_prefix(dir).unwrap().to_owned(), meta);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn sizes_times_and_inodes_are_exact_and_survive_a_restart() {
+    let stage = Stage::new();
+    stage.library.fill(1, 250, 1000);
+    let old = content(251, 10);
+    stage.library.add(part(251, "old.jpg", "1912-04-14T23:40:00", &old), &old);
+    let mounted = stage.mount(true);
+    let before = walk(&stage.view());
+    assert_eq!(before.len(), 2 * 251);
+    for (path, meta) in &before {
+        let ordinal = (meta.ino() - 16) >> 2;
+        let size = if ordinal == 251 { old.len() } else { content(ordinal, 1000).len() };
+        assert_eq!(meta.len(), size as u64, "{}", path.display());
+        let taken = stage.library.parts.lock().unwrap()[ordinal as usize - 1].taken.instant();
+        assert_eq!(meta.mtime(), taken.as_second(), "{}", path.display());
+        assert_eq!(meta.mode() & 0o7777, 0o444);
+        assert_eq!(meta.nlink(), 2);
+    }
+    assert!(before.contains_key(Path::new("by-date/1912/1912-04/old.jpg")));
+    mounted.unmount().unwrap();
+    stage.library.fill(252, 1, 1000);
+    let mounted = stage.mount(true);
+    let after = walk(&stage.view());
+    assert_eq!(after.len(), 2 * 252);
+    for (path, meta) in before {
+        assert_eq!(after[&path].ino(), meta.ino(), "{}", path.display());
+        assert_eq!(after[&path].mtime(), meta.mtime(), "{}", path.display());
+    }
+    mounted.unmount().unwrap();
+}
+
+#[test]
+fn every_change_is_refused_as_read_only() {
+    let stage = Stage::new();
+    stage.library.fill(1, 3, 1000);
+    let mounted = stage.mount(true);
+    let folder = stage.view().join(MONTH);
+    let file = folder.join("IMG_00001.jpg");
+    let erofs = |what: &str, result: std::io::Result<()>| {
+        let error = result.expect_err(what);
+        assert_eq!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem, "{what}: {error}");
+    };
+    erofs("create", File::create(folder.join("new")).map(drop));
+    erofs("open for writing", OpenOptions::new().write(true).open(&file).map(drop));
+    erofs("open for both", OpenOptions::new().read(true).write(true).open(&file).map(drop));
+    erofs("open for appending", OpenOptions::new().append(true).open(&file).map(drop));
+    erofs("truncate", OpenOptions::new().write(true).custom_flags(0o1000).open(&file).map(drop));
+    erofs("mkdir", fs::create_dir(folder.join("new")));
+    erofs("unlink", fs::remove_file(&file));
+    erofs("rmdir", fs::remove_dir(&folder));
+    erofs("rename", fs::rename(&file, folder.join("other")));
+    erofs("link", fs::hard_link(&file, folder.join("other")));
+    erofs("symlink", std::os::unix::fs::symlink("x", folder.join("other")));
+    erofs("chmod", fs::set_permissions(&file, fs::Permissions::from_mode(0o777)));
+    erofs("chown", std::os::unix::fs::chown(&file, Some(1), None));
+    let times = fs::FileTimes::new().set_modified(std::time::SystemTime::now());
+    erofs("utimes", File::open(&file).unwrap().set_times(times));
+    let name = CString::new("user.x").unwrap();
+    let set = rustix::fs::setxattr(&file, &name, b"1", rustix::fs::XattrFlags::empty());
+    erofs("setxattr", set.map_err(Into::into));
+    erofs("removexattr", rustix::fs::removexattr(&file, &name).map_err(Into::into));
+    let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o600));
+    let made = rustix::fs::mknodat(rustix::fs::CWD, folder.join("fifo"), fifo, mode, 0);
+    erofs("mknod", made.map_err(Into::into));
+    assert!(fs::read(&file).unwrap() == content(1, 1000));
+    mounted.unmount().unwrap();
+}
+
+#[test]
+fn another_user_may_read_and_the_volume_is_told_truly() {
+    let stage = Stage::new();
+    stage.library.fill(1, 3, 1000);
+    let mounted = stage.mount(true);
+    fs::set_permissions(stage.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let file = stage.view().join(MONTH).join("IMG_00002.jpg");
+    let read = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "cat"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    assert!(read.stdout == content(2, 1000));
+    let space = rustix::fs::statvfs(stage.view()).unwrap();
+    let volume = rustix::fs::statvfs(&stage.library.dir).unwrap();
+    assert_eq!(space.f_blocks * space.f_frsize, volume.f_blocks * volume.f_frsize);
+    assert_eq!((space.f_bavail, space.f_files, space.f_namemax), (0, 3, 255));
+    mounted.unmount().unwrap();
+}
+
+#[test]
+fn junk_that_scanners_ask_for_is_not_there_and_does_not_stay_away() {
+    let stage = Stage::new();
+    stage.library.fill(1, 1, 1000);
+    let mounted = stage.mount(true);
+    let folder = stage.view().join(MONTH);
+    for junk in [".DS_Store", "@eaDir", "Thumbs.db", "IMG_00001.jpg.xmp"] {
+        assert_eq!(fs::metadata(folder.join(junk)).unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    }
+    // A name that was asked for in vain appears all the same when its item comes.
+    let late = folder.join("IMG_00002.jpg");
+    assert!(!late.exists());
+    stage.library.fill(2, 1, 1000);
+    super::support::eventually("the new item", || late.exists());
+    assert_eq!(fs::metadata(&late).unwrap().ino(), part_ino(2, PartRole::Original));
+    assert!(rustix::fs::getxattr(&late, "user.sha256", &mut [0_u8; 64]).is_err());
+    mounted.unmount().unwrap();
+}

@@ -1,0 +1,192 @@
+//! Mounting, unmounting, and what a predecessor left.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+
+use shoebox::model::ErrorClass;
+use shoebox::view::{Mounted, Update, ViewError, ViewOptions};
+
+use super::support::{Library, Stage, content, eventually, mounts_at, part};
+
+const MONTH: &str = "by-date/2020/2020-05";
+/// Tells [`a_process_that_holds_a_mount`] where; a test run by hand does not have it.
+const HOLD: &str = "SHOEBOX_TEST_HOLD_MOUNT";
+
+/// Not a test of its own: with [`HOLD`] set this process mounts that stage and waits to be killed.
+#[test]
+fn a_process_that_holds_a_mount() {
+    let Some(dir) = std::env::var_os(HOLD).map(std::path::PathBuf::from) else { return };
+    let library = Library::new(&dir);
+    library.fill(1, 5, 5000);
+    let parts = library.parts.lock().unwrap().clone();
+    let source = Box::new(move |after| Ok(Update::Parts(if after == 0 { parts.clone() } else { vec![] })));
+    let options = ViewOptions { passthrough: true, store: library.dir.clone() };
+    let mounted = Mounted::start(source, Box::new(library.open_blob()), &dir.join("view"), &options).unwrap();
+    println!("mounted");
+    // Until the parent kills us, or is gone itself.
+    let _ = std::io::stdin().read(&mut [0]);
+    drop(mounted);
+}
+
+fn holder(stage: &Stage) -> Child {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "view::lifecycle::a_process_that_holds_a_mount", "--nocapture"])
+        .env(HOLD, stage.dir.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("mounted")), "the child could not mount");
+    child
+}
+
+#[test]
+fn a_dead_mount_of_a_killed_predecessor_is_cleared() {
+    let stage = Stage::new();
+    stage.library.fill(1, 5, 5000);
+    for _ in 0..2 {
+        let mut child = holder(&stage);
+        let mut open = File::open(stage.view().join(MONTH).join("IMG_00003.jpg")).unwrap();
+        child.kill().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+        assert_eq!(
+            fs::metadata(stage.view()).unwrap_err().raw_os_error(),
+            Some(107),
+            "ENOTCONN: a dead mount"
+        );
+        let mounted = stage.mount(true);
+        assert_eq!(mounts_at(&stage.view()), 1);
+        assert_eq!(fs::read_dir(stage.view().join(MONTH)).unwrap().count(), 5);
+        // The kernel goes on reading for who had a file open under the dead one, where it read it itself.
+        let mut bytes = Vec::new();
+        if open.read_to_end(&mut bytes).is_ok() {
+            assert!(bytes == content(3, 5000));
+        }
+        mounted.unmount().unwrap();
+        assert_eq!(mounts_at(&stage.view()), 0);
+    }
+}
+
+#[test]
+fn unmounting_with_an_open_file_works_and_the_file_reads_on() {
+    for passthrough in [true, false] {
+        let stage = Stage::new();
+        stage.library.fill(1, 2, 300_000);
+        let mounted = stage.mount(passthrough);
+        let mut open = File::open(stage.view().join(MONTH).join("IMG_00001.jpg")).unwrap();
+        let mut first = vec![0; 1000];
+        open.read_exact(&mut first).unwrap();
+        mounted.unmount().unwrap();
+        assert_eq!(mounts_at(&stage.view()), 0);
+        let mut rest = Vec::new();
+        open.read_to_end(&mut rest).unwrap();
+        assert!([first, rest].concat() == content(1, 300_000));
+        // And the place is free again at once.
+        let again = stage.mount(passthrough);
+        assert!(fs::read(stage.view().join(MONTH).join("IMG_00002.jpg")).unwrap() == content(2, 300_000));
+        again.unmount().unwrap();
+    }
+}
+
+#[test]
+fn a_second_view_on_the_same_place_is_refused() {
+    let stage = Stage::new();
+    stage.library.fill(1, 2, 100);
+    let mounted = stage.mount(true);
+    let Err(error) = stage.try_mount(true) else { panic!("mounted twice") };
+    assert!(matches!(error, ViewError::Busy(..)), "{error}");
+    assert!(error.to_string().contains("shoebox") && error.to_string().contains("unmount it first"));
+    assert_eq!(error.class(), ErrorClass::Environment);
+    assert_eq!(mounts_at(&stage.view()), 1);
+    mounted.unmount().unwrap();
+}
+
+#[test]
+fn anothers_mount_at_the_same_place_is_left_alone() {
+    let stage = Stage::new();
+    stage.library.fill(1, 2, 100);
+    let first = stage.mount(true);
+    assert!(first.is_alive());
+    // Somebody unmounts ours, and another view takes the place: what a restart looks like.
+    rustix::mount::unmount(stage.view(), rustix::mount::UnmountFlags::DETACH).unwrap();
+    eventually("ours ends", || !first.is_alive());
+    let second = stage.mount(true);
+    first.unmount().unwrap();
+    assert_eq!(mounts_at(&stage.view()), 1);
+    assert!(second.is_alive());
+    assert_eq!(fs::read_dir(stage.view().join(MONTH)).unwrap().count(), 2);
+    second.unmount().unwrap();
+}
+
+#[test]
+fn a_place_that_will_not_do_is_named_with_the_reason() {
+    let stage = Stage::new();
+    stage.library.fill(1, 1, 100);
+    let refused = |view: &std::path::Path| {
+        let options = ViewOptions { passthrough: true, store: stage.library.dir.clone() };
+        let source = Box::new(|_| Ok(Update::Parts(Vec::new())));
+        let start = Mounted::start(source, Box::new(stage.library.open_blob()), view, &options);
+        let Err(error) = start else { panic!("mounted on {}", view.display()) };
+        assert!(error.to_string().contains(view.to_str().unwrap()), "{error}");
+        error
+    };
+    let file = stage.dir.path().join("file");
+    fs::write(&file, b"x").unwrap();
+    assert!(matches!(refused(&file), ViewError::Mountpoint(..)));
+    let full = stage.dir.path().join("full");
+    fs::create_dir_all(full.join("something")).unwrap();
+    assert!(matches!(refused(&full), ViewError::NotEmpty(_)));
+    let inside = stage.library.dir.join("view");
+    fs::create_dir(&inside).unwrap();
+    assert!(matches!(refused(&inside), ViewError::Inside(_)));
+}
+
+#[test]
+fn an_unreadable_source_shows_nothing_rather_than_an_empty_tree() {
+    let stage = Stage::new();
+    let options = ViewOptions { passthrough: true, store: stage.library.dir.clone() };
+    let source = Box::new(|_| Err("the index is locked".to_owned()));
+    let start = Mounted::start(source, Box::new(stage.library.open_blob()), &stage.view(), &options);
+    assert!(matches!(start, Err(ViewError::Source(why)) if why.contains("locked")));
+    assert_eq!(mounts_at(&stage.view()), 0);
+}
+
+/// The index is made anew while the view is up: nobody ever sees fewer files.
+#[test]
+fn a_new_index_never_empties_the_tree() {
+    let stage = Stage::new();
+    stage.library.fill(1, 200, 10);
+    let parts = std::sync::Arc::clone(&stage.library.parts);
+    let mut asked = 0;
+    let source = Box::new(move |after| {
+        asked += 1;
+        let parts = parts.lock().unwrap().clone();
+        Ok(match asked {
+            // Every second question finds a new index, whose changes are numbered afresh and backwards.
+            n if n % 2 == 0 => {
+                let renumber = |(n, part): (usize, &shoebox::model::ArchivedPart)| {
+                    shoebox::model::ArchivedPart { change: n as u64 + 1, ..part.clone() }
+                };
+                Update::Everything(parts.iter().rev().enumerate().map(renumber).collect())
+            }
+            _ => Update::Parts(parts.into_iter().filter(|part| part.change > after).collect()),
+        })
+    });
+    let options = ViewOptions { passthrough: true, store: stage.library.dir.clone() };
+    let mounted =
+        Mounted::start(source, Box::new(stage.library.open_blob()), &stage.view(), &options).unwrap();
+    let folder = stage.view().join(MONTH);
+    let newest = part(201, "Z.jpg", "2020-05-31T00:00:00", b"z");
+    stage.library.add(newest, b"z");
+    let mut most = 0;
+    eventually("the new item, through reloads", || {
+        let count = fs::read_dir(&folder).unwrap().count();
+        assert!(count >= 200 && count >= most, "{count} after {most}");
+        most = count;
+        count == 201
+    });
+    mounted.unmount().unwrap();
+}
