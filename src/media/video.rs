@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::tz::Offset;
 use nom_exif::{EntryValue, Exif, ExifDateTime, ExifTag, MediaParser, MediaSource, TrackInfo, TrackInfoTag};
 
@@ -72,11 +73,11 @@ fn capture(at: &ExifDateTime, source: TimeSource) -> Option<CaptureTime> {
     let (local, offset_s) = match at {
         ExifDateTime::Aware(at) => {
             let offset_s = at.offset().local_minus_utc();
-            let instant = jiff::Timestamp::from_second(at.timestamp()).ok()?;
+            let instant = instant(at.timestamp(), at.timestamp_subsec_nanos())?;
             (Offset::from_seconds(offset_s).ok()?.to_datetime(instant), Some(offset_s))
         }
         ExifDateTime::Naive(at) => {
-            let instant = jiff::Timestamp::from_second(at.and_utc().timestamp()).ok()?;
+            let instant = instant(at.and_utc().timestamp(), at.and_utc().timestamp_subsec_nanos())?;
             (Offset::UTC.to_datetime(instant), None)
         }
     };
@@ -86,6 +87,11 @@ fn capture(at: &ExifDateTime, source: TimeSource) -> Option<CaptureTime> {
         moment::wall_clock(&local.to_string()).is_some()
     };
     believable.then_some(CaptureTime { local, offset_s, source })
+}
+
+fn instant(seconds: i64, nanoseconds: u32) -> Option<Timestamp> {
+    // A leap second counts past a whole one.
+    Timestamp::new(seconds, i32::try_from(nanoseconds.min(999_999_999)).ok()?).ok()
 }
 
 fn place(latitude: Option<f64>, longitude: Option<f64>, facts: &mut MediaFacts) {

@@ -117,10 +117,10 @@ pub fn camera_dir(make: Option<&str>, model: Option<&str>) -> Option<String> {
     let mut brand = make.as_deref().map(brand_of).unwrap_or_default();
     let mut model = model.map(|model| trim_model(&model)).unwrap_or_default();
     // The model's own brand counts where the maker says nothing or is a parent firm.
-    if brand.is_empty() || PARENTS.contains(&brand.as_str()) {
-        if let Some((known, _)) = known_brand(&model) {
-            known.clone_into(&mut brand);
-        }
+    if (brand.is_empty() || PARENTS.contains(&brand.as_str()))
+        && let Some((known, _)) = known_brand(&model)
+    {
+        known.clone_into(&mut brand);
     }
     let first_word = make.as_deref().and_then(|make| make.split([' ', '-', '.']).next()).unwrap_or_default();
     while let Some(rest) = without_brand(&model, &brand, first_word) {

@@ -167,7 +167,7 @@ pub struct Mount {
 /// When the table cannot be read.
 pub fn top(path: &Path) -> io::Result<Option<Mount>> {
     let table = fs::read_to_string("/proc/self/mountinfo")?;
-    Ok(table.lines().filter_map(row).filter(|(at, _)| at.as_path() == path).map(|(_, mount)| mount).last())
+    Ok(table.lines().rev().filter_map(row).find(|(at, _)| at == path).map(|(_, mount)| mount))
 }
 
 /// `36 35 98:0 /root /mnt options fields - type source options`.
