@@ -4,6 +4,7 @@
 mod appliance;
 mod architecture;
 mod index;
+mod media;
 mod remote;
 mod sim;
 mod store;
