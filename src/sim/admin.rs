@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::net::TcpListener;
 
-use super::server::Google;
+use super::google::Google;
 use super::{Counters, FaultRule, Ledger, SignedOutModel};
 use crate::model::PartRole;
 
