@@ -48,6 +48,13 @@ pub(crate) fn add_cookies(answer: &mut Answer, cookies: &[String]) {
     }
 }
 
+/// Makes a whole answer as slow and as broken as the faults say.
+pub(crate) async fn afflict(answer: Answer, struck: &[Fault]) -> io::Result<Answer> {
+    let (parts, body) = answer.into_parts();
+    let bytes = body.collect().await?.to_bytes();
+    Ok(Response::from_parts(parts, faulty(bytes, struck)))
+}
+
 /// A body in pieces, as slow and as broken as the faults say. The announced length is the true one.
 pub(crate) fn faulty(bytes: Bytes, struck: &[Fault]) -> Body {
     let mut bytes = bytes;

@@ -9,7 +9,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
 use hyper::http::request::Parts;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, add_cookies, plain, set};
+use super::answer::{Answer, add_cookies, afflict, plain, set};
 use super::faults::{Fault, RequestClass};
 use super::google::{Google, before};
 use super::library::{Kind, SimItem};
@@ -71,7 +71,7 @@ pub(crate) async fn answer(google: &Google, parts: &Parts, body: &[u8]) -> io::R
     let chunked = query.get("rt").is_some_and(|rt| rt == "c");
     let mut answer = framed(&rows, chunked, StatusCode::OK);
     add_cookies(&mut answer, &Session::freshness());
-    Ok(answer)
+    afflict(answer, &struck).await
 }
 
 /// The payload as text. A name may hold half a surrogate pair on the real site, which only JSON escapes can

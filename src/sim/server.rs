@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::answer::{Answer, plain};
+use super::answer::{Answer, afflict, plain};
 use super::faults::RequestClass;
 use super::google::{Google, before};
 use super::{content, documents, rpc};
@@ -64,10 +64,14 @@ async fn handle(google: Arc<Google>, request: Request<Incoming>) -> Result<Answe
             if let Some(answer) = before(&google, &struck).await? {
                 return Ok(answer);
             }
-            Ok(documents::photos(&google, request.uri(), request.headers()))
+            afflict(documents::photos(&google, request.uri(), request.headers()), &struck).await
         }
         "accounts.google.com" => {
             if path == "/RotateCookies" || path == "/RotateCookiesPage" {
+                let struck = google.faults.strike(&RequestClass::Rotate, None);
+                if let Some(answer) = before(&google, &struck).await? {
+                    return Ok(answer);
+                }
                 return Ok(documents::rotate(&google, request.headers()));
             }
             let (parts, body) = request.into_parts();
