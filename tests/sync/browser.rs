@@ -137,7 +137,6 @@ async fn transfers_that_go_wrong_are_noticed_and_repeated() {
             Fault::Status(403, None),
             Fault::Status(500, None),
             Fault::Reset,
-            Fault::WrongFile,
         ];
         for (number, fault) in faults.into_iter().enumerate() {
             sim.faults().set(FaultRule::new(RequestClass::Download, fault, When::Nth(number as u64 * 3 + 1)));
