@@ -160,3 +160,21 @@ async fn transfers_that_go_wrong_are_noticed_and_repeated() {
         assert_eq!(sim.counters().cookie_leaks, 0);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_has_grown_too_large_is_replaced_in_the_middle_of_a_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let sim = signed_in(SimConfig { items: 60, ..SimConfig::default() }, dir.path()).await;
+    let slow = Fault::Latency(Duration::from_millis(700));
+    sim.faults().set(FaultRule::new(RequestClass::Download, slow, When::Always));
+    let archive = open(&dir.path().join("archive"));
+    let mut settings = settings(&sim, dir.path(), Method::Rpc);
+    settings.browser.most_memory = Some(1 << 20);
+    let google = Arc::new(GooglePhotos::connect(settings).await.unwrap());
+    let report = pass(&archive, &google).await;
+    google.close().await;
+    assert_eq!(report.outcome(), &Outcome::Complete, "{}", report.sentence());
+    assert!(google.browser_starts() > 1, "it was never replaced");
+    assert_eq!(report.retries, 0, "replacing it cost a call");
+    assert_equal(&archive, &sim.ledger());
+}
