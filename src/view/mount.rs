@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fuser::{BackgroundSession, Config, INodeNo, MountOption, Notifier, Session, SessionACL};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
@@ -216,9 +217,11 @@ fn config() -> Config {
 /// Clears what a killed predecessor left, and makes sure that the place is an empty directory.
 fn prepare(mountpoint: &Path) -> Result<(), ViewError> {
     let bad = |e: io::Error| ViewError::Mountpoint(mountpoint.to_owned(), e);
-    // A dead mount answers ENOTCONN; several may lie on top of each other.
+    // A dead mount answers ENOTCONN; several may lie on top of each other. Opening asks the file system itself:
+    // attributes the kernel still remembers for a second after the death.
     for _ in 0..8 {
-        match rustix::fs::stat(mountpoint) {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match rustix::fs::open(mountpoint, flags, Mode::empty()) {
             Err(Errno::NOTCONN) => {
                 tracing::info!("clearing a dead mount on {}", mountpoint.display());
                 unmount(mountpoint, UnmountFlags::DETACH).map_err(|e| refusal(mountpoint, e.into()))?;
