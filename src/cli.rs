@@ -174,6 +174,9 @@ struct Remote {
     /// How the browser shows itself.
     #[arg(long, env = "SHOEBOX_DISPLAY", default_value = "auto", value_name = "DISPLAY")]
     display: DisplayArg,
+    /// Memory beyond which the browser is replaced by a fresh one.
+    #[arg(long, env = "SHOEBOX_BROWSER_MEMORY", default_value = "4GB", value_name = "SIZE")]
+    browser_memory: bytesize::ByteSize,
     /// A further argument for the browser; repeatable, or separated by `;`.
     #[arg(
         long,
@@ -231,6 +234,7 @@ impl Remote {
                     DisplayArg::Virtual => Display::Virtual,
                     DisplayArg::Headless => Display::Headless,
                 },
+                most_memory: Some(self.browser_memory.as_u64()),
             },
             method: match self.method {
                 MethodArg::Rpc => Method::Rpc,

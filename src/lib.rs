@@ -1,4 +1,44 @@
-//! shoebox archives every original of a Google Photos library.
+//! shoebox archives every original of a Google Photos library, proves it, and serves it as a read-only file
+//! system. This page is the tour: the words, how the bytes flow, what can go wrong, where to look.
+//!
+//! # Words
+//! An **item** is one entry of a library, named by its media key. A **part** is one file of an item: the
+//! original, Google's edited rendition, the video half of a Live Photo. A **blob** is the bytes of a part,
+//! named by their SHA-256. A **record** is an immutable JSON document about one revision of an item.
+//! *Records are the truth; the SQLite index is a disposable view of them.* A **run** is one pass over the
+//! library, the **view** is the tree that people browse. ([`model`])
+//!
+//! # How bytes flow
+//! ```text
+//! remote library ──pages──▶ plan ──▶ fetch ──▶ ingest ──▶ store (blob, then record) ──▶ index ──▶ view
+//!  (browser session)                  │   hash while streaming, verify, fsync            (FUSE, web)
+//!                                     └── set aside with evidence when it does not verify
+//! ```
+//! This is the only way in. Types make another order impossible: `PartialBlob` → `VerifiedBlob` →
+//! `StoredBlob` → `StoredRecord` → index; each is proof that the step before it was done.
+//!
+//! # The house
+//! | part | what it does |
+//! | --- | --- |
+//! | [`model`] | the vocabulary: pure types |
+//! | [`remote`] | the far side behind one trait; the real one drives Chromium and calls Google's own RPCs inside the page |
+//! | [`media`] | what a file says about itself, and whether it is whole |
+//! | [`store`] | blobs and records on disk; `store/FORMAT.md` is the specification |
+//! | [`index`] | what the records say, in SQLite |
+//! | [`archive`] | lock, store and index opened together; recovery is every start |
+//! | [`plan`], [`ingest`], [`sync`] | decide, take in, drive one pass |
+//! | [`view`], [`export`] | the mounted tree; the same tree as plain files |
+//! | [`serve`], [`telemetry`], [`signals`] | what a running appliance tells |
+//! | [`app`], [`cli`], [`exit`] | put it together, parse, end with a documented code |
+//! | `sim` | feature `sim`: the simulated Google Photos that tests and the demo run against |
+//!
+//! Dependencies run one way; `tests/architecture.rs` holds the rules, with the reason beside each.
+//!
+//! # What can go wrong
+//! Every error has a [`model::ErrorClass`]: it decides whether to try again, to go on without one item, to ask
+//! for a person, or to end the run. One bad item never stops a run. A failed flush poisons the store, because
+//! trying again would lie. Cookies and tokens stay in the browser: code outside the page sees their names at
+//! most. No code path deletes or rewrites a blob or a record.
 
 pub mod app;
 pub mod archive;

@@ -1,11 +1,14 @@
 //! photos-sim: the simulated Google Photos, built from what is known of the real one, never from what our
 //! own client sends. One TLS port plays every host; a control port of plain HTTP tells and takes the truth.
 
+mod addresses;
 mod admin;
+mod answer;
 mod content;
 mod documents;
 pub mod fake;
 pub mod faults;
+mod google;
 pub mod library;
 pub mod media;
 pub mod picture;
@@ -27,8 +30,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use self::faults::{Fault, FaultRule, Faults, RequestClass, When};
+pub use self::google::Counters;
 pub use self::library::{Ledger, Library};
-pub use self::server::Counters;
 pub use self::session::{Session, SignedOutModel};
 
 /// Printed by the simulator, and never found in the product.
@@ -99,7 +102,7 @@ impl Default for SimConfig {
 
 /// A running simulator; dropping it ends it.
 pub struct Sim {
-    google: Arc<server::Google>,
+    google: Arc<google::Google>,
     address: SocketAddr,
     admin: Option<SocketAddr>,
     ca: PathBuf,
@@ -127,7 +130,7 @@ impl Sim {
         };
         let admin = admin_listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let keep_ledger = config.state.is_some();
-        let google = Arc::new(server::Google::new(config));
+        let google = Arc::new(google::Google::new(config));
         let mut tasks =
             vec![tokio::spawn(server::serve(listener, authority.server_config()?, Arc::clone(&google)))];
         if let Some(listener) = admin_listener {

@@ -10,6 +10,7 @@ pub mod tab;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chromiumoxide::cdp::browser_protocol::browser::{
@@ -34,8 +35,10 @@ use super::RemoteError;
 /// A running browser.
 pub struct Chromium {
     browser: Arc<chromiumoxide::Browser>,
-    process: Process,
+    process: Arc<Process>,
     display: Option<Process>,
+    /// It holds more memory than it should.
+    bloated: Arc<AtomicBool>,
     downloads: Downloads,
     profile: PathBuf,
     /// What a headless browser says of itself, so that it looks like the headful one.
@@ -78,7 +81,8 @@ impl Chromium {
         tokio::spawn(drive(handler, gone.clone()));
         let mut chromium = Self {
             browser: Arc::new(browser),
-            process,
+            process: Arc::new(process),
+            bloated: Arc::default(),
             display: display.map(|(process, _)| process),
             downloads: Downloads::new(folder),
             profile: profile.path().to_owned(),
@@ -90,6 +94,10 @@ impl Chromium {
             chromium.disguise = Some(chromium.headful_identity().await?);
         }
         tokio::spawn(heartbeat(Arc::clone(&chromium.browser), chromium.gone.clone()));
+        if let Some(most) = settings.most_memory {
+            let (process, bloated) = (Arc::clone(&chromium.process), Arc::clone(&chromium.bloated));
+            tokio::spawn(watch_memory(process, most, bloated, chromium.gone.clone()));
+        }
         tracing::debug!(
             pid = chromium.process.pid(),
             headful = chromium.display.is_some(),
@@ -106,6 +114,11 @@ impl Chromium {
     /// Whether it can be used.
     pub fn is_alive(&self) -> bool {
         !self.gone.is_cancelled() && self.process.is_running()
+    }
+
+    /// Whether it holds more memory than it may: usable, but to be replaced.
+    pub fn is_bloated(&self) -> bool {
+        self.bloated.load(Ordering::Relaxed)
     }
 
     /// Process number.
@@ -310,4 +323,21 @@ async fn heartbeat(browser: Arc<chromiumoxide::Browser>, gone: CancellationToken
     }
     tracing::warn!("the browser does not answer any more");
     gone.cancel();
+}
+
+/// Tabs of the real site grow for hours; a browser that has grown too large is replaced between two calls.
+async fn watch_memory(process: Arc<Process>, most: u64, bloated: Arc<AtomicBool>, gone: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = gone.cancelled() => return,
+            () = tokio::time::sleep(HEARTBEAT) => {}
+        }
+        let watched = Arc::clone(&process);
+        let held = tokio::task::spawn_blocking(move || watched.group_memory()).await.unwrap_or(0);
+        if held > most {
+            tracing::info!("the browser holds {} MB of memory and will be replaced", held / 1_000_000);
+            bloated.store(true, Ordering::Relaxed);
+            return;
+        }
+    }
 }

@@ -167,7 +167,7 @@ impl GooglePhotos {
 
     fn is_sound(&self, session: Option<&Session>) -> bool {
         let worn = self.downloads.load(Ordering::Relaxed) >= RENEW_AFTER;
-        !worn && session.is_some_and(|session| session.chromium.is_alive())
+        !worn && session.is_some_and(|s| s.chromium.is_alive() && !s.chromium.is_bloated())
     }
 
     /// Makes sure that the same account is still signed in.

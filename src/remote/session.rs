@@ -118,14 +118,12 @@ fn judge(landing: &Landing, evidence: &Evidence) -> Finding {
         return Finding::Unclear(format!("the library did not load (status {status} at {place})"));
     }
     match (evidence.token, cookie) {
-        (true, true) => match &evidence.id {
-            Some(id) => Finding::SignedIn(Account { id: id.clone(), email: evidence.email.clone() }),
-            // The token is proof enough; an account without a number is told apart by its address.
-            None => match &evidence.email {
-                Some(email) => Finding::SignedIn(Account { id: email.clone(), email: Some(email.clone()) }),
-                None => Finding::Unclear("the page names no account".into()),
-            },
-        },
+        (true, true) => {
+            // Token and cookie are proof enough; an account without a number is told apart by its address.
+            let id = evidence.id.clone().or_else(|| evidence.email.clone());
+            let id = id.unwrap_or_else(|| "unknown".into());
+            Finding::SignedIn(Account { id, email: evidence.email.clone() })
+        }
         (true, false) => Finding::SignedOut("the page has a token but the browser no account cookie".into()),
         (false, true) => Finding::SignedOut("the session has lapsed (account cookie, but no token)".into()),
         (false, false) if evidence.globals => {

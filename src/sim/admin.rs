@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::net::TcpListener;
 
-use super::server::Google;
+use super::google::Google;
 use super::{Counters, FaultRule, Ledger, SignedOutModel};
 use crate::model::PartRole;
 
@@ -21,6 +21,7 @@ pub(crate) async fn serve(listener: TcpListener, google: Arc<Google>) {
         .route("/faults", post(add_fault).delete(clear_faults))
         .route("/items", post(add_item))
         .route("/items/{key}", axum::routing::delete(remove_item))
+        .route("/items/{key}/edit", post(edit_item))
         .route("/session/{what}", post(session))
         .with_state(google);
     if let Err(e) = axum::serve(listener, app).await {
@@ -58,6 +59,10 @@ async fn add_item(State(google): State<Arc<Google>>) -> String {
 
 async fn remove_item(State(google): State<Arc<Google>>, Path(key): Path<String>) {
     google.library.remove_item(&key);
+}
+
+async fn edit_item(State(google): State<Arc<Google>>, Path(key): Path<String>) {
+    google.library.edit_item(&key);
 }
 
 async fn session(State(google): State<Arc<Google>>, Path(what): Path<String>) -> StatusCode {

@@ -1,80 +1,19 @@
-//! Files: signed addresses, the two hosts, and the trap of re-encoded renditions.
+//! Files: the two hosts, and the trap of re-encoded renditions.
 
-use std::collections::HashMap;
 use std::io::{self, Cursor, Write};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, EXPIRES};
 use hyper::{HeaderMap, StatusCode, Uri};
 
 use super::LiveAs;
+use super::answer::{Answer, faulty, plain, set};
 use super::faults::{Fault, RequestClass};
+use super::google::{Google, before};
 use super::library::{Kind, SimItem};
 use super::media::{LIVE, STOCK};
 use super::picture::{Encoding, encoded};
-use super::server::{Answer, Google, before, faulty, plain, set};
 use crate::model::PartRole;
-
-/// What a signed address stands for.
-#[derive(Clone)]
-struct Grant {
-    key: String,
-    role: PartRole,
-    made: Instant,
-    used: bool,
-}
-
-/// Signed addresses that were given out.
-pub(crate) struct Addresses {
-    grants: Mutex<HashMap<String, Grant>>,
-    random: Mutex<fastrand::Rng>,
-    life: Duration,
-    single_use: bool,
-}
-
-impl Addresses {
-    pub(crate) fn new(seed: u64, life: Duration, single_use: bool) -> Self {
-        let random = Mutex::new(fastrand::Rng::with_seed(seed ^ 0xadd));
-        Self { grants: Mutex::default(), random, life, single_use }
-    }
-
-    fn grant(&self, key: &str, role: PartRole) -> String {
-        let token: String = {
-            let mut random = self.random.lock().unwrap_or_else(|p| p.into_inner());
-            (0..96).map(|_| random.alphanumeric()).collect()
-        };
-        let mut grants = self.grants.lock().unwrap_or_else(|p| p.into_inner());
-        grants.retain(|_, grant| grant.made.elapsed() < self.life);
-        grants.insert(token.clone(), Grant { key: key.to_owned(), role, made: Instant::now(), used: false });
-        token
-    }
-
-    fn redeem(&self, token: &str) -> Result<(String, PartRole), StatusCode> {
-        let mut grants = self.grants.lock().unwrap_or_else(|p| p.into_inner());
-        let grant = grants.get_mut(token).ok_or(StatusCode::FORBIDDEN)?;
-        if grant.made.elapsed() > self.life || (grant.used && self.single_use) {
-            return Err(StatusCode::GONE);
-        }
-        grant.used = true;
-        Ok((grant.key.clone(), grant.role))
-    }
-}
-
-impl Google {
-    /// A fresh address of a part; which host serves an item never changes.
-    pub(crate) fn address_of(&self, item: &SimItem, role: PartRole) -> String {
-        let token = self.addresses.grant(&item.key, role);
-        let share =
-            f64::from(u32::try_from(item.serial.wrapping_mul(2_654_435_761) % 1000).unwrap_or(0)) / 1000.0;
-        if share < self.config.fife_share {
-            format!("https://photos.fife.usercontent.google.com/pw/AP1Gcz{token}")
-        } else {
-            format!("https://video-downloads.googleusercontent.com/ADGPM2{token}?authuser=0")
-        }
-    }
-}
 
 /// Answers a request for a file.
 pub(crate) async fn answer(

@@ -1,12 +1,12 @@
 //! Pages: the library's documents with their globals, sign-in, and what visitors see.
 
-use data_encoding::BASE64URL_NOPAD;
 use hyper::header::{CACHE_CONTROL, HeaderName};
 use hyper::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Value, json};
 
+use super::answer::{Answer, add_cookies, plain, redirect, set};
+use super::google::Google;
 use super::rpc::item_json;
-use super::server::{Answer, Google, add_cookies, plain, redirect, set};
 use super::{Session, SignedOutModel};
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -201,16 +201,4 @@ pub(crate) fn rotate(google: &Google, headers: &HeaderMap) -> Answer {
     );
     add_cookies(&mut answer, &Session::freshness());
     answer
-}
-
-/// An opaque text of the length of a cursor (contract 5.5).
-pub(crate) fn cursor(text: &str) -> String {
-    let body = BASE64URL_NOPAD.encode(text.as_bytes());
-    format!("AH_uQ4{body:-<80}")
-}
-
-/// What a cursor stands for.
-pub(crate) fn uncursor(cursor: &str) -> Option<String> {
-    let body = cursor.strip_prefix("AH_uQ4")?.trim_end_matches('-');
-    String::from_utf8(BASE64URL_NOPAD.decode(body.as_bytes()).ok()?).ok()
 }

@@ -3,16 +3,17 @@
 use std::io;
 
 use bytes::Bytes;
+use data_encoding::BASE64URL_NOPAD;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
 use hyper::http::request::Parts;
 use serde_json::{Map, Value, json};
 
-use super::documents::{cursor, uncursor};
+use super::answer::{Answer, add_cookies, afflict, plain, set};
 use super::faults::{Fault, RequestClass};
+use super::google::{Google, before};
 use super::library::{Kind, SimItem};
 use super::media::STOCK;
-use super::server::{Answer, Google, add_cookies, before, plain, set};
 use super::{LiveAs, Session};
 use crate::model::PartRole;
 
@@ -70,7 +71,7 @@ pub(crate) async fn answer(google: &Google, parts: &Parts, body: &[u8]) -> io::R
     let chunked = query.get("rt").is_some_and(|rt| rt == "c");
     let mut answer = framed(&rows, chunked, StatusCode::OK);
     add_cookies(&mut answer, &Session::freshness());
-    Ok(answer)
+    afflict(answer, &struck).await
 }
 
 /// The payload as text. A name may hold half a surrogate pair on the real site, which only JSON escapes can
@@ -330,4 +331,16 @@ pub(crate) fn item_json(google: &Google, item: &SimItem) -> Value {
     }
     slots.push(Value::Object(tail));
     Value::Array(slots)
+}
+
+/// An opaque text of the length of a cursor (contract 5.5).
+fn cursor(text: &str) -> String {
+    let body = BASE64URL_NOPAD.encode(text.as_bytes());
+    format!("AH_uQ4{body:-<80}")
+}
+
+/// What a cursor stands for.
+fn uncursor(cursor: &str) -> Option<String> {
+    let body = cursor.strip_prefix("AH_uQ4")?.trim_end_matches('-');
+    String::from_utf8(BASE64URL_NOPAD.decode(body.as_bytes()).ok()?).ok()
 }

@@ -186,7 +186,15 @@ fn curl(dir: &Path, google: &Google, round: usize) -> Duration {
     fs::write(&config, script).unwrap();
     let began = Instant::now();
     let status = Command::new("curl")
-        .args(["-sS", "--fail", "--parallel", "--parallel-max", &WORKERS.to_string(), "--cacert"])
+        .args([
+            "-sS",
+            "--no-progress-meter",
+            "--fail",
+            "--parallel",
+            "--parallel-max",
+            &WORKERS.to_string(),
+            "--cacert",
+        ])
         .arg(google.state.join("ca.pem"))
         .args(["--connect-to", &format!("::{}", google.address), "-K"])
         .arg(&config)

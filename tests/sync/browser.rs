@@ -121,3 +121,60 @@ async fn a_session_that_lapses_in_the_middle_ends_the_pass() {
     google.close().await;
     assert!(matches!(report.outcome(), Outcome::SignInNeeded(_)), "{}", report.sentence());
 }
+
+/// Every way a transfer goes wrong, on both hosts and by both methods, once for each item.
+#[tokio::test(flavor = "multi_thread")]
+async fn transfers_that_go_wrong_are_noticed_and_repeated() {
+    for (method, share) in [(Method::Rpc, 0.0), (Method::Browser, 1.0)] {
+        let config = SimConfig { items: 24, fife_share: share, ..SimConfig::default() };
+        let dir = tempfile::tempdir().unwrap();
+        let sim = signed_in(config, dir.path()).await;
+        let faults = [
+            Fault::Stall(400),
+            Fault::Truncate(400),
+            Fault::Html,
+            Fault::Status(429, Some(1)),
+            Fault::Status(403, None),
+            Fault::Status(500, None),
+            Fault::Reset,
+        ];
+        for (number, fault) in faults.into_iter().enumerate() {
+            sim.faults().set(FaultRule::new(RequestClass::Download, fault, When::Nth(number as u64 * 3 + 1)));
+        }
+        for (rpcid, fault) in [
+            ("lcxiM", Fault::Status(504, None)),
+            ("EWgK9e", Fault::Null),
+            ("VrseUb", Fault::Status(429, Some(1))),
+            ("VrseUb", Fault::Truncate(60)),
+        ] {
+            sim.faults().set(FaultRule::new(RequestClass::Rpc(Some(rpcid.into())), fault, When::Nth(1)));
+        }
+        let archive = open(&dir.path().join("archive"));
+        let settings = GoogleSettings { stall: Duration::from_secs(3), ..settings(&sim, dir.path(), method) };
+        let google = Arc::new(GooglePhotos::connect(settings).await.unwrap());
+        let report = pass(&archive, &google).await;
+        google.close().await;
+        assert_eq!(report.outcome(), &Outcome::Complete, "{method:?}: {}", report.sentence());
+        assert!(report.retries >= 8, "{method:?}: {} retries", report.retries);
+        assert_equal(&archive, &sim.ledger());
+        assert_eq!(sim.counters().cookie_leaks, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_has_grown_too_large_is_replaced_in_the_middle_of_a_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let sim = signed_in(SimConfig { items: 60, ..SimConfig::default() }, dir.path()).await;
+    let slow = Fault::Latency(Duration::from_millis(700));
+    sim.faults().set(FaultRule::new(RequestClass::Download, slow, When::Always));
+    let archive = open(&dir.path().join("archive"));
+    let mut settings = settings(&sim, dir.path(), Method::Rpc);
+    settings.browser.most_memory = Some(1 << 20);
+    let google = Arc::new(GooglePhotos::connect(settings).await.unwrap());
+    let report = pass(&archive, &google).await;
+    google.close().await;
+    assert_eq!(report.outcome(), &Outcome::Complete, "{}", report.sentence());
+    assert!(google.browser_starts() > 1, "it was never replaced");
+    assert_eq!(report.retries, 0, "replacing it cost a call");
+    assert_equal(&archive, &sim.ledger());
+}

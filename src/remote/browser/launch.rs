@@ -33,6 +33,8 @@ pub struct BrowserSettings {
     pub ca: Option<PathBuf>,
     /// How it shows itself.
     pub display: Display,
+    /// Memory beyond which it is replaced, bytes; none is no limit.
+    pub most_memory: Option<u64>,
 }
 
 /// Where Debian, Google, Fedora and Arch put it. Debian's own binary comes before its wrapper script,

@@ -70,6 +70,20 @@ impl Process {
         }
     }
 
+    /// Memory of it and what it started, bytes; shared pages count once for each process.
+    pub fn group_memory(&self) -> u64 {
+        let page = rustix::param::page_size() as u64;
+        let Ok(entries) = std::fs::read_dir("/proc") else { return 0 };
+        let pages = entries.flatten().filter_map(|entry| {
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            // After the name in brackets: state, parent, group, … and the resident pages as the 22nd.
+            let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+            let group: i32 = fields.nth(2)?.parse().ok()?;
+            if group == self.pid { fields.nth(18)?.parse::<u64>().ok() } else { None }
+        });
+        pages.sum::<u64>() * page
+    }
+
     /// Kills it and what it started, at once.
     pub fn kill(&self) {
         if let Some(group) = Pid::from_raw(self.pid)

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fields::Fields;
-use super::timeline::{self, FIELD_LIVE};
+use super::timeline::FIELD_LIVE;
 use crate::model::{MediaKey, PartRole};
 use crate::remote::{Offer, RemoteError};
 
@@ -20,7 +20,9 @@ pub fn args(key: &MediaKey) -> Value {
 pub fn decode(key: &MediaKey, payload: &Value) -> Result<Vec<Offer>, RemoteError> {
     let f = Fields::new(RPCID, payload)?;
     let item = f.field(1).ok_or_else(|| f.drift(1))?;
-    if timeline::item(RPCID, item)?.key != *key {
+    // Only the key: what the listing said of the item stands already.
+    let named = Fields::new(RPCID, item)?;
+    if named.text(1)? != Some(key.as_str()) {
         return Err(RemoteError::Item(format!("{RPCID}: Google answered for another item")));
     }
     let current = address(&f, 2)?;
@@ -38,7 +40,7 @@ pub fn decode(key: &MediaKey, payload: &Value) -> Result<Vec<Offer>, RemoteError
             ));
         }
     }
-    let clip = Fields::new(RPCID, item)?.message(FIELD_LIVE)?.map(|live| address(&live, 4)).transpose()?;
+    let clip = named.message(FIELD_LIVE)?.map(|live| address(&live, 4)).transpose()?;
     offers.extend(clip.flatten().map(|url| Offer { role: PartRole::Motion, url }));
     // Image hosts re-encode: their bytes are never the upload (contract 4.1).
     let renditions_only = offers.iter().any(|o| o.role == PartRole::Original && is_rendition(&o.url));
