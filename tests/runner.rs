@@ -3,6 +3,7 @@
 
 mod appliance;
 mod architecture;
+mod export;
 mod index;
 mod media;
 mod remote;
