@@ -169,7 +169,7 @@ fn keep_one(
         expected.role,
         &digests,
         expected.dedup_key.as_ref(),
-        expected.listed_size,
+        expected.listed_size.filter(|_| expected.size_is_firm),
         expected.quality,
     );
     let entry = PartRecord {

@@ -38,7 +38,7 @@ pub fn live_photo(
                 let expected = Expectation {
                     role,
                     // The listing's size is of the still, or of both: no promise for either half.
-                    listed_size: None,
+                    size_is_firm: false,
                     claimed_length: Some(entry.partial.digests().size),
                     ..expected.clone()
                 };

@@ -12,8 +12,10 @@ pub struct Expectation {
     pub dedup_key: Option<DedupKey>,
     /// Quality that Google keeps.
     pub quality: Quality,
-    /// Size that Google lists for the stored file; trusted for an unedited original only.
+    /// Size that Google lists for the stored file.
     pub listed_size: Option<u64>,
+    /// Whether that size must be this part's: of an edited or two-part item nobody knows which file it is of.
+    pub size_is_firm: bool,
     /// Length that the server claimed for this transfer.
     pub claimed_length: Option<u64>,
     /// What an earlier transfer of the same part from a fresh address brought, if it was doubted.
@@ -25,7 +27,7 @@ impl Expectation {
     ///
     /// SHA-1 equal to the upload's settles it. A difference is accepted only where it is explained (storage
     /// saver), or where a second transfer brought the very same bytes in the listed size: then it is Google
-    /// that holds other bytes, and the verdict will say `unproven`.
+    /// that holds other bytes, and the verdict will say `unproven`. A wrong file, sent twice, has another size.
     pub fn check(&self, bytes: &dyn ReadAt, digests: &Digests) -> Result<(), String> {
         if digests.size == 0 {
             return Err("the file is empty".into());
@@ -42,21 +44,18 @@ impl Expectation {
         if !original {
             return Ok(());
         }
-        let size_differs = self.listed_size.filter(|&listed| listed != digests.size);
+        let sizes_agree = self.listed_size == Some(digests.size);
         let repeated = self.seen_before == Some(digests.sha256);
-        match (upload, size_differs) {
-            (Some(_), Some(listed)) if self.quality != Quality::StorageSaver => Err(format!(
-                "neither hash nor size are those of the upload ({} bytes, {listed} listed)",
-                digests.size
-            )),
-            (Some(_), None) if self.quality != Quality::StorageSaver && !repeated => {
-                Err("the hash is not that of the upload".into())
-            }
-            (_, Some(listed)) if !repeated => {
-                Err(format!("{} bytes came, {listed} are listed", digests.size))
-            }
-            _ => Ok(()),
+        let came = format!("{} bytes came, {} are listed", digests.size, self.listed_size.unwrap_or(0));
+        if upload.is_some() && self.quality != Quality::StorageSaver {
+            return match (sizes_agree, repeated) {
+                (true, true) => Ok(()),
+                (true, false) => Err("the hash is not that of the upload".into()),
+                (false, _) => Err(format!("neither hash nor size are those of the upload ({came})")),
+            };
         }
+        let size_must_agree = self.size_is_firm && self.listed_size.is_some();
+        if size_must_agree && !sizes_agree && !repeated { Err(came) } else { Ok(()) }
     }
 }
 
@@ -74,6 +73,7 @@ mod tests {
             dedup_key: DedupKey::new(&digests_of(TEXT).sha1.dedup()),
             quality: Quality::Unknown,
             listed_size: Some(TEXT.len() as u64),
+            size_is_firm: true,
             claimed_length: None,
             seen_before: None,
         }

@@ -218,7 +218,7 @@ impl Library {
             (PartRole::Motion, _) => LIVE.numbered(drawing),
             (PartRole::Edited, _) => {
                 let exif = item.exif.clone().unwrap_or_default();
-                media::jpeg(drawing ^ 0xed17, 640, 427, 85, Some(&exif))
+                media::jpeg(drawing ^ 0xed17, 480, 320, 85, Some(&exif))
             }
             (PartRole::Original, Kind::Stock(n)) => STOCK[n].numbered(drawing),
             (PartRole::Original, Kind::Png) => encoded(drawing, 360, 240, Encoding::Png),
@@ -229,9 +229,9 @@ impl Library {
                 }
                 // Google keeps a smaller copy of what was uploaded in storage-saver quality.
                 FileBytes::Natural if item.storage_saver => {
-                    media::jpeg(drawing, 640, 427, 40, item.exif.as_ref())
+                    media::jpeg(drawing, 480, 320, 40, item.exif.as_ref())
                 }
-                FileBytes::Natural => media::jpeg(drawing, 960, 640, 85, item.exif.as_ref()),
+                FileBytes::Natural => media::jpeg(drawing, 720, 480, 85, item.exif.as_ref()),
             },
         }
     }

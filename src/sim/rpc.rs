@@ -273,7 +273,7 @@ fn info(google: &Google, args: &Value) -> Result<Value, i64> {
 pub(crate) fn item_json(google: &Google, item: &SimItem) -> Value {
     let library = &google.library;
     let (width, height) = match item.kind {
-        Kind::Jpeg => (960, 640),
+        Kind::Jpeg => (720, 480),
         Kind::Png | Kind::WebP => (360, 240),
         Kind::Stock(_) => (64, 48),
     };

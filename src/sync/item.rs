@@ -117,7 +117,8 @@ impl<R: RemoteLibrary> Item<R> {
             // While a phone is still uploading, Google holds a smaller stand-in.
             dedup_key: item.dedup_key.clone().filter(|_| !item.partial_upload),
             quality,
-            listed_size: details.size.filter(|_| !unclear && role == PartRole::Original),
+            listed_size: details.size.filter(|_| role == PartRole::Original),
+            size_is_firm: !unclear,
             claimed_length,
             seen_before: self.doubted.get(&role).copied(),
         }

@@ -36,7 +36,7 @@ async fn trouble_that_passes_leaves_no_trace() {
         let dir = tempfile::tempdir().unwrap();
         init(dir.path());
         let archive = open(dir.path());
-        let library = library(60);
+        let library = library(24);
         library.faults().set(download(fault.clone(), When::FirstPerItem(1)));
         let report = pass(&archive, &library).await;
         // Without Google's hash an altered byte cannot be told from the truth in one transfer.

@@ -111,7 +111,12 @@ impl Downloads {
             Progress { received: whole(event.received_bytes), total: whole(event.total_bytes), state };
         let mut waiting = self.lock();
         if let Some(sender) = waiting.by_guid.get(&event.guid) {
-            sender.send_replace(progress);
+            // The browser also reports that nothing has happened; that is no progress.
+            sender.send_if_modified(|last| {
+                let moved = *last != progress;
+                *last = progress;
+                moved
+            });
             if state != State::Running {
                 waiting.by_guid.remove(&event.guid);
             }
