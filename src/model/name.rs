@@ -31,7 +31,7 @@ impl SafeName {
     pub fn new(raw: &str) -> Self {
         let kept: String =
             raw.chars().map(|c| if c == '/' { '_' } else { c }).filter(|c| !is_invisible(*c)).collect();
-        let kept: String = kept.nfc().collect();
+        let kept = if kept.is_ascii() { kept } else { kept.nfc().collect() };
         let name = trim(&kept);
         let (stem, extension) = match name.rsplit_once('.') {
             Some((stem, extension)) if is_extension(extension) && !trim(stem).is_empty() => (stem, extension),
@@ -52,6 +52,9 @@ impl SafeName {
     /// The names of an item: the stem is the item's, the extension is the part's own where it has one.
     pub fn of_part(item_name: &str, part_name: &str) -> Self {
         let item = Self::new(item_name);
+        if part_name == item_name {
+            return item;
+        }
         let part = Self::new(part_name);
         let extension = if part.extension.is_empty() { item.extension } else { part.extension };
         Self { stem: item.stem, extension }

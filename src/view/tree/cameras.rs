@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::UNKNOWN_CAMERA;
 use super::items::Items;
-use crate::model::camera::camera_fold;
+use crate::model::camera::{camera_dir, camera_fold};
 
 /// All cameras.
 #[derive(Default)]
@@ -12,6 +13,8 @@ pub struct Cameras {
     by_fold: HashMap<String, u32>,
     spellings: Vec<Spelling>,
     by_text: HashMap<String, u32>,
+    /// What is known of a maker and a model as written; naming them anew for every photo would be slow.
+    by_writing: HashMap<String, u32>,
 }
 
 struct Camera {
@@ -25,8 +28,20 @@ struct Spelling {
 }
 
 impl Cameras {
+    /// The number of the spelling for a maker and model as written.
+    pub fn spelling_of(&mut self, make: Option<&str>, model: Option<&str>) -> u32 {
+        // Nothing written and an empty text say the same: nothing.
+        let writing = [make.unwrap_or_default(), model.unwrap_or_default()].join("\u{1}");
+        if let Some(id) = self.by_writing.get(&writing) {
+            return *id;
+        }
+        let id = self.spelling_id(camera_dir(make, model).as_deref().unwrap_or(UNKNOWN_CAMERA));
+        self.by_writing.insert(writing, id);
+        id
+    }
+
     /// The number of a spelling; a new one may be that of a new camera, which it then names.
-    pub fn spelling_id(&mut self, text: &str) -> u32 {
+    fn spelling_id(&mut self, text: &str) -> u32 {
         if let Some(id) = self.by_text.get(text) {
             return *id;
         }

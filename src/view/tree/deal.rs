@@ -31,25 +31,25 @@ impl Entry {
 pub fn deal(items: &Items, slots: &[u32]) -> Vec<Entry> {
     let mut taken: HashSet<String> = HashSet::with_capacity(slots.len());
     let mut named: Vec<(String, Entry)> = Vec::with_capacity(slots.len());
+    let mut candidates: Vec<(String, String, Entry)> = Vec::new();
     for &slot in slots {
         for level in 0..=u16::MAX {
-            let entries = || items.roles(slot).map(|role| Entry { slot, level, role: role.code() });
-            let stems: Vec<String> = entries()
-                .map(|entry| {
-                    let mut stem = String::new();
-                    items.write_stem(entry, &mut stem);
-                    fold(&stem)
-                })
-                .collect();
-            if stems.iter().any(|stem| taken.contains(stem)) {
+            candidates.clear();
+            for role in items.roles(slot) {
+                let entry = Entry { slot, level, role: role.code() };
+                let mut name = String::with_capacity(32);
+                items.write_stem(entry, &mut name);
+                let stem = fold(&name);
+                items.write_extension(entry, &mut name);
+                candidates.push((stem, name, entry));
+            }
+            if candidates.iter().any(|(stem, ..)| taken.contains(stem)) {
                 continue;
             }
-            taken.extend(stems);
-            named.extend(entries().map(|entry| {
-                let mut name = String::new();
-                items.write_name(entry, &mut name);
-                (name, entry)
-            }));
+            for (stem, name, entry) in candidates.drain(..) {
+                taken.insert(stem);
+                named.push((name, entry));
+            }
             break;
         }
     }

@@ -7,8 +7,7 @@ use sha2::{Digest as _, Sha256 as Hash};
 
 use super::cameras::Cameras;
 use super::deal::Entry;
-use super::{Attr, UNKNOWN_CAMERA, VIEWS, part_ino};
-use crate::model::camera::camera_dir;
+use super::{Attr, VIEWS, part_ino};
 use crate::model::name::{self, SafeName};
 use crate::model::{ArchivedPart, PartRole, Sha256};
 
@@ -92,7 +91,6 @@ impl Items {
             }
         }
         drafts.sort_unstable_by_key(|part| part.role);
-        let camera = camera_dir(first.make.as_deref(), first.model.as_deref());
         let item = Item {
             ordinal,
             change: first.change,
@@ -100,7 +98,7 @@ impl Items {
             mark: mark(first.key.as_str()),
             stem_at: self.stems.len(),
             parts_at: u32::try_from(self.parts.len()).unwrap_or(u32::MAX),
-            spelling: cameras.spelling_id(camera.as_deref().unwrap_or(UNKNOWN_CAMERA)),
+            spelling: cameras.spelling_of(first.make.as_deref(), first.model.as_deref()),
             year: first.taken.local.year().max(0),
             month: first.taken.local.month(),
             stem_len: u8::try_from(stem.len()).unwrap_or(u8::MAX),
@@ -205,6 +203,11 @@ impl Items {
     /// Appends the name of an entry.
     pub fn write_name(&self, entry: Entry, to: &mut String) {
         self.write_stem(entry, to);
+        self.write_extension(entry, to);
+    }
+
+    /// Appends what [`Items::write_stem`] leaves out.
+    pub fn write_extension(&self, entry: Entry, to: &mut String) {
         if let Some(part) = self.part(entry.slot, entry.role()) {
             name::write_extension(to, &self.extensions[part.extension as usize]);
         }
