@@ -171,6 +171,22 @@ fn catch_up(store: &Store, index: Index, recovery: &mut Recovery) -> Result<(Ind
         }
     }
     replay(&mut missed, recovery)?;
+    let before = before + reader.album_records()?;
+    for name in store.album_names()? {
+        match name {
+            Ok(name) if reader.has_album_record(&name.sha256)? => indexed += 1,
+            Ok(name) => match store.read_album(&name) {
+                Ok(album) => match writer.apply_album(album) {
+                    Ok(()) => recovery.replayed += 1,
+                    Err(error @ IndexError::Conflict { .. }) => recovery.findings.push(error.to_string()),
+                    Err(error) => return Err(error),
+                },
+                Err(error @ StoreError::Io { .. }) => return Err(error.into()),
+                Err(error) => recovery.findings.push(error.to_string()),
+            },
+            Err(error) => recovery.findings.push(error.to_string()),
+        }
+    }
     if indexed < before {
         let why = format!("{} of its {before} records are not in the archive", before - indexed);
         return Err(IndexError::Damaged { path: index.path().to_owned(), why });

@@ -13,7 +13,10 @@ use crate::exit;
 use crate::remote::browser::launch::{BrowserSettings, Display};
 use crate::remote::google::Method;
 use crate::remote::net::ResolveRule;
-use crate::sync::SyncOptions;
+use crate::sync::albums::Wanted;
+use crate::sync::pace::Limits;
+use crate::sync::quiet::QuietHours;
+use crate::sync::{ListingMode, SyncOptions};
 use crate::telemetry::{self, LogFormat};
 
 /// Archives every original of a Google Photos library, proves it, and serves it as a read-only file system.
@@ -61,6 +64,9 @@ enum Subcommands {
         data: Data,
         #[command(flatten)]
         remote: Remote,
+        /// List the whole library, whether that is due or not.
+        #[arg(long, env = "SHOEBOX_WHOLE")]
+        whole: bool,
         /// Print the report as JSON.
         #[arg(long, env = "SHOEBOX_JSON")]
         json: bool,
@@ -156,7 +162,7 @@ struct Remote {
     /// How files are fetched.
     #[arg(long, env = "SHOEBOX_METHOD", default_value = "rpc", value_name = "METHOD")]
     method: MethodArg,
-    /// Downloads at the same time.
+    /// Most downloads at the same time; fewer while Google is slow or refuses.
     #[arg(long, env = "SHOEBOX_WORKERS", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32), value_name = "N")]
     workers: u8,
     /// Attempts per file before it is set aside until the next run.
@@ -168,6 +174,26 @@ struct Remote {
     /// Longest wait between attempts.
     #[arg(long, env = "SHOEBOX_LONGEST_WAIT", default_value = "2m", value_parser = duration, value_name = "TIME")]
     longest_wait: Duration,
+    /// Most requests for lists and addresses per second, in the long run. Two are known to go well for days.
+    #[arg(long, env = "SHOEBOX_CALLS_PER_SECOND", default_value_t = 2.0, value_parser = rate, value_name = "N")]
+    calls_per_second: f64,
+    /// Most bytes per second, all downloads together, for example `5MB`; unlimited if left out.
+    #[arg(long, env = "SHOEBOX_BANDWIDTH", value_name = "SIZE")]
+    bandwidth: Option<bytesize::ByteSize>,
+    /// Hours of every day in which nothing is asked of Google, by the local clock, for example `18:00-23:30`.
+    #[arg(long, env = "SHOEBOX_QUIET_HOURS", value_name = "FROM-TO")]
+    quiet_hours: Option<QuietHours>,
+    /// Age of the last complete listing at which the whole library is listed again; in between, only what is
+    /// new is looked for.
+    #[arg(long, env = "SHOEBOX_WHOLE_EVERY", default_value = "7d", value_parser = duration, value_name = "TIME")]
+    whole_every: Duration,
+    /// A shared album to archive too, by title or by the key in its address; `partner/KEY` for a partner's
+    /// library; repeatable, or separated by `;`.
+    #[arg(long, env = "SHOEBOX_ALBUMS", value_delimiter = ';', value_name = "ALBUM")]
+    albums: Vec<String>,
+    /// Archive every album that others share with the account.
+    #[arg(long, env = "SHOEBOX_INCLUDE_SHARED")]
+    include_shared: bool,
     /// The browser to use; found by itself if left out.
     #[arg(long, env = "SHOEBOX_BROWSER", value_name = "PATH")]
     browser: Option<PathBuf>,
@@ -213,15 +239,21 @@ enum DisplayArg {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration =
-        text.parse().map_err(|_| format!("`{text}` is not a time such as 20s, 5m or 6h"))?;
+    let bad = |_| format!("`{text}` is not a time such as 20s, 5m, 6h or 7d");
+    let span: jiff::Span = text.parse().map_err(bad)?;
+    let span = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(bad)?;
     Duration::try_from(span)
         .map_err(|_| "must not be negative".to_owned())
         .and_then(|d| if d.is_zero() { Err("must be longer than nothing".into()) } else { Ok(d) })
 }
 
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if (0.01..=1000.0).contains(&rate) { Ok(rate) } else { Err("must be from 0.01 to 1000".into()) }
+}
+
 impl Remote {
-    fn settings(self) -> SyncSettings {
+    fn settings(self, whole: bool) -> SyncSettings {
         SyncSettings {
             profile: self.profile,
             browser: BrowserSettings {
@@ -242,9 +274,17 @@ impl Remote {
             },
             stall: self.stall,
             options: SyncOptions {
-                workers: self.workers.into(),
+                limits: Limits {
+                    workers: self.workers.into(),
+                    calls_per_second: self.calls_per_second,
+                    bandwidth: self.bandwidth.map(|size| size.as_u64().max(1)),
+                    quiet: self.quiet_hours,
+                    longest_wait: self.longest_wait,
+                },
                 attempts: self.attempts.into(),
-                longest_wait: self.longest_wait,
+                listing: if whole { ListingMode::Whole } else { ListingMode::Auto },
+                whole_every: self.whole_every,
+                albums: Wanted { all: self.include_shared, named: self.albums },
                 ..SyncOptions::default()
             },
         }
@@ -255,8 +295,8 @@ impl Subcommands {
     fn command(self) -> Command {
         match self {
             Self::Init(data) => Command::Init { data: data.dir },
-            Self::Sync { data, remote, json } => {
-                Command::Sync { data: data.dir, settings: Box::new(remote.settings()), json }
+            Self::Sync { data, remote, whole, json } => {
+                Command::Sync { data: data.dir, settings: Box::new(remote.settings(whole)), json }
             }
             Self::Mount { data, mountpoint, view } => {
                 Command::Mount { data: data.dir, mountpoint, passthrough: !view.no_passthrough }
@@ -264,7 +304,7 @@ impl Subcommands {
             Self::Run { data, remote, view, view_args, listen, every, init } => {
                 Command::Run(Box::new(RunSettings {
                     data: data.dir,
-                    sync: remote.settings(),
+                    sync: remote.settings(false),
                     view,
                     passthrough: !view_args.no_passthrough,
                     listen,
@@ -334,6 +374,15 @@ mod tests {
             command.get_subcommands().for_each(check);
         }
         check(&Cli::command());
+    }
+
+    #[test]
+    fn times_may_be_days() {
+        assert_eq!(duration("7d").unwrap(), Duration::from_secs(7 * 24 * 3600));
+        assert_eq!(duration("1h30m").unwrap(), Duration::from_secs(5400));
+        for bad in ["0s", "-5m", "soon", "5"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

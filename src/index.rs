@@ -9,16 +9,20 @@ use std::path::{Path, PathBuf};
 
 use crate::model::ArchiveId;
 
+mod albums;
 mod apply;
 mod connection;
 mod dump;
 mod error;
+mod listings;
 mod reader;
 mod rebuild;
 mod words;
 mod writer;
 
+pub use albums::KnownAlbum;
 pub use error::IndexError;
+pub use listings::{Balance, Listing, Sighting};
 pub use reader::{Failure, IndexReader, KnownItem, Totals};
 pub use rebuild::{RebuildReport, rebuild};
 pub use writer::{IndexWriter, RunNote};

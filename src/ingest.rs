@@ -174,6 +174,7 @@ fn keep_one(
     );
     let entry = PartRecord {
         role: expected.role,
+        version: 1,
         name: name.to_owned(),
         sha256: digests.sha256,
         sha1: digests.sha1,
@@ -207,26 +208,42 @@ pub struct Revision<'a> {
     pub at: Timestamp,
 }
 
-/// Composes the record that acknowledges the parts; parts of the previous revision stay.
+/// Composes the record that acknowledges the parts; parts of the previous revision stay. `None` where it
+/// would say nothing that the previous revision does not.
 pub fn compose(
     store: &Store,
     revision: &Revision<'_>,
-    parts: &[StoredPart],
-) -> Result<ItemRecord, StoreError> {
+    parts: &[PartRecord],
+) -> Result<Option<ItemRecord>, StoreError> {
     let Revision { previous, item, details, account, at } = revision;
     let mut entries: Vec<PartRecord> = previous.map(|(record, _)| record.parts.clone()).unwrap_or_default();
     for part in parts {
-        entries.retain(|entry| entry.role != part.entry.role);
-        entries.push(part.entry.clone());
+        let same_role = entries.iter().filter(|entry| entry.role == part.role);
+        // Other bytes than before are a further version: the earlier ones stay. The same bytes are no news.
+        let Some(latest) = same_role.max_by_key(|entry| entry.version) else {
+            entries.push(part.clone());
+            continue;
+        };
+        if latest.sha256 != part.sha256 {
+            let version = latest.version + 1;
+            entries.push(PartRecord { version, ..part.clone() });
+        }
     }
-    entries.sort_by_key(|entry| entry.role);
+    entries.sort_by_key(|entry| (entry.role, entry.version));
+    let remote = RemoteFacts::of(item, details);
+    let is_news = previous.is_none_or(|(record, _)| {
+        record.remote != remote || record.parts != entries || record.state != ItemState::Present
+    });
+    if !is_news {
+        return Ok(None);
+    }
     let no_facts = crate::model::MediaFacts::default();
     let facts = entries.first().map_or(&no_facts, |entry| &entry.facts);
     let ordinal = match previous {
         Some((record, _)) => record.ordinal,
         None => store.next_ordinal()?,
     };
-    Ok(ItemRecord {
+    Ok(Some(ItemRecord {
         schema: SCHEMA,
         key: item.key.clone(),
         seq: previous.map_or(1, |(record, _)| record.seq + 1),
@@ -238,33 +255,10 @@ pub fn compose(
         // What the view's paths follow from stays as it was first recorded.
         name: previous.map_or_else(|| details.name.clone(), |(record, _)| record.name.clone()),
         taken: previous.map_or_else(|| CaptureTime::choose(facts, item), |(record, _)| record.taken),
-        remote: remote_facts(item, details),
+        remote,
         parts: entries,
         unknown: previous.map(|(record, _)| record.unknown.clone()).unwrap_or_default(),
-    })
-}
-
-fn remote_facts(item: &RemoteItem, details: &ItemDetails) -> RemoteFacts {
-    let quality = match details.quality {
-        crate::model::Quality::Unknown => item.quality,
-        known => known,
-    };
-    RemoteFacts {
-        dedup_key: item.dedup_key.clone(),
-        taken_ms: item.taken_ms,
-        zone_offset_ms: item.zone_offset_ms,
-        uploaded_ms: item.uploaded_ms,
-        width: item.width,
-        height: item.height,
-        duration_ms: item.duration_ms,
-        size: details.size,
-        description: details.description.clone().or_else(|| item.description.clone()),
-        owner: item.owner.clone(),
-        albums: item.albums.clone(),
-        favourite: item.favourite,
-        archived: item.archived,
-        quality,
-    }
+    }))
 }
 
 /// Runs blocking work off the async threads.

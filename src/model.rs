@@ -4,6 +4,7 @@
 //! ([`PartRole`]); a **blob** is the bytes of a part, named by their [`Sha256`]; a **record**
 //! ([`ItemRecord`]) is an immutable document about one revision of an item. Records are the truth.
 
+pub mod album;
 pub mod archive_id;
 pub mod archived;
 pub mod camera;
@@ -19,6 +20,7 @@ pub mod read_at;
 pub mod record;
 pub mod verdict;
 
+pub use album::{AlbumKind, AlbumRecord, RemoteAlbum};
 pub use archive_id::ArchiveId;
 pub use archived::ArchivedPart;
 pub use capture::{CaptureTime, TimeSource};
@@ -26,7 +28,7 @@ pub use clock::{Clock, FixedClock, SystemClock};
 pub use digest::{Digests, Hasher, Sha1, Sha256};
 pub use error_class::ErrorClass;
 pub use facts::MediaFacts;
-pub use item::{ItemDetails, PartRole, Quality, RemoteItem};
+pub use item::{ItemDetails, PartRole, Place, Quality, RemoteItem};
 pub use key::{DedupKey, MediaKey};
 pub use read_at::{PositionedReader, ReadAt};
 pub use record::{FetchEvidence, ItemRecord, ItemState, PartRecord, RemoteFacts};

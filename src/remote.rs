@@ -4,6 +4,7 @@
 //! over the simulator's library.
 
 pub mod browser;
+mod call;
 pub mod direct;
 pub mod google;
 mod lanes;
@@ -18,8 +19,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use serde::{Deserialize, Serialize};
 
-use crate::model::{ErrorClass, ItemDetails, MediaKey, PartRole, RemoteItem};
+use crate::model::{ErrorClass, ItemDetails, MediaKey, PartRole, RemoteAlbum, RemoteItem};
 
 /// A position in a listing, opaque.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +36,61 @@ pub struct ListPage {
     pub rejected: Vec<String>,
     /// Where the next page starts; `None` at the end.
     pub next: Option<Cursor>,
+}
+
+/// Google's own counts of the library.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineCounts {
+    /// All items.
+    pub total: u64,
+    /// Items by time of capture, newest first.
+    pub ranges: Vec<CountRange>,
+}
+
+/// How many items were taken in a range of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountRange {
+    /// First instant, milliseconds since 1970 UTC.
+    pub from_ms: i64,
+    /// Last instant, milliseconds since 1970 UTC.
+    pub to_ms: i64,
+    /// Items.
+    pub count: u64,
+}
+
+/// One page of a list of albums.
+#[derive(Clone, Debug)]
+pub struct AlbumListing {
+    /// Albums.
+    pub albums: Vec<RemoteAlbum>,
+    /// Entries that could not be read, each with the reason.
+    pub rejected: Vec<String>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+/// One page of an album's contents.
+#[derive(Clone, Debug)]
+pub struct AlbumPage {
+    /// Items in the album's order.
+    pub items: Vec<RemoteItem>,
+    /// Rows that could not be read, each with the reason.
+    pub rejected: Vec<String>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<Cursor>,
+    /// Google's count of the album's items.
+    pub count: Option<u64>,
+    /// Keys of the people who take part, sorted.
+    pub members: Vec<String>,
+}
+
+/// Through which container an item is reached that is not in the account's own library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Through {
+    /// The album.
+    pub album: MediaKey,
+    /// What gives access to it. A secret.
+    pub access: Option<String>,
 }
 
 /// What the server claims about bytes it is about to send. Nothing of it is believed.
@@ -94,14 +151,56 @@ pub trait RemoteLibrary: Send + Sync + 'static {
         keys: &[MediaKey],
     ) -> impl Future<Output = Result<Vec<ItemDetails>, RemoteError>> + Send;
 
+    /// One item of the account's own library, as a listing would show it.
+    fn look_up(&self, key: &MediaKey) -> impl Future<Output = Result<RemoteItem, RemoteError>> + Send;
+
+    /// One page of what was added last, newest upload first.
+    fn recent(&self, from: Option<&Cursor>) -> impl Future<Output = Result<ListPage, RemoteError>> + Send;
+
+    /// One page of the timeline that begins at or before an instant, milliseconds since 1970 UTC.
+    fn list_before(&self, ms: i64) -> impl Future<Output = Result<ListPage, RemoteError>> + Send;
+
+    /// Google's own counts; `None` where the method cannot ask for them.
+    fn counts(&self) -> impl Future<Output = Result<Option<TimelineCounts>, RemoteError>> + Send;
+
+    /// One page of what is in the trash.
+    fn trash(&self, from: Option<&Cursor>) -> impl Future<Output = Result<ListPage, RemoteError>> + Send;
+
+    /// One page of the account's albums, or of the list of what others share.
+    fn albums(
+        &self,
+        shared: bool,
+        from: Option<&Cursor>,
+    ) -> impl Future<Output = Result<AlbumListing, RemoteError>> + Send;
+
+    /// One page of an album's contents, in its order.
+    fn album_items(
+        &self,
+        album: &RemoteAlbum,
+        from: Option<&Cursor>,
+    ) -> impl Future<Output = Result<AlbumPage, RemoteError>> + Send;
+
     /// Addresses of the item's files, made fresh; the original is always among them.
-    fn offers(&self, key: &MediaKey) -> impl Future<Output = Result<Vec<Offer>, RemoteError>> + Send;
+    fn offers(
+        &self,
+        key: &MediaKey,
+        through: Option<&Through>,
+    ) -> impl Future<Output = Result<Vec<Offer>, RemoteError>> + Send;
+
+    /// As [`Self::offers`] for up to [`Self::OFFER_BATCH`] items at the price of one call; one answer each.
+    fn offers_batch(
+        &self,
+        items: &[(MediaKey, Option<Through>)],
+    ) -> impl Future<Output = Result<Vec<Result<Vec<Offer>, RemoteError>>, RemoteError>> + Send;
 
     /// Starts fetching one offer.
     fn fetch(&self, offer: &Offer) -> impl Future<Output = Result<Download, RemoteError>> + Send;
 
     /// Most keys in one [`Self::describe`] call.
     const DESCRIBE_BATCH: usize = 100;
+
+    /// Most items in one [`Self::offers_batch`] call.
+    const OFFER_BATCH: usize = 8;
 }
 
 /// Why the library did not answer as hoped. Texts never contain a signed address, a cookie or a token.

@@ -3,13 +3,16 @@
 
 mod addresses;
 mod admin;
+mod albums;
 mod answer;
 mod content;
 mod documents;
 pub mod fake;
 pub mod faults;
 mod google;
+mod history;
 pub mod library;
+mod listings;
 pub mod media;
 pub mod picture;
 mod rpc;
@@ -64,6 +67,8 @@ pub struct SimConfig {
     pub seed: u64,
     /// Sizes of files.
     pub file_bytes: FileBytes,
+    /// Items that others share with the account.
+    pub shared: usize,
     /// Share of items whose files are on the host that wants cookies.
     pub fife_share: f64,
     /// How Live Photos come.
@@ -86,6 +91,7 @@ impl Default for SimConfig {
     fn default() -> Self {
         Self {
             items: 300,
+            shared: 0,
             seed: 1,
             file_bytes: FileBytes::Natural,
             fife_share: 0.35,

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use crate::model::digest::digests_of;
 use crate::model::{ArchiveId, Clock};
 
+mod album;
 mod archive_json;
 mod blob;
 mod disk;
@@ -24,6 +25,7 @@ mod record;
 mod recover;
 pub mod scrub;
 
+pub use album::{ALBUM_SCHEMA, StoredAlbum};
 pub use blob::{PartialBlob, Rejected, StoredBlob, VerifiedBlob};
 pub use disk::{Disk, Entry, Pending, RealDisk, Space, TmpPath};
 pub use error::StoreError;

@@ -1,50 +1,82 @@
 //! One pass over a library: list, plan, fetch, ingest; bounded memory, one bad item never stops it.
 //!
 //! ```text
-//! lister ──work──▶ items in flight ──(download turn)──▶ ingest ──▶ index
+//! lister ──work──▶ addresses ──▶ items in flight ──(download turn)──▶ ingest ──▶ index
 //! ```
-//! The lister reads page after page and asks the index what is new. Each new item is a task of its own:
-//! address, then one of `workers` turns to download, then verification, storage and record, so that
-//! addresses and disks are busy while the network is.
+//! The lister reads page after page and asks the index what is new or changed. Addresses are made in batches,
+//! ahead of need. Each item is a task of its own: a turn to download, then verification, storage and record,
+//! so that addresses and disks are busy while the network is. First the account's own library, then albums
+//! and what others share.
 
+pub mod albums;
+mod claims;
 mod item;
+mod lister;
 mod listing;
+mod mint;
 pub mod pace;
 pub mod progress;
+pub mod quiet;
 pub mod report;
+mod tombstones;
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::albums::Wanted;
+use self::claims::Claims;
 use self::item::Item;
-use self::listing::Work;
-use self::pace::Pace;
+use self::lister::Work;
+use self::pace::{Limits, Pace};
 use self::progress::Progress;
 use self::report::{Outcome, SyncReport};
 use crate::archive::Archive;
+use crate::index::IndexReader;
 use crate::model::Clock;
 use crate::remote::RemoteLibrary;
 
+/// What a pass lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ListingMode {
+    /// What is new; the whole library when that is due, or in doubt.
+    #[default]
+    Auto,
+    /// The whole library.
+    Whole,
+}
+
 /// How a pass is run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct SyncOptions {
-    /// Downloads at the same time.
-    pub workers: usize,
+    /// How fast.
+    pub limits: Limits,
     /// Attempts per part before it is set aside.
     pub attempts: usize,
-    /// Longest wait between attempts, also if the server asks for a longer one.
-    pub longest_wait: Duration,
+    /// What is listed.
+    pub listing: ListingMode,
+    /// Age of the last complete listing at which another one is due.
+    pub whole_every: Duration,
+    /// Which albums of others are archived.
+    pub albums: Wanted,
     /// Seed of the jitter.
     pub seed: u64,
 }
 
 impl Default for SyncOptions {
     fn default() -> Self {
-        Self { workers: 4, attempts: 5, longest_wait: Duration::from_secs(120), seed: fastrand::u64(..) }
+        Self {
+            limits: Limits::default(),
+            attempts: 5,
+            listing: ListingMode::Auto,
+            whole_every: Duration::from_secs(7 * 24 * 3600),
+            albums: Wanted::default(),
+            seed: fastrand::u64(..),
+        }
     }
 }
 
@@ -58,7 +90,11 @@ pub(crate) struct Pass<R> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: SyncOptions,
     pub(crate) pace: Pace,
-    pub(crate) turns: Semaphore,
+    pub(crate) claims: Claims,
+    /// The listing that sightings belong to.
+    pub(crate) listing: AtomicU64,
+    /// For short questions of items.
+    pub(crate) reader: Mutex<IndexReader>,
     /// One record at a time: an item's number must not become visible before a lower one, because names in
     /// the view are dealt by number.
     pub(crate) recording: Mutex<()>,
@@ -77,10 +113,16 @@ pub async fn run<R: RemoteLibrary>(
     stop: CancellationToken,
 ) -> SyncReport {
     let started = clock.now();
+    let reader = match archive.index.reader() {
+        Ok(reader) => Mutex::new(reader),
+        Err(e) => return SyncReport::new(&progress, Outcome::Failed(e.to_string()), started, clock.now()),
+    };
     let pass = Arc::new(Pass {
-        turns: Semaphore::new(options.workers.max(1)),
+        reader,
+        listing: AtomicU64::new(0),
+        claims: Claims::default(),
         recording: Mutex::new(()),
-        pace: Pace::new(options.seed, options.longest_wait),
+        pace: Pace::new(options.seed, options.limits, Arc::clone(&clock)),
         // A child: our own reasons to stop shall not stop the caller.
         stop: stop.child_token(),
         archive,
@@ -89,7 +131,10 @@ pub async fn run<R: RemoteLibrary>(
         options,
         progress,
     });
-    let outcome = work_through(&pass).await;
+    let mut outcome = stage(&pass, listing::list).await;
+    if outcome == Outcome::Complete {
+        outcome = stage(&pass, albums::list).await;
+    }
     let outcome = if stop.is_cancelled() { Outcome::Interrupted } else { outcome };
     let report = SyncReport::new(&pass.progress, outcome, started, pass.clock.now());
     if let Err(e) = pass.archive.index.writer().note_run(&report.note()) {
@@ -98,16 +143,24 @@ pub async fn run<R: RemoteLibrary>(
     report
 }
 
-async fn work_through<R: RemoteLibrary>(pass: &Arc<Pass<R>>) -> Outcome {
-    let in_flight = pass.options.workers.max(1) * AHEAD;
-    let (sender, mut queue) = mpsc::channel::<Work>(in_flight * 2);
-    let lister = tokio::spawn(listing::list(Arc::clone(pass), sender));
+/// Lists, and archives what the listing asks for.
+async fn stage<R, L, F>(pass: &Arc<Pass<R>>, list: L) -> Outcome
+where
+    R: RemoteLibrary,
+    L: FnOnce(Arc<Pass<R>>, mpsc::Sender<Work>) -> F,
+    F: Future<Output = Outcome> + Send + 'static,
+{
+    let in_flight = pass.options.limits.workers.max(1) * AHEAD;
+    let (sender, queue) = mpsc::channel::<Work>(in_flight * 2);
+    let (ready, mut minted) = mpsc::channel(R::OFFER_BATCH);
+    let lister = tokio::spawn(list(Arc::clone(pass), sender));
+    let minter = tokio::spawn(mint::mint(Arc::clone(pass), queue, ready));
     let mut items = JoinSet::new();
     let mut fatal = None;
     loop {
         tokio::select! {
             Some(done) = items.join_next() => keep_first(&mut fatal, pass, done),
-            work = queue.recv(), if items.len() < in_flight => match work {
+            work = minted.recv(), if items.len() < in_flight => match work {
                 Some(work) => {
                     items.spawn(Item::new(Arc::clone(pass), work).archive());
                 }
@@ -119,6 +172,9 @@ async fn work_through<R: RemoteLibrary>(pass: &Arc<Pass<R>>) -> Outcome {
         keep_first(&mut fatal, pass, done);
     }
     let listed = lister.await.unwrap_or_else(|e| Outcome::Failed(format!("the lister failed: {e}")));
+    if let Err(e) = minter.await {
+        fatal.get_or_insert(Outcome::Failed(format!("a task failed: {e}")));
+    }
     fatal.unwrap_or(listed)
 }
 

@@ -2,5 +2,7 @@
 
 mod browser;
 mod faults;
+mod histories;
 mod plain;
+mod random;
 pub mod support;

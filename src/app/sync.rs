@@ -42,7 +42,7 @@ pub async fn pass(
         profile: settings.profile.clone(),
         folder: archive.store.tmp_dir(),
         method: settings.method,
-        lanes: settings.options.workers,
+        lanes: settings.options.limits.workers,
         stall: settings.stall,
     };
     let started = super::clock().now();
@@ -66,7 +66,7 @@ pub async fn pass(
         Arc::clone(archive),
         Arc::clone(&google),
         super::clock(),
-        settings.options,
+        settings.options.clone(),
         Arc::clone(progress),
         stop.clone(),
     )

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::words::{signed, word};
 use crate::model::PartRole;
-use crate::store::StoredRecord;
+use crate::store::{StoredAlbum, StoredRecord};
 
 /// Why a record was not applied.
 pub(super) enum Refusal {
@@ -73,14 +73,14 @@ fn replace_item(conn: &Connection, stored: &StoredRecord, ordinal: i64) -> Resul
         .to_string();
     conn.prepare_cached(
         "INSERT INTO item (ordinal, key, change, seq, record, account, state, name, taken_local,
-             taken_offset_s, taken_source, make, model, remote)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+             taken_offset_s, taken_source, make, model, remote, dedup)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
          ON CONFLICT (ordinal) DO UPDATE SET
              change = excluded.change, seq = excluded.seq, record = excluded.record,
              account = excluded.account, state = excluded.state, name = excluded.name,
              taken_local = excluded.taken_local, taken_offset_s = excluded.taken_offset_s,
              taken_source = excluded.taken_source, make = excluded.make, model = excluded.model,
-             remote = excluded.remote",
+             remote = excluded.remote, dedup = excluded.dedup",
     )?
     .execute(params![
         ordinal,
@@ -97,23 +97,79 @@ fn replace_item(conn: &Connection, stored: &StoredRecord, ordinal: i64) -> Resul
         facts.and_then(|facts| facts.make.as_deref()),
         facts.and_then(|facts| facts.model.as_deref()),
         remote,
+        record.remote.dedup_key.as_ref().map(|key| key.as_str()),
     ])?;
     conn.prepare_cached("DELETE FROM part WHERE ordinal = ?1")?.execute([ordinal])?;
     let mut insert = conn.prepare_cached(
-        "INSERT INTO part (ordinal, position, role, name, sha256, sha1, size, verdict)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO part (ordinal, position, role, version, latest, name, sha256, sha1, size, verdict)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     for (position, part) in (0_i64..).zip(&record.parts) {
         insert.execute(params![
             ordinal,
             position,
             part.role.code(),
+            part.version,
+            record.part(part.role).is_some_and(|latest| latest.version == part.version),
             part.name,
             part.sha256.bytes().as_slice(),
             part.sha1.bytes().as_slice(),
             signed(part.size),
             part.verdict.word(),
         ])?;
+    }
+    Ok(())
+}
+
+/// Applies an album's record; nothing changes where it was applied before.
+pub(super) fn apply_album(conn: &Connection, stored: &StoredAlbum) -> Result<(), Refusal> {
+    let (record, hash) = (stored.record(), stored.sha256().bytes().as_slice());
+    let key = record.key.as_str();
+    if conn.prepare_cached("SELECT 1 FROM album_record WHERE sha256 = ?1")?.exists([hash])? {
+        return Ok(());
+    }
+    let latest: Option<u32> = conn
+        .prepare_cached("SELECT seq FROM album WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()?;
+    match latest {
+        Some(seq) if seq == record.seq => {
+            return Err(Refusal::Conflict(format!("there is another revision {seq}")));
+        }
+        Some(seq) if seq > record.seq => {}
+        _ => replace_album(conn, stored)?,
+    }
+    conn.prepare_cached("INSERT INTO album_record (sha256, album, seq) VALUES (?1, ?2, ?3)")?
+        .execute(params![hash, key, record.seq])?;
+    Ok(())
+}
+
+fn replace_album(conn: &Connection, stored: &StoredAlbum) -> Result<(), Refusal> {
+    let record = stored.record();
+    let key = record.key.as_str();
+    conn.prepare_cached(
+        "INSERT INTO album (key, seq, record, account, state, kind, title, count, modified_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, record = excluded.record,
+             account = excluded.account, state = excluded.state, kind = excluded.kind,
+             title = excluded.title, count = excluded.count, modified_ms = excluded.modified_ms",
+    )?
+    .execute(params![
+        key,
+        record.seq,
+        stored.sha256().bytes().as_slice(),
+        record.account,
+        word(&record.state),
+        word(&record.kind),
+        record.title,
+        record.count.map(signed),
+        record.modified_ms,
+    ])?;
+    conn.prepare_cached("DELETE FROM album_item WHERE album = ?1")?.execute([key])?;
+    let mut insert =
+        conn.prepare_cached("INSERT INTO album_item (album, position, key) VALUES (?1, ?2, ?3)")?;
+    for (position, item) in (0_i64..).zip(&record.items) {
+        insert.execute(params![key, position, item.as_str()])?;
     }
     Ok(())
 }

@@ -12,18 +12,24 @@ use serde_json::Value;
 use super::IndexError;
 
 /// Tables and columns in order. `item.change` is left out: it counts arrivals, which a rebuild deals anew.
-const TABLES: [(&str, &str); 3] = [
+const TABLES: [(&str, &str); 6] = [
     (
         "item",
         "SELECT key, ordinal, seq, record, account, state, name, taken_local, taken_offset_s, taken_source,
-             make, model, remote
+             make, model, remote, dedup
          FROM item ORDER BY key",
     ),
     (
         "part",
-        "SELECT ordinal, position, role, name, sha256, sha1, size, verdict FROM part ORDER BY ordinal, position",
+        "SELECT ordinal, position, role, version, latest, name, sha256, sha1, size, verdict FROM part ORDER BY ordinal, position",
     ),
     ("record", "SELECT sha256, ordinal, seq FROM record ORDER BY sha256"),
+    (
+        "album",
+        "SELECT key, seq, record, account, state, kind, title, count, modified_ms FROM album ORDER BY key",
+    ),
+    ("album_item", "SELECT album, position, key FROM album_item ORDER BY album, position"),
+    ("album_record", "SELECT sha256, album, seq FROM album_record ORDER BY sha256"),
 ];
 
 pub(super) fn dump(path: &Path, conn: &Connection, to: &mut impl Write) -> Result<(), IndexError> {

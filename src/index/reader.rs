@@ -282,12 +282,15 @@ impl IndexReader {
         connection::check_all(&self.path, &self.conn)
     }
 
-    fn number(&self, sql: &str) -> Result<u64, IndexError> {
+    pub(super) fn number(&self, sql: &str) -> Result<u64, IndexError> {
         self.ask(|conn| conn.prepare_cached(sql)?.query_row([], |row| unsigned(row, "n")))
     }
 
     /// All statements of one question see the same state.
-    fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, IndexError> {
+    pub(super) fn ask<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, IndexError> {
         let ask = || {
             let snapshot = self.conn.unchecked_transaction()?;
             question(&snapshot)
@@ -297,7 +300,7 @@ impl IndexReader {
 }
 
 const KNOWN_ITEM: &str = "SELECT ordinal, seq, record, state, name, remote FROM item WHERE key = ?1";
-const KNOWN_PARTS: &str = "SELECT role, sha256 FROM part WHERE ordinal = ?1 ORDER BY position";
+const KNOWN_PARTS: &str = "SELECT role, sha256 FROM part WHERE ordinal = ?1 AND latest = 1 ORDER BY position";
 const PARTS_AFTER: &str = "
     SELECT page.change, page.ordinal, part.role, page.key, page.name AS item_name, part.name, part.sha256,
         part.sha1, part.size, part.verdict, page.taken_local, page.taken_offset_s, page.taken_source,
@@ -306,7 +309,7 @@ const PARTS_AFTER: &str = "
         SELECT * FROM item WHERE change > ?1 AND EXISTS (SELECT 1 FROM part WHERE part.ordinal = item.ordinal)
         ORDER BY change LIMIT ?2
     ) AS page
-    JOIN part ON part.ordinal = page.ordinal
+    JOIN part ON part.ordinal = page.ordinal AND part.latest = 1
     ORDER BY page.change, part.position";
 
 fn known_item(row: &Row<'_>) -> rusqlite::Result<KnownItem> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use super::IndexError;
-use super::apply::{Refusal, apply};
+use super::apply::{Refusal, apply, apply_album};
 use super::connection::{self, side_file};
 use crate::store::{Store, StoreError};
 
@@ -82,6 +82,19 @@ fn fill(store: &Store, new: &Path, conn: &Connection) -> Result<RebuildReport, I
         }
         if n % GROUP == 0 {
             conn.execute_batch("COMMIT; BEGIN IMMEDIATE").map_err(&sql)?;
+        }
+    }
+    for name in store.album_names()? {
+        match name.and_then(|name| store.read_album(&name)) {
+            Ok(album) => match apply_album(conn, &album) {
+                Ok(()) => report.records += 1,
+                Err(Refusal::Sql(error)) => return Err(sql(error)),
+                Err(Refusal::Conflict(why)) => {
+                    report.findings.push(format!("album {}: {why}", album.record().key));
+                }
+            },
+            Err(error @ StoreError::Io { .. }) => return Err(error.into()),
+            Err(error) => report.findings.push(error.to_string()),
         }
     }
     conn.execute_batch("COMMIT").map_err(&sql)?;

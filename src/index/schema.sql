@@ -19,14 +19,19 @@ CREATE TABLE item (
     taken_source TEXT NOT NULL CHECK (taken_source IN ('exif', 'video', 'google', 'upload', 'none')),
     make TEXT,
     model TEXT,
-    remote TEXT NOT NULL
+    remote TEXT NOT NULL,
+    dedup TEXT
 ) STRICT;
+
+CREATE INDEX item_by_dedup ON item (dedup) WHERE dedup IS NOT NULL;
 
 -- Its files; position is the place in the record's list.
 CREATE TABLE part (
     ordinal INTEGER NOT NULL REFERENCES item (ordinal),
     position INTEGER NOT NULL CHECK (position >= 0),
     role INTEGER NOT NULL CHECK (role IN (0, 1, 2)),
+    version INTEGER NOT NULL CHECK (version >= 1),
+    latest INTEGER NOT NULL CHECK (latest IN (0, 1)),
     name TEXT NOT NULL,
     sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
     sha1 BLOB NOT NULL CHECK (length(sha1) = 20),
@@ -37,6 +42,37 @@ CREATE TABLE part (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX part_by_blob ON part (sha256, size);
+CREATE INDEX part_by_sha1 ON part (sha1);
+
+-- The latest revision of each album.
+CREATE TABLE album (
+    key TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL CHECK (seq >= 1),
+    record BLOB NOT NULL CHECK (length(record) = 32),
+    account TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('present', 'gone')),
+    kind TEXT NOT NULL CHECK (kind IN ('own', 'shared', 'bundle', 'partner')),
+    title TEXT NOT NULL,
+    count INTEGER,
+    modified_ms INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Its items in its order, by key: of an item that is not archived the key is all there is.
+CREATE TABLE album_item (
+    album TEXT NOT NULL REFERENCES album (key),
+    position INTEGER NOT NULL CHECK (position >= 0),
+    key TEXT NOT NULL,
+    PRIMARY KEY (album, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX album_by_item ON album_item (key);
+
+-- Every album record that was applied.
+CREATE TABLE album_record (
+    sha256 BLOB PRIMARY KEY CHECK (length(sha256) = 32),
+    album TEXT NOT NULL,
+    seq INTEGER NOT NULL CHECK (seq >= 1)
+) STRICT, WITHOUT ROWID;
 
 -- Every record that was applied, so that a start finds those that were not.
 CREATE TABLE record (
@@ -66,3 +102,29 @@ CREATE TABLE run (
     failed INTEGER NOT NULL,
     bytes INTEGER NOT NULL
 ) STRICT;
+
+-- A listing of a whole library. `ranges` are Google's own counts then, as JSON; `agrees`: they and the
+-- listing said the same number.
+CREATE TABLE listing (
+    id INTEGER PRIMARY KEY,
+    account TEXT NOT NULL,
+    started TEXT NOT NULL,
+    ended TEXT,
+    listed INTEGER NOT NULL DEFAULT 0,
+    counted INTEGER,
+    agrees INTEGER NOT NULL DEFAULT 0 CHECK (agrees IN (0, 1)),
+    ranges TEXT
+) STRICT;
+
+-- What Google showed last of each item: in which listing, in which month it counts it, and a mark of what
+-- the row said, so that a change is noticed.
+CREATE TABLE sighting (
+    account TEXT NOT NULL,
+    key TEXT NOT NULL,
+    listing INTEGER NOT NULL,
+    month TEXT NOT NULL,
+    mark INTEGER NOT NULL,
+    counter INTEGER,
+    excluded TEXT,
+    PRIMARY KEY (account, key)
+) STRICT, WITHOUT ROWID;

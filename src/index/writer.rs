@@ -7,11 +7,11 @@ use std::thread::JoinHandle;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::apply::{Refusal, apply};
+use super::apply::{Refusal, apply, apply_album};
 use super::words::signed;
 use super::{IndexError, connection};
 use crate::model::MediaKey;
-use crate::store::StoredRecord;
+use crate::store::{StoredAlbum, StoredRecord};
 
 /// Most pieces of work that share a commit.
 const GROUP: usize = 256;
@@ -73,6 +73,17 @@ impl IndexWriter {
         sent.into_iter().map(|answer| self.wait(answer)).collect()
     }
 
+    /// Takes an album's durable record into the index. Taking it twice is no error.
+    ///
+    /// # Errors
+    /// [`IndexError::Conflict`] where it contradicts another record; nothing changes then.
+    pub fn apply_album(&self, album: StoredAlbum) -> Result<(), IndexError> {
+        self.wait(self.send(Box::new(move |conn| {
+            let named = || (album.record().key.clone(), album.sha256().hex());
+            apply_album(conn, &album).map_err(|refusal| (refusal, Some(named())))
+        })))
+    }
+
     /// Notes that an item failed at `at`: counts the attempts since the first.
     ///
     /// # Errors
@@ -131,7 +142,7 @@ impl IndexWriter {
         })
     }
 
-    fn execute(
+    pub(super) fn execute(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<usize> + Send + 'static,
     ) -> Result<(), IndexError> {

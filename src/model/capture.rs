@@ -98,27 +98,15 @@ impl CaptureTime {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::model::{MediaKey, Quality};
+    use crate::model::MediaKey;
 
     fn remote(taken: &str, offset_h: i64) -> RemoteItem {
         let at: Timestamp = taken.parse().unwrap();
         RemoteItem {
-            key: MediaKey::new("k").unwrap(),
-            dedup_key: None,
             taken_ms: Some(at.as_millisecond()),
             zone_offset_ms: Some(offset_h * 3_600_000),
             uploaded_ms: None,
-            width: None,
-            height: None,
-            duration_ms: None,
-            live: false,
-            archived: false,
-            favourite: false,
-            partial_upload: false,
-            description: None,
-            owner: None,
-            albums: Vec::new(),
-            quality: Quality::Unknown,
+            ..RemoteItem::unknown(MediaKey::new("k").unwrap())
         }
     }
 

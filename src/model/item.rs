@@ -57,6 +57,18 @@ pub enum Quality {
     Unknown,
 }
 
+/// Where Google says an item was taken, by the person's word or by its own guess.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+    /// Its name, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
 /// One row of a listing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoteItem {
@@ -92,6 +104,45 @@ pub struct RemoteItem {
     pub albums: Vec<MediaKey>,
     /// Stored quality.
     pub quality: Quality,
+    /// Bytes that count against the account's storage; 0 for those that do not.
+    pub charged: Option<u64>,
+    /// Where Google says it was taken.
+    pub place: Option<Place>,
+    /// When it was moved to the trash, milliseconds since 1970 UTC.
+    pub trashed_ms: Option<i64>,
+    /// Somebody else's: shared with the account, not saved to its library.
+    pub foreign: bool,
+    /// A small number that changes when the item is edited (contract 5.6, position 14); its meaning is a guess.
+    pub counter: Option<i64>,
+}
+
+impl RemoteItem {
+    /// An item of which nothing but the key is known.
+    pub fn unknown(key: MediaKey) -> Self {
+        Self {
+            key,
+            dedup_key: None,
+            taken_ms: None,
+            zone_offset_ms: None,
+            uploaded_ms: None,
+            width: None,
+            height: None,
+            duration_ms: None,
+            live: false,
+            archived: false,
+            favourite: false,
+            partial_upload: false,
+            description: None,
+            owner: None,
+            albums: Vec::new(),
+            quality: Quality::Unknown,
+            charged: None,
+            place: None,
+            trashed_ms: None,
+            foreign: false,
+            counter: None,
+        }
+    }
 }
 
 /// What the bulk call adds to a listed item.

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{CaptureTime, DedupKey, MediaFacts, MediaKey, PartRole, Quality, Sha1, Sha256, Verdict};
+use super::{
+    CaptureTime, DedupKey, ItemDetails, MediaFacts, MediaKey, PartRole, Place, Quality, RemoteItem, Sha1,
+    Sha256, Verdict,
+};
 
 /// Whether the item was still in the library when the record was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +95,57 @@ pub struct RemoteFacts {
     pub archived: bool,
     /// Stored quality.
     pub quality: Quality,
+    /// Bytes that count against the account's storage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charged: Option<u64>,
+    /// Where Google says it was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// When it was moved to the trash, milliseconds since 1970 UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trashed_ms: Option<i64>,
+    /// Somebody else's, shared with the account.
+    #[serde(skip_serializing_if = "is_false")]
+    pub foreign: bool,
+    /// The phone had not finished uploading it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub partial_upload: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+impl RemoteFacts {
+    /// What a listing row and the bulk call say together.
+    pub fn of(item: &RemoteItem, details: &ItemDetails) -> Self {
+        let quality = match details.quality {
+            Quality::Unknown => item.quality,
+            known => known,
+        };
+        Self {
+            dedup_key: item.dedup_key.clone(),
+            taken_ms: item.taken_ms,
+            zone_offset_ms: item.zone_offset_ms,
+            uploaded_ms: item.uploaded_ms,
+            width: item.width,
+            height: item.height,
+            duration_ms: item.duration_ms,
+            size: details.size,
+            description: details.description.clone().or_else(|| item.description.clone()),
+            owner: item.owner.clone(),
+            albums: item.albums.clone(),
+            favourite: item.favourite,
+            archived: item.archived,
+            quality,
+            charged: item.charged,
+            place: item.place.clone(),
+            trashed_ms: item.trashed_ms,
+            foreign: item.foreign,
+            partial_upload: item.partial_upload,
+        }
+    }
 }
 
 /// One file of an item.
@@ -99,6 +153,9 @@ pub struct RemoteFacts {
 pub struct PartRecord {
     /// Which file.
     pub role: PartRole,
+    /// Which version of that file, from 1: Google held other bytes at an earlier time, and they stay.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub version: u32,
     /// Its own file name, as it came.
     pub name: String,
     /// Name of the blob.
@@ -116,6 +173,15 @@ pub struct PartRecord {
     /// Fields that this version does not know.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
+}
+
+fn first() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_first(version: &u32) -> bool {
+    *version == 1
 }
 
 /// How the bytes of a part came.
@@ -138,16 +204,9 @@ pub struct FetchEvidence {
 }
 
 impl ItemRecord {
-    /// The canonical bytes: UTF-8 JSON, keys sorted at every level, one newline at the end.
+    /// The canonical bytes; see [`canonical`].
     pub fn to_bytes(&self) -> Vec<u8> {
-        // Going through Value sorts the keys: serde_json's map is a BTreeMap without `preserve_order`.
-        #[expect(
-            clippy::unwrap_used,
-            reason = "a record holds strings, numbers and lists: always representable"
-        )]
-        let mut bytes = serde_json::to_vec(&serde_json::to_value(self).unwrap()).unwrap();
-        bytes.push(b'\n');
-        bytes
+        canonical(self)
     }
 
     /// Reads a record's bytes.
@@ -155,10 +214,19 @@ impl ItemRecord {
         serde_json::from_slice(bytes)
     }
 
-    /// The part with that role.
+    /// The latest version of the part with that role.
     pub fn part(&self, role: PartRole) -> Option<&PartRecord> {
-        self.parts.iter().find(|part| part.role == role)
+        self.parts.iter().filter(|part| part.role == role).max_by_key(|part| part.version)
     }
+}
+
+/// The canonical bytes of a record: UTF-8 JSON, keys sorted at every level, one newline at the end.
+pub(crate) fn canonical(record: &impl Serialize) -> Vec<u8> {
+    // Going through Value sorts the keys: serde_json's map is a BTreeMap without `preserve_order`.
+    #[expect(clippy::unwrap_used, reason = "a record holds strings, numbers and lists: always representable")]
+    let mut bytes = serde_json::to_vec(&serde_json::to_value(record).unwrap()).unwrap();
+    bytes.push(b'\n');
+    bytes
 }
 
 /// Version of [`ItemRecord`]'s shape that this program writes.

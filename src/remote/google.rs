@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{Mutex, RwLock, RwLockReadGuard, Semaphore};
 
@@ -13,10 +12,14 @@ use super::browser::Chromium;
 use super::browser::launch::BrowserSettings;
 use super::browser::profile::Profile;
 use super::browser::tab::Tab;
-use super::rpc::{details, frame, info, timeline};
+use super::call::{self, Answer, CALL_LIMIT};
+use super::rpc::{albums, counts, details, info, recent, timeline, trash};
 use super::session::{self, Account};
-use super::{Cursor, Download, ListPage, Offer, RemoteError, RemoteLibrary, direct, net};
-use crate::model::{ItemDetails, MediaKey};
+use super::{
+    AlbumListing, AlbumPage, Cursor, Download, ListPage, Offer, RemoteError, RemoteLibrary, Through,
+    TimelineCounts, direct, net,
+};
+use crate::model::{AlbumKind, ItemDetails, MediaKey, RemoteAlbum, RemoteItem};
 
 /// How the bytes are fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -70,8 +73,6 @@ pub(super) struct Session {
 const RENEW_AFTER: u32 = 4000;
 /// Attempts to start a browser before the run gives up.
 const START_ATTEMPTS: u32 = 3;
-/// Longest wait for one call, shorter than the protocol crate's own 30 s.
-const CALL_LIMIT: Duration = Duration::from_secs(25);
 
 impl GooglePhotos {
     /// Starts the browser on its profile and makes sure that somebody is signed in.
@@ -200,36 +201,53 @@ impl GooglePhotos {
         Ok(tab)
     }
 
-    /// Makes one call inside the page and parses its payload. Tokens stay in the page.
-    async fn call(&self, rpcid: &str, args: &Value) -> Result<Value, RemoteError> {
+    /// Makes one request inside the page and parses the payloads of its calls.
+    async fn request(
+        &self,
+        rpcid: &str,
+        calls: &[Value],
+    ) -> Result<Vec<Result<Value, RemoteError>>, RemoteError> {
         let guard = self.session().await?;
         // `session` returns only filled guards; an empty one would be a browser that is just being renewed.
         let session = guard.as_ref().ok_or_else(|| RemoteError::Browser("no browser".into()))?;
-        let script = script(rpcid, args);
+        let script = call::script(rpcid, calls);
         let answer = tokio::select! {
             answer = session.tab.evaluate::<Answer>(&script, CALL_LIMIT) => answer?,
             () = session.chromium.gone().cancelled() => {
                 return Err(RemoteError::Browser("the browser went away during a call".into()));
             }
         };
-        answer.payload(rpcid)
+        answer.payloads(rpcid, calls.len())
     }
 
-    /// As [`Self::call`]; what looks like a lost session is believed only after a fresh look at the page.
-    async fn ask(&self, rpcid: &str, args: &Value) -> Result<Value, RemoteError> {
-        match self.call(rpcid, args).await {
+    /// As [`Self::request`]; what looks like a lost session is believed only after a fresh look at the page.
+    async fn ask_all(
+        &self,
+        rpcid: &str,
+        calls: &[Value],
+    ) -> Result<Vec<Result<Value, RemoteError>>, RemoteError> {
+        match self.request(rpcid, calls).await {
             Err(RemoteError::Refused(why)) => {
                 tracing::debug!("{why}: looking at the session");
                 self.suspect();
             }
             other => return other,
         }
-        match self.call(rpcid, args).await {
+        match self.request(rpcid, calls).await {
             Err(RemoteError::Refused(why)) => {
                 Err(RemoteError::Transient(format!("{why}, although somebody is signed in")))
             }
             other => other,
         }
+    }
+
+    /// One call.
+    async fn ask(&self, rpcid: &str, args: Value) -> Result<Value, RemoteError> {
+        // As many answers as calls: one.
+        self.ask_all(rpcid, &[args])
+            .await?
+            .pop()
+            .unwrap_or_else(|| Err(RemoteError::Item("no answer".into())))
     }
 
     /// Makes the next call look at the session first.
@@ -238,87 +256,69 @@ impl GooglePhotos {
     }
 }
 
-/// What the page's `fetch` saw.
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    status: u16,
-    #[serde(default)]
-    redirected: bool,
-    retry_after: Option<String>,
-    #[serde(default)]
-    text: String,
-    error: Option<String>,
-}
-
-impl Answer {
-    fn payload(self, rpcid: &str) -> Result<Value, RemoteError> {
-        if let Some(error) = self.error {
-            return Err(RemoteError::Transient(format!("{rpcid}: the call did not get through: {error}")));
-        }
-        // May be a lost session: `Refused` makes the caller look.
-        let refused = |what: &str| Err(RemoteError::Refused(format!("{rpcid} was answered with {what}")));
-        match self.status {
-            _ if self.redirected => refused("a redirect"),
-            401 | 403 => refused("a refusal"),
-            // A token that has aged is renewed with the page.
-            400 => refused("\"bad request\""),
-            429 | 503 => {
-                let after = self.retry_after.as_deref().and_then(direct::retry_after);
-                Err(RemoteError::Throttled { reason: format!("{rpcid}: status {}", self.status), after })
-            }
-            200 if self.text.trim_start().starts_with('<') => refused("a web page"),
-            200 => match frame::payload(rpcid, &self.text) {
-                Err(RemoteError::SignedOut { evidence }) => Err(RemoteError::Refused(evidence)),
-                other => other,
-            },
-            other => Err(RemoteError::Transient(format!("{rpcid}: status {other}"))),
-        }
-    }
-}
-
-/// The script of one call. The page's own globals give address, build and token (contract 5.1, 5.2).
-fn script(rpcid: &str, args: &Value) -> String {
-    let rpcid_text = Value::from(rpcid).to_string();
-    let request = Value::from(frame::request(rpcid, args)).to_string();
-    let limit = CALL_LIMIT.as_millis() - 3000;
-    format!(
-        r"(async () => {{
-  const w = window.WIZ_global_data;
-  if (!w || !w.SNlM0e) return {{ redirected: true }};
-  const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(), {limit});
-  window.__reqid = (window.__reqid || 100000 + Math.floor(Math.random() * 900000)) + 100000;
-  const query = new URLSearchParams({{ rpcids: {rpcid_text}, 'source-path': location.pathname, 'f.sid': w.FdrFJe || '',
-    bl: w.cfb2h || '', hl: 'en', 'soc-app': '165', 'soc-platform': '1', 'soc-device': '1',
-    _reqid: String(window.__reqid), rt: 'c' }});
-  const body = 'f.req=' + encodeURIComponent({request}) + '&at=' + encodeURIComponent(w.SNlM0e) + '&';
-  try {{
-    const r = await fetch((w.eptZe || '/_/PhotosUi/') + 'data/batchexecute?' + query, {{ method: 'POST', body,
-      headers: {{ 'content-type': 'application/x-www-form-urlencoded;charset=UTF-8', 'X-Same-Domain': '1' }},
-      credentials: 'same-origin', cache: 'no-store', redirect: 'manual', signal: abort.signal }});
-    return {{ status: r.status, redirected: r.type === 'opaqueredirect',
-             retry_after: r.headers.get('retry-after'), text: await r.text() }};
-  }} catch (e) {{ return {{ error: String(e && e.name) }}; }} finally {{ clearTimeout(timer); }}
-}})()"
-    )
-}
-
 impl RemoteLibrary for GooglePhotos {
     fn account(&self) -> String {
         self.account.get().map(|account| account.id.clone()).unwrap_or_default()
     }
 
     async fn list(&self, from: Option<&Cursor>) -> Result<ListPage, RemoteError> {
-        timeline::decode(&self.ask(timeline::RPCID, &timeline::args(from)).await?)
+        timeline::decode(&self.ask(timeline::RPCID, timeline::args(from, None)).await?)
+    }
+
+    async fn list_before(&self, ms: i64) -> Result<ListPage, RemoteError> {
+        timeline::decode(&self.ask(timeline::RPCID, timeline::args(None, Some(ms))).await?)
+    }
+
+    async fn look_up(&self, key: &MediaKey) -> Result<RemoteItem, RemoteError> {
+        info::item(key, &self.ask(info::RPCID, info::args(key, None)).await?)
+    }
+
+    async fn recent(&self, from: Option<&Cursor>) -> Result<ListPage, RemoteError> {
+        recent::decode(&self.ask(recent::RPCID, recent::args(from)).await?)
+    }
+
+    async fn counts(&self) -> Result<Option<TimelineCounts>, RemoteError> {
+        counts::decode(&self.ask(counts::RPCID, counts::args()).await?).map(Some)
+    }
+
+    async fn trash(&self, from: Option<&Cursor>) -> Result<ListPage, RemoteError> {
+        trash::decode(&self.ask(trash::RPCID, trash::args(from)).await?)
+    }
+
+    async fn albums(&self, shared: bool, from: Option<&Cursor>) -> Result<AlbumListing, RemoteError> {
+        if shared {
+            return albums::shared(&self.ask(albums::SHARED, albums::shared_args(from)).await?);
+        }
+        albums::list(&self.ask(albums::LIST, albums::list_args(from)).await?)
+    }
+
+    async fn album_items(
+        &self,
+        album: &RemoteAlbum,
+        from: Option<&Cursor>,
+    ) -> Result<AlbumPage, RemoteError> {
+        if album.kind == AlbumKind::Partner {
+            return albums::partner(&self.ask(albums::PARTNER, albums::partner_args(album, from)).await?);
+        }
+        albums::contents(&self.ask(albums::CONTENTS, albums::contents_args(album, from)).await?)
     }
 
     async fn describe(&self, keys: &[MediaKey]) -> Result<Vec<ItemDetails>, RemoteError> {
-        details::decode(&self.ask(details::RPCID, &details::args(keys)).await?)
+        details::decode(&self.ask(details::RPCID, details::args(keys)).await?)
     }
 
-    async fn offers(&self, key: &MediaKey) -> Result<Vec<Offer>, RemoteError> {
-        info::decode(key, &self.ask(info::RPCID, &info::args(key)).await?)
+    async fn offers(&self, key: &MediaKey, through: Option<&Through>) -> Result<Vec<Offer>, RemoteError> {
+        info::decode(key, &self.ask(info::RPCID, info::args(key, through)).await?)
+    }
+
+    async fn offers_batch(
+        &self,
+        items: &[(MediaKey, Option<Through>)],
+    ) -> Result<Vec<Result<Vec<Offer>, RemoteError>>, RemoteError> {
+        let calls: Vec<_> = items.iter().map(|(key, through)| info::args(key, through.as_ref())).collect();
+        let answers = self.ask_all(info::RPCID, &calls).await?;
+        let pairs = items.iter().zip(answers);
+        Ok(pairs.map(|((key, _), answer)| answer.and_then(|payload| info::decode(key, &payload))).collect())
     }
 
     async fn fetch(&self, offer: &Offer) -> Result<Download, RemoteError> {

@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::faults::{Fault, RequestClass};
+use super::google::{Counters, Google};
 use super::library::SimItem;
-use super::{Faults, Ledger, Library, LiveAs, SimConfig};
-use crate::model::{ItemDetails, MediaKey, PartRole, Quality, RemoteItem};
-use crate::remote::{Body, ByteStream, Claim, Cursor, Download, ListPage, Offer, RemoteError, RemoteLibrary};
+use super::{Faults, Ledger, Library, LiveAs, SimConfig, rpc};
+use crate::model::{AlbumKind, ItemDetails, MediaKey, RemoteAlbum, RemoteItem};
+use crate::remote::rpc::{albums, counts, details, frame, info, recent, timeline, trash};
+use crate::remote::{
+    AlbumListing, AlbumPage, Body, ByteStream, Claim, Cursor, Download, ListPage, Offer, RemoteError,
+    RemoteLibrary, Through, TimelineCounts,
+};
 
 /// A library behind the trait, with the fault script where it makes sense.
 pub struct FakeLibrary {
-    library: Library,
-    faults: Faults,
-    page: usize,
+    google: Google,
     fetches: AtomicU64,
 }
 
@@ -26,23 +29,27 @@ impl FakeLibrary {
     /// The library that a simulator of this configuration would serve; Live Photos come as clips.
     pub fn new(config: SimConfig) -> Self {
         let config = SimConfig { live: LiveAs::Clip, ..config };
-        let (seed, page) = (config.seed, config.page);
-        Self { library: Library::new(config), faults: Faults::new(seed), page, fetches: AtomicU64::new(0) }
+        Self { google: Google::new(config), fetches: AtomicU64::new(0) }
     }
 
     /// The truth.
     pub fn ledger(&self) -> Ledger {
-        self.library.ledger()
+        self.library().ledger()
     }
 
     /// The library, to change it.
     pub fn library(&self) -> &Library {
-        &self.library
+        &self.google.library
     }
 
     /// The fault script.
     pub fn faults(&self) -> &Faults {
-        &self.faults
+        &self.google.faults
+    }
+
+    /// What was asked so far.
+    pub fn counters(&self) -> Counters {
+        self.google.counters()
     }
 
     /// Files fetched so far.
@@ -51,7 +58,7 @@ impl FakeLibrary {
     }
 
     async fn strike(&self, class: RequestClass, item: Option<&str>) -> Result<Vec<Fault>, RemoteError> {
-        let struck = self.faults.strike(&class, item);
+        let struck = self.google.faults.strike(&class, item);
         for fault in &struck {
             match fault {
                 Fault::Latency(delay) => tokio::time::sleep(*delay).await,
@@ -80,39 +87,25 @@ impl FakeLibrary {
         Ok(struck)
     }
 
-    fn remote_item(&self, item: &SimItem) -> RemoteItem {
-        RemoteItem {
-            key: key_of(item),
-            dedup_key: crate::model::DedupKey::new(&self.library.dedup_key(item)),
-            taken_ms: Some(item.taken_ms),
-            zone_offset_ms: Some(item.zone_ms),
-            uploaded_ms: Some(item.uploaded_ms),
-            width: Some(720),
-            height: Some(480),
-            duration_ms: None,
-            live: item.live,
-            archived: item.archived,
-            favourite: item.favourite,
-            partial_upload: false,
-            description: item.description.clone(),
-            owner: None,
-            albums: item.albums.iter().filter_map(|&n| MediaKey::new(&self.library.album_key(n))).collect(),
-            quality: quality(item),
-        }
+    /// One call, answered as over the wire: what the simulator says, read as the product reads it.
+    async fn call(&self, rpcid: &str, args: &Value, item: Option<&str>) -> Result<Value, RemoteError> {
+        let struck = self.strike(RequestClass::Rpc(Some(rpcid.into())), item).await?;
+        self.answer(rpcid, args, &struck)
     }
 
-    fn find(&self, key: &MediaKey) -> Result<Arc<SimItem>, RemoteError> {
-        self.library.find(key.as_str()).ok_or_else(|| RemoteError::Item("Google does not find it".into()))
+    fn answer(&self, rpcid: &str, args: &Value, struck: &[Fault]) -> Result<Value, RemoteError> {
+        self.google.count(|c| *c.rpcs.entry(rpcid.to_owned()).or_insert(0) += 1);
+        let row = match rpc::call(&self.google, rpcid, args, struck) {
+            Ok(payload) => json!(["wrb.fr", rpcid, payload.to_string(), null, null, null, "generic"]),
+            Err(code) => json!(["wrb.fr", rpcid, null, null, null, [code], "generic"]),
+        };
+        let body = format!(")]}}'\n\n{}", json!([row]));
+        frame::payloads(rpcid, 1, &body)?.pop().unwrap_or_else(|| Err(RemoteError::Item("no answer".into())))
     }
-}
 
-#[expect(clippy::expect_used, reason = "the library makes its keys valid")]
-fn key_of(item: &SimItem) -> MediaKey {
-    MediaKey::new(&item.key).expect("a key of the library")
-}
-
-fn quality(item: &SimItem) -> Quality {
-    if item.storage_saver { Quality::StorageSaver } else { Quality::Original }
+    fn find(&self, key: &str) -> Result<Arc<SimItem>, RemoteError> {
+        self.library().find(key).ok_or_else(|| RemoteError::Item("Google does not find it".into()))
+    }
 }
 
 impl RemoteLibrary for FakeLibrary {
@@ -121,67 +114,86 @@ impl RemoteLibrary for FakeLibrary {
     }
 
     async fn list(&self, from: Option<&Cursor>) -> Result<ListPage, RemoteError> {
-        let struck = self.strike(RequestClass::Rpc(Some("lcxiM".into())), None).await?;
-        let mut listed = self.library.timeline();
-        for fault in &struck {
-            match fault {
-                Fault::EmptyListing => listed.clear(),
-                Fault::ShrunkenListing(n) => listed.truncate(*n),
-                _ => {}
-            }
+        timeline::decode(&self.call(timeline::RPCID, &timeline::args(from, None), None).await?)
+    }
+
+    async fn list_before(&self, ms: i64) -> Result<ListPage, RemoteError> {
+        timeline::decode(&self.call(timeline::RPCID, &timeline::args(None, Some(ms)), None).await?)
+    }
+
+    async fn look_up(&self, key: &MediaKey) -> Result<RemoteItem, RemoteError> {
+        info::item(key, &self.call(info::RPCID, &info::args(key, None), Some(key.as_str())).await?)
+    }
+
+    async fn recent(&self, from: Option<&Cursor>) -> Result<ListPage, RemoteError> {
+        recent::decode(&self.call(recent::RPCID, &recent::args(from), None).await?)
+    }
+
+    async fn counts(&self) -> Result<Option<TimelineCounts>, RemoteError> {
+        counts::decode(&self.call(counts::RPCID, &counts::args(), None).await?).map(Some)
+    }
+
+    async fn trash(&self, from: Option<&Cursor>) -> Result<ListPage, RemoteError> {
+        trash::decode(&self.call(trash::RPCID, &trash::args(from), None).await?)
+    }
+
+    async fn albums(&self, shared: bool, from: Option<&Cursor>) -> Result<AlbumListing, RemoteError> {
+        if shared {
+            return albums::shared(&self.call(albums::SHARED, &albums::shared_args(from), None).await?);
         }
-        let start = match from {
-            None => 0,
-            Some(Cursor(place)) => {
-                let (ms, key) = place.split_once('/').unwrap_or(("0", ""));
-                let ms = ms.parse().unwrap_or(0);
-                listed.partition_point(|item| (item.taken_ms, item.key.as_str()) >= (ms, key))
-            }
-        };
-        let rows: Vec<_> = listed.iter().skip(start).take(self.page).collect();
-        let next = rows
-            .last()
-            .filter(|_| start + rows.len() < listed.len())
-            .map(|last| Cursor(format!("{}/{}", last.taken_ms, last.key)));
-        let items = rows.into_iter().map(|item| self.remote_item(item)).collect();
-        Ok(ListPage { items, rejected: Vec::new(), next })
+        albums::list(&self.call(albums::LIST, &albums::list_args(from), None).await?)
+    }
+
+    async fn album_items(
+        &self,
+        album: &RemoteAlbum,
+        from: Option<&Cursor>,
+    ) -> Result<AlbumPage, RemoteError> {
+        if album.kind == AlbumKind::Partner {
+            let args = albums::partner_args(album, from);
+            return albums::partner(&self.call(albums::PARTNER, &args, None).await?);
+        }
+        albums::contents(&self.call(albums::CONTENTS, &albums::contents_args(album, from), None).await?)
     }
 
     async fn describe(&self, keys: &[MediaKey]) -> Result<Vec<ItemDetails>, RemoteError> {
-        self.strike(RequestClass::Rpc(Some("EWgK9e".into())), None).await?;
-        let found = keys.iter().filter_map(|key| self.library.find(key.as_str()));
-        Ok(found
-            .map(|item| ItemDetails {
-                key: key_of(&item),
-                name: item.name.clone(),
-                size: Some(self.library.digests(&item, PartRole::Original).size),
-                description: item.description.clone(),
-                quality: quality(&item),
-            })
-            .collect())
+        details::decode(&self.call(details::RPCID, &details::args(keys), None).await?)
     }
 
-    async fn offers(&self, key: &MediaKey) -> Result<Vec<Offer>, RemoteError> {
-        self.strike(RequestClass::Rpc(Some("VrseUb".into())), Some(key.as_str())).await?;
-        let item = self.find(key)?;
-        let roles = self.library.roles(&item).into_iter();
-        Ok(roles.map(|role| Offer { role, url: json!([item.key, role.code()]).to_string() }).collect())
+    async fn offers(&self, key: &MediaKey, through: Option<&Through>) -> Result<Vec<Offer>, RemoteError> {
+        let args = info::args(key, through);
+        info::decode(key, &self.call(info::RPCID, &args, Some(key.as_str())).await?)
+    }
+
+    async fn offers_batch(
+        &self,
+        items: &[(MediaKey, Option<Through>)],
+    ) -> Result<Vec<Result<Vec<Offer>, RemoteError>>, RemoteError> {
+        let mut answers = Vec::with_capacity(items.len());
+        for (key, through) in items {
+            answers.push(self.offers(key, through.as_ref()).await);
+        }
+        Ok(answers)
     }
 
     async fn fetch(&self, offer: &Offer) -> Result<Download, RemoteError> {
-        let (key, role): (MediaKey, u8) =
-            serde_json::from_str(&offer.url).map_err(|_| RemoteError::Item("not our address".into()))?;
+        let token = offer.url.rsplit('/').next().unwrap_or_default().trim_end_matches("?authuser=0");
+        let token = token.strip_prefix("AP1Gcz").or_else(|| token.strip_prefix("ADGPM2")).unwrap_or_default();
+        let (key, role) = self
+            .google
+            .addresses
+            .redeem(token)
+            .map_err(|status| RemoteError::Transient(format!("status {status}")))?;
         self.fetches.fetch_add(1, Ordering::Relaxed);
-        let struck = self.strike(RequestClass::Download, Some(key.as_str())).await?;
+        let struck = self.strike(RequestClass::Download, Some(&key)).await?;
         let mut item = self.find(&key)?;
         if struck.contains(&Fault::WrongFile)
             && let Some(other) =
-                self.library.timeline().into_iter().find(|other| other.bytes_of != item.bytes_of)
+                self.library().timeline().iter().find(|other| other.bytes_of != item.bytes_of)
         {
-            item = other;
+            item = Arc::clone(other);
         }
-        let role = PartRole::from_code(role).unwrap_or(PartRole::Original);
-        let mut bytes = self.library.file(&item, role);
+        let mut bytes = self.library().file(&item, role);
         let mut length = bytes.len() as u64;
         let mut tail: Option<RemoteError> = None;
         for fault in &struck {
@@ -213,7 +225,7 @@ impl RemoteLibrary for FakeLibrary {
         }
         chunks.extend(tail.map(Err));
         let body: ByteStream = futures_util::stream::iter(chunks).boxed();
-        let claim = Claim { length: Some(length), media_type: None, name: None };
+        let claim = Claim { length: Some(length), media_type: None, name: Some(item.name.clone()) };
         Ok(Download { claim, via: "direct", host: "fake".into(), body: Body::Stream(body) })
     }
 }

@@ -44,6 +44,16 @@ pub(crate) struct SimItem {
     pub(crate) dedup: DedupForm,
     pub(crate) description: Option<String>,
     pub(crate) listed: bool,
+    /// Moves with every edit (contract 5.6, position 14).
+    pub(crate) counter: i64,
+    /// In the trash since.
+    pub(crate) trashed_ms: Option<i64>,
+    /// The phone has uploaded a smaller copy so far.
+    pub(crate) partial: bool,
+    /// Where Google believes it was taken: degrees, name.
+    pub(crate) place: Option<(f64, f64, &'static str)>,
+    /// Somebody else's: only in that shared container.
+    pub(crate) shared: Option<usize>,
 }
 
 /// How the item's content key is listed.
@@ -86,6 +96,12 @@ pub struct LedgerItem {
     pub storage_saver: bool,
     /// Still in the library.
     pub listed: bool,
+    /// In somebody else's shared container: title, or key where it has none.
+    #[serde(default)]
+    pub shared: Option<String>,
+    /// Description.
+    #[serde(default)]
+    pub description: Option<String>,
     /// Its files.
     pub parts: Vec<LedgerPart>,
 }
@@ -103,26 +119,38 @@ pub struct LedgerPart {
     pub sha1: String,
 }
 
-const ALBUMS: [&str; 5] = ["Summer in Norway", "The cats", "Grandma's 80th", "Größe & Ünïcode 🎈", ""];
+/// Titles of the account's own albums; one has none.
+pub(crate) const ALBUMS: [&str; 5] =
+    ["Summer in Norway", "The cats", "Grandma's 80th", "Größe & Ünïcode 🎈", ""];
 const DAY: i64 = 86_400_000;
 /// 2004-06-01, where the library begins.
 const FIRST_DAY: i64 = 1_086_048_000_000;
+
+/// Item, part, and which version of it.
+type FileId = (u64, PartRole, i64);
 
 /// The library while it is served.
 pub struct Library {
     config: SimConfig,
     pub(crate) items: RwLock<Vec<Arc<SimItem>>>,
     by_key: RwLock<HashMap<String, usize>>,
-    digests: Mutex<HashMap<(u64, PartRole), Digests>>,
-    files: Mutex<HashMap<(u64, PartRole), Bytes>>,
+    pub(crate) albums: super::albums::Albums,
+    /// The timeline as it was asked for last; forgotten with every change.
+    sorted: Mutex<Option<Arc<Vec<Arc<SimItem>>>>>,
+    digests: Mutex<HashMap<FileId, Digests>>,
+    files: Mutex<HashMap<FileId, Bytes>>,
 }
 
 impl Library {
     /// Makes the library of this configuration.
     pub(crate) fn new(config: SimConfig) -> Self {
-        let items: Vec<_> = (0..config.items as u64).map(|serial| Arc::new(item(&config, serial))).collect();
+        let mut items: Vec<_> =
+            (0..config.items as u64).map(|serial| Arc::new(item(&config, serial))).collect();
+        items.extend(super::albums::foreign_items(&config));
         let by_key = items.iter().enumerate().map(|(i, item)| (item.key.clone(), i)).collect();
         Self {
+            albums: super::albums::Albums::new(&config),
+            sorted: Mutex::default(),
             config,
             items: RwLock::new(items),
             by_key: RwLock::new(by_key),
@@ -131,36 +159,37 @@ impl Library {
         }
     }
 
-    /// Adds one item, taken and uploaded after all others; returns its key.
-    pub fn add_item(&self) -> String {
-        let mut items = self.items.write().unwrap_or_else(|p| p.into_inner());
-        let new = Arc::new(item(&self.config, items.len() as u64));
-        let key = new.key.clone();
-        self.by_key.write().unwrap_or_else(|p| p.into_inner()).insert(key.clone(), items.len());
-        items.push(new);
-        key
-    }
-
-    /// Takes an item out of the listings; its ledger entry stays.
-    pub fn remove_item(&self, key: &str) {
-        self.change(key, |item| item.listed = false);
-    }
-
-    /// Gives an item an edited rendition.
-    pub fn edit_item(&self, key: &str) {
-        self.change(key, |item| item.edited = true);
-    }
-
-    /// Marks an item.
-    pub fn set_favourite(&self, key: &str, favourite: bool) {
-        self.change(key, |item| item.favourite = favourite);
-    }
-
-    fn change(&self, key: &str, change: impl FnOnce(&mut SimItem)) {
+    pub(crate) fn change(&self, key: &str, change: impl FnOnce(&mut SimItem)) {
         if let Some(index) = self.index_of(key) {
             let mut items = self.items.write().unwrap_or_else(|p| p.into_inner());
             change(Arc::make_mut(&mut items[index]));
         }
+        self.forget_order();
+    }
+
+    /// Adds an item and returns its key.
+    pub(crate) fn push(&self, new: impl FnOnce(u64) -> SimItem) -> String {
+        let mut items = self.items.write().unwrap_or_else(|p| p.into_inner());
+        let new = Arc::new(new(items.len() as u64));
+        let key = new.key.clone();
+        self.by_key.write().unwrap_or_else(|p| p.into_inner()).insert(key.clone(), items.len());
+        items.push(new);
+        drop(items);
+        self.forget_order();
+        key
+    }
+
+    /// Gives an item another key; the old one is no longer known.
+    pub(crate) fn move_key(&self, old: &str, new: &str) {
+        let Some(index) = self.index_of(old) else { return };
+        self.change(old, |item| new.clone_into(&mut item.key));
+        let mut by_key = self.by_key.write().unwrap_or_else(|p| p.into_inner());
+        by_key.remove(old);
+        by_key.insert(new.to_owned(), index);
+    }
+
+    fn forget_order(&self) {
+        self.sorted.lock().unwrap_or_else(|p| p.into_inner()).take();
     }
 
     fn index_of(&self, key: &str) -> Option<usize> {
@@ -172,17 +201,26 @@ impl Library {
         Some(Arc::clone(&self.items.read().unwrap_or_else(|p| p.into_inner())[index]))
     }
 
-    /// A snapshot of all items in the library, newest capture first.
-    pub(crate) fn timeline(&self) -> Vec<Arc<SimItem>> {
-        let items = self.items.read().unwrap_or_else(|p| p.into_inner());
-        let mut listed: Vec<_> = items.iter().filter(|item| item.listed).cloned().collect();
-        listed.sort_by(|a, b| (b.taken_ms, &b.key).cmp(&(a.taken_ms, &a.key)));
-        listed
+    /// A snapshot of everything.
+    pub(crate) fn everything(&self) -> Vec<Arc<SimItem>> {
+        self.items.read().unwrap_or_else(|p| p.into_inner()).clone()
     }
 
-    /// Key of an album.
-    pub(crate) fn album_key(&self, number: usize) -> String {
-        key_text(self.config.seed, 0xa1b0_0000 + number as u64)
+    /// A snapshot of all items in the library, newest capture first.
+    pub(crate) fn timeline(&self) -> Arc<Vec<Arc<SimItem>>> {
+        let mut sorted = self.sorted.lock().unwrap_or_else(|p| p.into_inner());
+        let timeline = sorted.get_or_insert_with(|| {
+            let mut listed = self.everything();
+            listed.retain(|item| item.listed && item.shared.is_none());
+            listed.sort_by(|a, b| (b.taken_ms, &b.key).cmp(&(a.taken_ms, &a.key)));
+            Arc::new(listed)
+        });
+        Arc::clone(timeline)
+    }
+
+    /// What it was made from.
+    pub(crate) fn settings(&self) -> &SimConfig {
+        &self.config
     }
 
     /// Roles of the files that a complete archive of the item has.
@@ -200,7 +238,7 @@ impl Library {
     /// The bytes that Google holds of a part.
     pub(crate) fn file(&self, item: &SimItem, role: PartRole) -> Bytes {
         let fixed = matches!(self.config.file_bytes, FileBytes::Fixed(_));
-        let id = (item.serial, role);
+        let id = (item.serial, role, version(item, role));
         if !fixed && let Some(bytes) = self.files.lock().unwrap_or_else(|p| p.into_inner()).get(&id) {
             return bytes.clone();
         }
@@ -218,7 +256,7 @@ impl Library {
             (PartRole::Motion, _) => LIVE.numbered(drawing),
             (PartRole::Edited, _) => {
                 let exif = item.exif.clone().unwrap_or_default();
-                media::jpeg(drawing ^ 0xed17, 480, 320, 85, Some(&exif))
+                media::jpeg(drawing ^ 0xed17 ^ item.counter.unsigned_abs(), 480, 320, 85, Some(&exif))
             }
             (PartRole::Original, Kind::Stock(n)) => STOCK[n].numbered(drawing),
             (PartRole::Original, Kind::Png) => encoded(drawing, 360, 240, Encoding::Png),
@@ -227,6 +265,8 @@ impl Library {
                 FileBytes::Fixed(size) => {
                     media::padded_jpeg(drawing, size, &item.exif.clone().unwrap_or_default())
                 }
+                // What a phone has sent so far of a large picture.
+                FileBytes::Natural if item.partial => media::jpeg(drawing, 240, 160, 60, item.exif.as_ref()),
                 // Google keeps a smaller copy of what was uploaded in storage-saver quality.
                 FileBytes::Natural if item.storage_saver => {
                     media::jpeg(drawing, 480, 320, 40, item.exif.as_ref())
@@ -237,7 +277,7 @@ impl Library {
     }
 
     pub(crate) fn digests(&self, item: &SimItem, role: PartRole) -> Digests {
-        let id = (item.bytes_of, role);
+        let id = (item.bytes_of, role, version(item, role));
         if let Some(known) = self.digests.lock().unwrap_or_else(|p| p.into_inner()).get(&id) {
             return *known;
         }
@@ -250,9 +290,11 @@ impl Library {
     pub(crate) fn dedup_key(&self, item: &SimItem) -> String {
         // The upload that Google recompressed no longer exists: any hash that no file has.
         let upload = if item.storage_saver {
-            digests_of(item.key.as_bytes()).sha1.dedup()
+            digests_of(format!("upload {}", item.serial).as_bytes()).sha1.dedup()
         } else {
-            self.digests(item, PartRole::Original).sha1.dedup()
+            // The phone has said what it will send.
+            let whole = SimItem { partial: false, ..item.clone() };
+            self.digests(&whole, PartRole::Original).sha1.dedup()
         };
         match item.dedup {
             DedupForm::Plain => upload,
@@ -263,7 +305,7 @@ impl Library {
 
     /// The truth now.
     pub fn ledger(&self) -> Ledger {
-        let items = self.items.read().unwrap_or_else(|p| p.into_inner()).clone();
+        let items = self.everything();
         let items = items.iter().map(|item| self.ledger_item(item)).collect();
         Ledger { items }
     }
@@ -287,9 +329,11 @@ impl Library {
             uploaded_ms: item.uploaded_ms,
             favourite: item.favourite,
             archived: item.archived,
-            albums: item.albums.iter().map(|&n| ALBUMS[n].to_owned()).collect(),
+            albums: item.albums.iter().map(|&n| self.albums.title(n)).collect(),
             storage_saver: item.storage_saver,
             listed: item.listed,
+            shared: item.shared.map(|n| self.albums.shared_title(n)),
+            description: item.description.clone(),
             parts: parts.collect(),
         }
     }
@@ -304,18 +348,28 @@ impl Ledger {
     /// SHA-256 of every file of every listed item, with how many items have it.
     pub fn wanted(&self) -> BTreeMap<String, usize> {
         let mut wanted = BTreeMap::new();
-        for part in self.items.iter().filter(|item| item.listed).flat_map(|item| &item.parts) {
+        let own = |item: &&LedgerItem| item.listed && item.shared.is_none();
+        for part in self.items.iter().filter(own).flat_map(|item| &item.parts) {
             *wanted.entry(part.sha256.clone()).or_insert(0) += 1;
         }
         wanted
     }
 }
 
-fn key_text(seed: u64, serial: u64) -> String {
+pub(crate) fn key_text(seed: u64, serial: u64) -> String {
     // 38 characters after the prefix that all keys share (contract 1.1).
     let digest = digests_of(format!("{seed}/{serial}").as_bytes()).sha256;
     let text = BASE64URL_NOPAD.encode(digest.bytes());
     format!("AF1Qip{}", &text[..38])
+}
+
+/// Files of a part that differ while the item stays: edits, and uploads that were not finished.
+fn version(item: &SimItem, role: PartRole) -> i64 {
+    match role {
+        PartRole::Edited => item.counter,
+        PartRole::Original if item.partial => -1,
+        _ => 0,
+    }
 }
 
 /// Names that somebody's camera, or somebody's malice, gave.
@@ -345,7 +399,7 @@ fn hostile_name(serial: u64) -> Option<String> {
     names.get(serial as usize).map(|&name| name.to_owned())
 }
 
-fn item(config: &SimConfig, serial: u64) -> SimItem {
+pub(crate) fn item(config: &SimConfig, serial: u64) -> SimItem {
     let mut random = fastrand::Rng::with_seed(config.seed.wrapping_mul(0x2545_f491).wrapping_add(serial));
     let span = 20 * 365 * DAY;
     let taken_ms = if serial < config.items as u64 {
@@ -423,6 +477,11 @@ fn item(config: &SimConfig, serial: u64) -> SimItem {
         description: (random.u8(..10) == 0)
             .then(|| format!("Note {serial}: \"quoted\", ünïcode ☀️; and </script>")),
         listed: true,
+        counter: 17,
+        trashed_ms: None,
+        partial: false,
+        place: (random.u8(..6) == 0).then_some((60.391_263, 5.322_054, "Bergen")),
+        shared: None,
     };
     if duplicate {
         // The very bytes of the earlier item, whatever they are.

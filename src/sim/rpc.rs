@@ -3,7 +3,6 @@
 use std::io;
 
 use bytes::Bytes;
-use data_encoding::BASE64URL_NOPAD;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
 use hyper::http::request::Parts;
@@ -14,7 +13,7 @@ use super::faults::{Fault, RequestClass};
 use super::google::{Google, before};
 use super::library::{Kind, SimItem};
 use super::media::STOCK;
-use super::{LiveAs, Session};
+use super::{LiveAs, Session, listings};
 use crate::model::PartRole;
 
 /// Calls that change a library (contract 5.7): answered, counted, never obeyed.
@@ -148,72 +147,19 @@ fn push_chunk(out: &mut String, value: &Value) {
 }
 
 /// One call; the error is a gRPC-style code.
-fn call(google: &Google, rpcid: &str, args: &Value, struck: &[Fault]) -> Result<Value, i64> {
+pub(crate) fn call(google: &Google, rpcid: &str, args: &Value, struck: &[Fault]) -> Result<Value, i64> {
+    if let Some(listing) = listings::answer(google, rpcid, args, struck) {
+        return listing;
+    }
     match rpcid {
-        "lcxiM" => timeline(google, args, struck),
         "EWgK9e" => details(google, args),
         "VrseUb" => info(google, args),
         "EzWwHf" | "EzwWhf" => {
             Ok(json!([null, null, null, null, null, null, [1_000_000, 16_106_127_360_i64, false, 900_000]]))
         }
-        "rJ0tlb" => Ok(index(google)),
         _ if MUTATING.contains(&rpcid) => Ok(json!([])),
         _ => Err(3),
     }
-}
-
-fn timeline(google: &Google, args: &Value, struck: &[Fault]) -> Result<Value, i64> {
-    let source = args.get(5).and_then(Value::as_i64).unwrap_or(1);
-    let wanted = args.get(2).and_then(Value::as_u64).map_or(300, |n| n as usize);
-    let page = wanted.clamp(1, 500).min(google.config.page.max(1));
-    if struck.contains(&Fault::EmptyListing) {
-        return Ok(json!([null, null, "0"]));
-    }
-    let listed: Vec<_> = google
-        .library
-        .timeline()
-        .into_iter()
-        .filter(|item| match source {
-            1 => !item.archived,
-            2 => item.archived,
-            _ => true,
-        })
-        .collect();
-    let shrink = struck.iter().find_map(|fault| match fault {
-        Fault::ShrunkenListing(n) => Some(*n),
-        _ => None,
-    });
-    let start = match args.get(0) {
-        None | Some(Value::Null) => 0,
-        Some(Value::String(text)) => {
-            // Where the last page ended: what was added or removed since does not shift the next one.
-            let place = uncursor(text).ok_or(3)?;
-            let (ms, key) = place.split_once('/').ok_or(3)?;
-            let ms: i64 = ms.parse().map_err(|_| 3)?;
-            listed.partition_point(|item| (item.taken_ms, item.key.as_str()) >= (ms, key))
-        }
-        Some(_) => return Err(3),
-    };
-    let end = shrink.unwrap_or(usize::MAX).min(listed.len());
-    let rows = &listed[start.min(end)..(start + page).min(end).max(start.min(end))];
-    let last = rows.last();
-    let next =
-        last.filter(|_| start + page < end).map(|item| cursor(&format!("{}/{}", item.taken_ms, item.key)));
-    let mut items: Vec<_> = rows.iter().map(|item| item_json(google, item)).collect();
-    if struck.contains(&Fault::Drift) {
-        for item in &mut items {
-            if let Some(slots) = item.as_array_mut() {
-                slots.swap(2, 3);
-            }
-        }
-    }
-    Ok(json!([items, next, last.map_or(0, |item| item.taken_ms).to_string()]))
-}
-
-fn index(google: &Google) -> Value {
-    let items = google.library.timeline();
-    let (first, last) = (items.last().map_or(0, |i| i.taken_ms), items.first().map_or(0, |i| i.taken_ms));
-    json!([[[first, last, items.len(), 1]], items.len()])
 }
 
 fn details(google: &Google, args: &Value) -> Result<Value, i64> {
@@ -227,6 +173,8 @@ fn details(google: &Google, args: &Value) -> Result<Value, i64> {
     let rows: Vec<_> = keys
         .iter()
         .filter_map(|key| google.library.find(key.get(0)?.as_str()?))
+        // Nothing about what belongs to others.
+        .filter(|item| item.shared.is_none())
         .map(|item| json!([item.key, details_json(google, &item), null, null, null, [item.key, []]]))
         .collect();
     Ok(json!([[null, rows]]))
@@ -253,6 +201,13 @@ fn info(google: &Google, args: &Value) -> Result<Value, i64> {
         return Err(3);
     }
     let item = google.library.find(key).ok_or(5)?;
+    if let Some(container) = item.shared {
+        let list = &google.library.albums;
+        let shown = args.get(2).and_then(Value::as_str);
+        if container != super::albums::PARTNER && shown != Some(list.access(container).as_str()) {
+            return Err(7);
+        }
+    }
     let address = |role| google.address_of(&item, role);
     let (current, upload) = if item.edited {
         (address(PartRole::Edited), Some(address(PartRole::Original)))
@@ -307,11 +262,21 @@ pub(crate) fn item_json(google: &Google, item: &SimItem) -> Value {
         tail.insert("146008172".into(), json!([18, 1500, null, clip]));
     }
     if !item.albums.is_empty() {
-        let albums: Vec<_> = item.albums.iter().map(|&n| json!([library.album_key(n)])).collect();
+        let albums: Vec<_> = item.albums.iter().map(|&n| json!([library.albums.key(n)])).collect();
         tail.insert("525000002".into(), json!(albums));
     }
     tail.insert("318563170".into(), json!([[1, 1000, if item.storage_saver { 1 } else { 2 }]]));
-    tail.insert("129168200".into(), json!([[], [null, null, null, false]]));
+    let place = match item.place {
+        Some((latitude, longitude, name)) => {
+            let e7 = |degrees: f64| (degrees * 1e7).round() as i64;
+            json!([[], [[e7(latitude), e7(longitude)], null, null, true, [[null, [[name]], "place-id"]]]])
+        }
+        None => json!([[], [null, null, null, false]]),
+    };
+    tail.insert("129168200".into(), place);
+    if let Some(trashed) = item.trashed_ms {
+        tail.insert("225032867".into(), json!([trashed]));
+    }
     let mut slots = vec![
         json!(item.key),
         thumb,
@@ -323,24 +288,21 @@ pub(crate) fn item_json(google: &Google, item: &SimItem) -> Value {
         json!([[4], [17], [18]]),
         json!(2),
     ];
+    let upload = if item.partial { json!([20]) } else { Value::Null };
     if item.serial.is_multiple_of(2) {
-        slots.extend([Value::Null, Value::Null, Value::Null, Value::Null, json!(item.archived), json!(17)]);
+        slots.extend([
+            Value::Null,
+            Value::Null,
+            Value::Null,
+            upload,
+            json!(item.archived),
+            json!(item.counter),
+        ]);
     } else {
+        tail.insert("13".into(), upload);
         tail.insert("14".into(), json!(item.archived));
-        tail.insert("15".into(), json!(17));
+        tail.insert("15".into(), json!(item.counter));
     }
     slots.push(Value::Object(tail));
     Value::Array(slots)
-}
-
-/// An opaque text of the length of a cursor (contract 5.5).
-fn cursor(text: &str) -> String {
-    let body = BASE64URL_NOPAD.encode(text.as_bytes());
-    format!("AH_uQ4{body:-<80}")
-}
-
-/// What a cursor stands for.
-fn uncursor(cursor: &str) -> Option<String> {
-    let body = cursor.strip_prefix("AH_uQ4")?.trim_end_matches('-');
-    String::from_utf8(BASE64URL_NOPAD.decode(body.as_bytes()).ok()?).ok()
 }

@@ -60,6 +60,14 @@ impl Layout {
         self.record_shard(name.shard()).join(name.file_name())
     }
 
+    pub(super) fn albums(&self) -> PathBuf {
+        self.root.join("albums")
+    }
+
+    pub(super) fn album(&self, name: &RecordName) -> PathBuf {
+        self.albums().join(name.file_name())
+    }
+
     /// `path` as a path below `tmp/`, if it is one.
     pub(super) fn below_tmp(&self, path: &Path) -> Option<TmpPath> {
         let rest = path.strip_prefix(self.tmp()).ok()?;

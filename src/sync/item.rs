@@ -2,13 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::Pass;
-use super::listing::Work;
+use super::claims::Claim;
+use super::lister::Work;
+use super::mint::Minted;
 use super::report::Outcome;
 use crate::ingest::verify::Expectation;
 use crate::ingest::{self, IngestError, Origin, Revision, StoredPart};
-use crate::model::{ErrorClass, PartRole, Quality, Sha256};
+use crate::model::{ErrorClass, PartRecord, PartRole, Quality, Sha1, Sha256, Verdict};
 use crate::remote::{Offer, RemoteError, RemoteLibrary};
 use crate::store::{PartialBlob, QuarantineNote, RecordName};
 
@@ -19,6 +23,10 @@ pub(crate) struct Item<R> {
     /// Bytes that were doubted, by part: should they come again, Google holds no others.
     doubted: HashMap<PartRole, Sha256>,
     stored: Vec<StoredPart>,
+    /// Parts whose very bytes are archived under another key: nothing to fetch.
+    adopted: Vec<PartRecord>,
+    /// Addresses made ahead; used once.
+    offers: Option<Result<Vec<Offer>, RemoteError>>,
     /// The latest addresses say that the item was edited.
     edited: bool,
 }
@@ -30,13 +38,19 @@ struct Trouble {
 }
 
 impl<R: RemoteLibrary> Item<R> {
-    pub(crate) fn new(pass: Arc<Pass<R>>, work: Work) -> Self {
-        Self { pass, work, doubted: HashMap::new(), stored: Vec::new(), edited: false }
+    pub(crate) fn new(pass: Arc<Pass<R>>, minted: Minted) -> Self {
+        let Minted { work, offers } = minted;
+        let (doubted, stored, adopted) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { pass, work, doubted, stored, adopted, offers, edited: false }
     }
 
     /// Archives it. An `Err` concerns every item and ends the pass; trouble of this item alone does not.
     pub(crate) async fn archive(mut self) -> Result<(), Outcome> {
         let stop = self.pass.stop.clone();
+        if !self.work.fetch {
+            return self.finish(None).await;
+        }
+        let _claim = self.claim().await;
         let mut delays = self.pass.pace.delays(self.pass.options.attempts);
         loop {
             let attempt = tokio::select! {
@@ -50,8 +64,8 @@ impl<R: RemoteLibrary> Item<R> {
                 ErrorClass::RemoteChanged => return self.finish(Some(trouble)).await,
                 class => return Err(Outcome::of(class, trouble.error.to_string())),
             }
-            if let IngestError::Remote(RemoteError::Throttled { after: Some(after), .. }) = &trouble.error {
-                self.pass.pace.hold(*after);
+            if let IngestError::Remote(error) = &trouble.error {
+                self.pass.pace.heard(error);
             }
             if let IngestError::Rejected { sha256, .. } = &trouble.error {
                 self.doubted.insert(trouble.role, *sha256);
@@ -69,9 +83,15 @@ impl<R: RemoteLibrary> Item<R> {
     /// One attempt at all parts that are still missing, with fresh addresses.
     async fn attempt(&mut self) -> Result<(), Trouble> {
         let trouble = |role| move |error: RemoteError| Trouble { error: error.into(), role };
-        self.pass.pace.wait().await;
-        let offers =
-            self.pass.remote.offers(&self.work.item.key).await.map_err(trouble(PartRole::Original))?;
+        let offers = match self.offers.take() {
+            Some(offers) => offers,
+            None => {
+                self.pass.pace.call_turn().await;
+                self.pass.remote.offers(&self.work.item.key, self.work.through.as_ref()).await
+            }
+        };
+        let offers = offers.map_err(trouble(PartRole::Original))?;
+        self.adopt().await.map_err(|error| Trouble { error, role: PartRole::Original })?;
         self.edited = offers.iter().any(|offer| offer.role == PartRole::Edited);
         for offer in offers {
             if self.is_safe(offer.role) {
@@ -84,21 +104,62 @@ impl<R: RemoteLibrary> Item<R> {
         Ok(())
     }
 
+    /// Whether a part needs no fetching: this pass has it, or an earlier one and nothing says it has changed.
     fn is_safe(&self, role: PartRole) -> bool {
-        let known = self.work.known.as_ref();
-        known.is_some_and(|known| known.parts.iter().any(|(have, _)| *have == role))
-            || self.stored.iter().any(|part| part.entry.role == role)
+        let now = self.stored.iter().any(|part| part.entry.role == role)
+            || self.adopted.iter().any(|part| part.role == role);
+        now || (self.is_archived(role) && !self.work.again.contains(&role))
     }
 
-    async fn fetch(&self, offer: &Offer) -> Result<Vec<StoredPart>, IngestError> {
-        let pass = &self.pass;
+    fn is_archived(&self, role: PartRole) -> bool {
+        self.work.known.as_ref().is_some_and(|known| known.parts.iter().any(|(have, _)| *have == role))
+    }
+
+    /// The SHA-1 of the upload, where the listing gives it and Google holds those bytes.
+    fn upload(&self) -> Option<Sha1> {
+        let item = &self.work.item;
+        item.dedup_key.as_ref().filter(|_| !item.partial_upload)?.sha1()
+    }
+
+    /// Keeps other items with the same bytes waiting: what this one brings need not come twice.
+    async fn claim(&self) -> Option<Claim> {
+        Some(self.pass.claims.take(self.upload()?).await)
+    }
+
+    /// Takes the original from the archive where the same upload is there already, under another key.
+    async fn adopt(&mut self) -> Result<(), IngestError> {
+        let Some(upload) = self.upload().filter(|_| !self.is_safe(PartRole::Original)) else { return Ok(()) };
+        let pass = Arc::clone(&self.pass);
+        let found = ingest::blocking(move || {
+            let reader = pass.reader.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let Some(name) = reader.record_with(&upload)? else { return Ok(None) };
+            let record = pass.archive.store.read_record(&name)?;
+            let mut parts = record.record().parts.iter();
+            Ok(parts.find(|part| part.sha1 == upload).cloned())
+        });
+        if let Some(part) = found.await? {
+            tracing::debug!(key = %self.work.item.key, "these bytes are archived under another key");
+            let (role, verdict) = (PartRole::Original, Verdict::MatchesUpload);
+            let name = self.work.details.name.clone();
+            self.adopted.push(PartRecord { role, verdict, name, version: 1, ..part });
+        }
+        Ok(())
+    }
+
+    async fn fetch(&mut self, offer: &Offer) -> Result<Vec<StoredPart>, IngestError> {
+        let pass = Arc::clone(&self.pass);
         let store = &pass.archive.store;
-        let turn = pass.turns.acquire().await.map_err(|e| RemoteError::Transient(e.to_string()))?;
-        pass.pace.wait().await;
+        let turn = pass.pace.download_turn().await;
+        let began = Instant::now();
         let download = pass.remote.fetch(offer).await?;
+        let waited = began.elapsed();
         let (mut origin, body) = Origin::of(download, pass.clock.now());
-        let partial = ingest::receive(store, body, &origin.claim).await?;
+        let partial = ingest::receive(store, pass.pace.measured(body), &origin.claim).await?;
+        pass.pace.went_well(waited);
         origin.at = pass.clock.now();
+        if let (true, PartRole::Original, Some(name)) = (self.work.unnamed, offer.role, &origin.claim.name) {
+            self.work.details.name.clone_from(name);
+        }
         // The network is free for the next file while this one is verified and made durable.
         drop(turn);
         pass.progress.add_bytes(partial.size());
@@ -137,25 +198,36 @@ impl<R: RemoteLibrary> Item<R> {
     /// Writes the record of what is safe, and notes what is not.
     async fn finish(mut self, trouble: Option<Trouble>) -> Result<(), Outcome> {
         let failed = |e: IngestError| Outcome::of(e.class(), e.to_string());
-        let have_original = self.is_safe(PartRole::Original);
-        let new_parts = self.stored.len() as u64;
-        if have_original && new_parts > 0 {
-            let stored = std::mem::take(&mut self.stored);
+        let have_original = self.is_safe(PartRole::Original) || self.is_archived(PartRole::Original);
+        let fetched = self.stored.len() as u64;
+        if have_original {
+            let (stored, adopted) = (std::mem::take(&mut self.stored), std::mem::take(&mut self.adopted));
             let (pass, work) = (Arc::clone(&self.pass), self.work.clone());
-            ingest::blocking(move || record(&pass, &work, &stored)).await.map_err(failed)?;
-            self.pass.progress.add_archived(new_parts);
+            let is_new = work.known.is_none();
+            let written = ingest::blocking(move || record(&pass, &work, &stored, &adopted)).await;
+            match written.map_err(failed)? {
+                true if is_new || fetched > 0 => self.pass.progress.add_archived(fetched),
+                true => self.pass.progress.add_revised(),
+                false => self.pass.progress.add_unchanged(),
+            }
         }
         match trouble {
             Some(trouble) => self.set_aside(trouble).await.map_err(failed),
-            None if self.work.known.is_some() => self.clear_failure().await.map_err(failed),
+            None if self.work.known.is_some() => self.settle().await.map_err(failed),
             None => Ok(()),
         }
     }
 
-    async fn clear_failure(self) -> Result<(), IngestError> {
-        let (pass, key) = (self.pass, self.work.item.key);
+    /// All of it is done: earlier failures and the change that called for it are history.
+    async fn settle(self) -> Result<(), IngestError> {
+        let (pass, work) = (self.pass, self.work);
         ingest::blocking(move || {
-            pass.archive.index.writer().clear_failure(&key)?;
+            let writer = pass.archive.index.writer();
+            writer.clear_failure(&work.item.key)?;
+            if let Some(sighting) = work.sighting {
+                let listing = pass.listing.load(Ordering::Relaxed);
+                writer.note_sightings(listing, &pass.remote.account(), vec![sighting])?;
+            }
             Ok(())
         })
         .await
@@ -190,8 +262,13 @@ impl<R: RemoteLibrary> Item<R> {
     }
 }
 
-/// Composes, stores and indexes the record. Blocking.
-fn record<R: RemoteLibrary>(pass: &Pass<R>, work: &Work, stored: &[StoredPart]) -> Result<(), IngestError> {
+/// Composes, stores and indexes the record, unless it says nothing new. Blocking.
+fn record<R: RemoteLibrary>(
+    pass: &Pass<R>,
+    work: &Work,
+    stored: &[StoredPart],
+    adopted: &[PartRecord],
+) -> Result<bool, IngestError> {
     let store = &pass.archive.store;
     let previous = match &work.known {
         Some(known) => {
@@ -209,9 +286,10 @@ fn record<R: RemoteLibrary>(pass: &Pass<R>, work: &Work, stored: &[StoredPart]) 
         account: &account,
         at: pass.clock.now(),
     };
-    let record = ingest::compose(store, &revision, stored)?;
+    let parts: Vec<_> = stored.iter().map(|part| &part.entry).chain(adopted).cloned().collect();
+    let Some(record) = ingest::compose(store, &revision, &parts)? else { return Ok(false) };
     let blobs: Vec<_> = stored.iter().map(|part| &part.blob).collect();
     let record = store.put_record(&record, &blobs)?;
     pass.archive.index.writer().apply(record)?;
-    Ok(())
+    Ok(true)
 }

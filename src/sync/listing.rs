@@ -1,32 +1,29 @@
-//! The lister: page after page of the timeline, compared with the index, described, queued.
+//! Which listing a pass makes: the whole library, or a look at what is new.
+//!
+//! A look costs a handful of requests: Google's own counts, the latest uploads, the list of albums. Where the
+//! counts show more than the uploads explain, the months in question are listed; where something has
+//! vanished, or too much moved, the whole library is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use tokio::sync::mpsc;
 
-use super::Pass;
+use super::lister::{Lister, Work};
 use super::report::Outcome;
-use crate::index::{IndexReader, KnownItem};
-use crate::model::{ErrorClass, ItemDetails, MediaKey, Quality, RemoteItem};
-use crate::plan::{self, Task};
-use crate::remote::{Cursor, ListPage, RemoteError, RemoteLibrary};
+use super::{ListingMode, Pass, tombstones};
+use crate::index::Listing;
+use crate::remote::{Cursor, RemoteError, RemoteLibrary, TimelineCounts};
 
-/// One item to be fetched.
-#[derive(Clone)]
-pub(crate) struct Work {
-    pub(crate) item: RemoteItem,
-    pub(crate) details: ItemDetails,
-    /// What is archived of it already.
-    pub(crate) known: Option<Box<KnownItem>>,
-}
+/// Months that a look lists again before it calls for the whole library.
+const MOST_MONTHS: usize = 24;
 
-type Wanted = Vec<(RemoteItem, Option<Box<KnownItem>>)>;
-
-/// Lists everything and queues what is wanted.
+/// Lists the account's own library and queues what is wanted.
 pub(crate) async fn list<R: RemoteLibrary>(pass: Arc<Pass<R>>, queue: mpsc::Sender<Work>) -> Outcome {
-    match list_all(&pass, &queue).await {
+    match list_own(&pass, queue).await {
         Ok(()) => Outcome::Complete,
         Err(outcome) => {
             pass.stop.cancel();
@@ -35,155 +32,224 @@ pub(crate) async fn list<R: RemoteLibrary>(pass: Arc<Pass<R>>, queue: mpsc::Send
     }
 }
 
-async fn list_all<R: RemoteLibrary>(pass: &Arc<Pass<R>>, queue: &mpsc::Sender<Work>) -> Result<(), Outcome> {
-    let reader = pass.archive.index.reader().map_err(|e| Outcome::Failed(e.to_string()))?;
-    let failures = reader.failures().map_err(|e| Outcome::Failed(e.to_string()))?;
-    let failed: HashSet<_> = failures.into_iter().map(|failure| failure.key).collect();
-    let mut reader = Some(reader);
-    // Pages may repeat items: a set of short hashes remembers a million keys in a few megabytes.
-    let hasher = RandomState::new();
-    let mut seen = HashSet::new();
+async fn list_own<R: RemoteLibrary>(pass: &Arc<Pass<R>>, queue: mpsc::Sender<Work>) -> Result<(), Outcome> {
+    let mut lister = Lister::new(pass, queue)?;
+    let account = lister.account.clone();
+    let (last, next) =
+        lister.ask(move |index| Ok((index.last_listings(&account, 1)?.pop(), index.next_listing()?))).await?;
+    if let Some(last) = last.filter(|last| is_fresh(pass, last)) {
+        lister.listing = last.id;
+        match look(&mut lister, &last).await? {
+            None => {
+                pass.progress.listing_is_done();
+                return Ok(());
+            }
+            Some(doubt) => tracing::info!("{doubt}: listing the whole library"),
+        }
+    }
+    lister.begin_anew(next);
+    pass.progress.lists_everything();
+    whole(&mut lister).await?;
+    pass.progress.listing_is_done();
+    Ok(())
+}
+
+/// Whether the last complete listing spares a new one.
+fn is_fresh<R>(pass: &Pass<R>, last: &Listing) -> bool {
+    let age = pass.clock.now().duration_since(last.ended);
+    match pass.options.listing {
+        ListingMode::Whole => false,
+        ListingMode::Auto => {
+            let limit = SignedDuration::try_from(pass.options.whole_every).unwrap_or(SignedDuration::MAX);
+            age >= SignedDuration::ZERO && age < limit
+        }
+    }
+}
+
+/// Lists everything, then compares with Google's counts and with the listing before.
+async fn whole<R: RemoteLibrary>(lister: &mut Lister<R>) -> Result<(), Outcome> {
+    let pass = Arc::clone(&lister.pass);
+    let (id, account) = (lister.listing, lister.account.clone());
+    let started = pass.clock.now();
+    begin(lister, started).await?;
+    let before = counts(lister).await?;
     let mut cursors = HashSet::new();
     let mut from: Option<Cursor> = None;
+    let (mut unreadable, mut listed) = (0, 0);
+    let hasher = RandomState::new();
     loop {
-        let page = page(pass, from.as_ref()).await?;
-        for reason in &page.rejected {
-            tracing::warn!("a row of the listing cannot be read: {reason}");
-        }
-        pass.progress.add_unreadable(page.rejected.len() as u64);
-        let fresh: Vec<_> =
-            page.items.into_iter().filter(|item| seen.insert(hasher.hash_one(&item.key))).collect();
-        let wanted = compare(pass, &mut reader, &failed, fresh).await?;
-        describe_and_queue(pass, queue, wanted).await?;
-        let Some(next) = page.next else { break };
+        let page = lister.persist("the listing", || pass.remote.list(from.as_ref())).await?;
+        unreadable += page.rejected.len() as u64;
+        let next = page.next.clone();
+        listed += lister.take(page, true).await?.fresh as u64;
+        let Some(next) = next else { break };
         if !cursors.insert(hasher.hash_one(&next.0)) {
             return Err(Outcome::Failed("Google's listing runs in a circle; try again later".into()));
         }
         from = Some(next);
     }
-    pass.progress.listing_is_done();
-    doubt_short_listing(&mut reader, seen.len() as u64);
-    Ok(())
-}
-
-/// Nothing is ever removed because it was not listed; but a person should know that a listing was short.
-fn doubt_short_listing(reader: &mut Option<IndexReader>, listed: u64) {
-    let archived = reader.as_mut().and_then(|reader| reader.totals().ok()).map_or(0, |totals| totals.items);
-    if archived > listed {
-        tracing::warn!(
-            archived,
+    listed += unreadable;
+    let after = counts(lister).await?;
+    let counted = after.as_ref().map(|counts| counts.total);
+    // Nobody says whether the counts include the archive section.
+    let agrees = |total| total == listed || total == listed.saturating_sub(lister.hidden);
+    let agrees =
+        counted.is_some_and(agrees) && before.map(|counts| counts.total) == counted && unreadable == 0;
+    if !agrees {
+        tracing::info!(
             listed,
-            "Google listed fewer items than are archived; nothing is removed from the archive"
+            counted,
+            "Google's own count is another than its listing; not taken for a deletion"
         );
     }
+    let ranges = after.and_then(|counts| serde_json::to_string(&counts).ok());
+    let end = Listing { id, started, ended: pass.clock.now(), listed, counted, agrees, ranges };
+    let writer = pass.archive.index.writer();
+    blocking(move || writer.end_listing(&account, &end)).await?;
+    tombstones::write(lister).await
 }
 
-/// Splits a page into what is there already and what is wanted.
-async fn compare<R: RemoteLibrary>(
-    pass: &Arc<Pass<R>>,
-    reader: &mut Option<IndexReader>,
-    failed: &HashSet<MediaKey>,
-    items: Vec<RemoteItem>,
-) -> Result<Wanted, Outcome> {
-    let Some(own) = reader.take() else { return Err(Outcome::Failed("no index".into())) };
-    let keys: Vec<_> = items.iter().map(|item| item.key.clone()).collect();
-    let looked_up = tokio::task::spawn_blocking(move || {
-        let known = own.known(&keys);
-        (own, known)
-    });
-    let (own, known) = looked_up.await.map_err(|e| Outcome::Failed(e.to_string()))?;
-    *reader = Some(own);
-    let mut known = known.map_err(|e| Outcome::Failed(e.to_string()))?;
-    let listed = items.len() as u64;
-    let mut wanted = Vec::new();
-    for item in items {
-        match plan::task(&item, &mut known, failed) {
-            Task::Archive => wanted.push((item, None)),
-            Task::Complete(known) => wanted.push((item, Some(known))),
-            Task::Keep => {}
+async fn begin<R: RemoteLibrary>(lister: &Lister<R>, started: Timestamp) -> Result<(), Outcome> {
+    let (writer, account, id) = (lister.pass.archive.index.writer(), lister.account.clone(), lister.listing);
+    blocking(move || writer.begin_listing(id, &account, started)).await
+}
+
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, crate::index::IndexError> + Send + 'static,
+) -> Result<T, Outcome> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|e| Outcome::Failed(e.to_string()))?;
+    done.map_err(|e| Outcome::of(e.class(), e.to_string()))
+}
+
+/// Google's counts; without them a pass knows less and goes on.
+async fn counts<R: RemoteLibrary>(lister: &Lister<R>) -> Result<Option<TimelineCounts>, Outcome> {
+    match lister.try_persist(|| lister.pass.remote.counts()).await? {
+        Ok(counts) => Ok(counts),
+        Err(error @ RemoteError::SignedOut { .. }) => Err(Outcome::of(error.class(), error.to_string())),
+        Err(error) => {
+            tracing::warn!("Google's own counts could not be had: {error}");
+            Ok(None)
         }
     }
-    pass.progress.add_listed(listed, listed - wanted.len() as u64, wanted.len() as u64);
-    Ok(wanted)
 }
 
-async fn describe_and_queue<R: RemoteLibrary>(
-    pass: &Arc<Pass<R>>,
-    queue: &mpsc::Sender<Work>,
-    mut wanted: Wanted,
-) -> Result<(), Outcome> {
-    while !wanted.is_empty() {
-        let rest = wanted.split_off(wanted.len().min(R::DESCRIBE_BATCH));
-        let batch = std::mem::replace(&mut wanted, rest);
-        let keys: Vec<_> = batch.iter().map(|(item, _)| item.key.clone()).collect();
-        let mut details = describe(pass, &keys).await?;
-        for (item, known) in batch {
-            let details = details.remove(&item.key).unwrap_or_else(|| nameless(&item));
-            let work = Work { item, details, known };
-            tokio::select! {
-                sent = queue.send(work) => if sent.is_err() {
-                    return Err(Outcome::Interrupted);
-                },
-                () = pass.stop.cancelled() => return Err(Outcome::Interrupted),
+/// Looks for what is new. The answer is a reason to list everything, if there is one.
+async fn look<R: RemoteLibrary>(lister: &mut Lister<R>, last: &Listing) -> Result<Option<String>, Outcome> {
+    let pass = Arc::clone(&lister.pass);
+    let counts = counts(lister).await?;
+    let mut expected = last.ranges.as_deref().and_then(|text| serde_json::from_str(text).ok()).map(by_month);
+    retry_failed(lister).await?;
+    let mut from: Option<Cursor> = None;
+    loop {
+        let page = match lister.try_persist(|| pass.remote.recent(from.as_ref())).await? {
+            Ok(page) => page,
+            Err(error @ RemoteError::SignedOut { .. }) => {
+                return Err(Outcome::of(error.class(), error.to_string()));
             }
+            Err(error) => return Ok(Some(format!("the latest uploads could not be had ({error})"))),
+        };
+        let taken: Vec<_> = page.items.iter().filter(|item| !lister.has_seen(&item.key)).cloned().collect();
+        let next = page.next.clone();
+        let known: Vec<_> = taken.iter().map(|item| item.key.clone()).collect();
+        let account = lister.account.clone();
+        let seen =
+            lister.ask(move |index| Ok((index.known(&known)?, index.sightings(&account, &known)?))).await?;
+        for item in &taken {
+            let is_new = !seen.0.contains_key(&item.key) && !seen.1.contains_key(&item.key);
+            if let (true, Some(expected), Some(ms)) = (is_new, &mut expected, item.taken_ms) {
+                *expected.entry(month_of(ms)).or_insert(0) += 1;
+            }
+        }
+        let brought = lister.take(page, false).await?;
+        if brought.new == 0 {
+            break;
+        }
+        let Some(next) = next else { break };
+        from = Some(next);
+    }
+    let (Some(counts), Some(expected)) = (counts, expected) else { return Ok(None) };
+    let found = by_month(counts.clone());
+    let differing: Vec<_> = found
+        .keys()
+        .chain(expected.keys())
+        .filter(|&month| found.get(month) != expected.get(month))
+        .copied()
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    if differing.len() > MOST_MONTHS {
+        return Ok(Some(format!("Google's counts differ in {} months", differing.len())));
+    }
+    for month in differing {
+        let (then, now) =
+            (expected.get(&month).copied().unwrap_or(0), found.get(&month).copied().unwrap_or(0));
+        if now < then {
+            return Ok(Some(format!("Google counts fewer photos in {month:?} than before")));
+        }
+        list_month(lister, month).await?;
+    }
+    if let Ok(ranges) = serde_json::to_string(&counts) {
+        let (writer, id) = (pass.archive.index.writer(), last.id);
+        blocking(move || writer.note_ranges(id, &ranges)).await?;
+    }
+    Ok(None)
+}
+
+/// Lists one month of the timeline, UTC.
+async fn list_month<R: RemoteLibrary>(lister: &mut Lister<R>, month: Month) -> Result<(), Outcome> {
+    let pass = Arc::clone(&lister.pass);
+    let Some((start, end)) = bounds(month) else { return Ok(()) };
+    let mut page = lister.persist("a month's listing", || pass.remote.list_before(end)).await?;
+    loop {
+        let oldest = page.items.iter().filter_map(|item| item.taken_ms).min();
+        let next = page.next.clone();
+        lister.take(page, true).await?;
+        let Some(next) = next.filter(|_| oldest.is_none_or(|oldest| oldest >= start)) else { return Ok(()) };
+        page = lister.persist("a month's listing", || pass.remote.list(Some(&next))).await?;
+    }
+}
+
+/// Tries again what earlier passes set aside.
+async fn retry_failed<R: RemoteLibrary>(lister: &mut Lister<R>) -> Result<(), Outcome> {
+    let pass = Arc::clone(&lister.pass);
+    let keys: Vec<_> = lister.failed().iter().cloned().collect();
+    for key in keys {
+        match lister.try_persist(|| pass.remote.look_up(&key)).await? {
+            Ok(item) => {
+                let page = crate::remote::ListPage { items: vec![item], rejected: Vec::new(), next: None };
+                lister.take(page, true).await?;
+            }
+            Err(error) if matches!(error, RemoteError::SignedOut { .. }) => {
+                return Err(Outcome::of(error.class(), error.to_string()));
+            }
+            Err(error) => tracing::debug!(%key, "still not to be had: {error}"),
         }
     }
     Ok(())
 }
 
-/// An item without details is archived all the same, under its key.
-fn nameless(item: &RemoteItem) -> ItemDetails {
-    tracing::warn!(key = %item.key, "Google gives no name for this item; it is archived under its key");
-    ItemDetails {
-        key: item.key.clone(),
-        name: item.key.to_string(),
-        size: None,
-        description: None,
-        quality: Quality::Unknown,
+/// Year and month, UTC.
+type Month = (i16, i8);
+
+fn month_of(ms: i64) -> Month {
+    let day = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC);
+    (day.year(), day.month())
+}
+
+/// First and last millisecond of a month.
+fn bounds((year, month): Month) -> Option<(i64, i64)> {
+    let first = jiff::civil::Date::new(year, month, 1).ok()?;
+    let after = first.checked_add(1.month()).ok()?;
+    let ms = |date: jiff::civil::Date| {
+        date.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp().as_millisecond())
+    };
+    Some((ms(first)?, ms(after)? - 1))
+}
+
+fn by_month(counts: TimelineCounts) -> BTreeMap<Month, u64> {
+    let mut months = BTreeMap::new();
+    for range in counts.ranges {
+        *months.entry(month_of(range.from_ms)).or_insert(0) += range.count;
     }
-}
-
-async fn describe<R: RemoteLibrary>(
-    pass: &Arc<Pass<R>>,
-    keys: &[MediaKey],
-) -> Result<HashMap<MediaKey, ItemDetails>, Outcome> {
-    let details = persist(pass, "names and sizes", || pass.remote.describe(keys)).await?;
-    Ok(details.into_iter().map(|details| (details.key.clone(), details)).collect())
-}
-
-async fn page<R: RemoteLibrary>(pass: &Arc<Pass<R>>, from: Option<&Cursor>) -> Result<ListPage, Outcome> {
-    persist(pass, "the listing", || pass.remote.list(from)).await
-}
-
-/// Repeats a call that every item depends on, until it succeeds, a person is needed or patience ends.
-async fn persist<R, T, F>(pass: &Arc<Pass<R>>, what: &str, call: impl Fn() -> F) -> Result<T, Outcome>
-where
-    R: RemoteLibrary,
-    F: Future<Output = Result<T, RemoteError>>,
-{
-    // A listing that fails costs the whole run: more patience than for one item.
-    let mut delays = pass.pace.delays(pass.options.attempts + 3);
-    loop {
-        let result = tokio::select! {
-            () = pass.stop.cancelled() => return Err(Outcome::Interrupted),
-            result = async { pass.pace.wait().await; call().await } => result,
-        };
-        let error = match result {
-            Ok(value) => return Ok(value),
-            Err(e) => e,
-        };
-        if let RemoteError::Throttled { after: Some(after), .. } = &error {
-            pass.pace.hold(*after);
-        }
-        let delay = delays.next().filter(|_| error.class() == ErrorClass::Transient);
-        let Some(delay) = delay else {
-            return Err(Outcome::of(error.class(), format!("{what} could not be had: {error}")));
-        };
-        tracing::info!("{error}; trying again");
-        pass.progress.add_retry();
-        tokio::select! {
-            () = pass.stop.cancelled() => return Err(Outcome::Interrupted),
-            () = tokio::time::sleep(delay) => {}
-        }
-    }
+    months
 }

@@ -15,6 +15,11 @@ pub struct Progress {
     set_aside: AtomicU64,
     unreadable: AtomicU64,
     retries: AtomicU64,
+    revised: AtomicU64,
+    unchanged: AtomicU64,
+    gone: AtomicU64,
+    albums: AtomicU64,
+    lists_everything: AtomicBool,
 }
 
 /// The counters at one moment.
@@ -40,6 +45,16 @@ pub struct Snapshot {
     pub unreadable: u64,
     /// Attempts that had to be repeated.
     pub retries: u64,
+    /// Items of which only the facts were recorded anew.
+    pub revised: u64,
+    /// Items that were looked at and had not changed.
+    pub unchanged: u64,
+    /// Items that are no longer in the library.
+    pub gone: u64,
+    /// Albums recorded anew.
+    pub albums: u64,
+    /// Whether the whole library is listed, or only what is new.
+    pub lists_everything: bool,
 }
 
 impl Progress {
@@ -56,6 +71,11 @@ impl Progress {
             set_aside: self.set_aside.load(Relaxed),
             unreadable: self.unreadable.load(Relaxed),
             retries: self.retries.load(Relaxed),
+            revised: self.revised.load(Relaxed),
+            unchanged: self.unchanged.load(Relaxed),
+            gone: self.gone.load(Relaxed),
+            albums: self.albums.load(Relaxed),
+            lists_everything: self.lists_everything.load(Relaxed),
         }
     }
 
@@ -84,6 +104,29 @@ impl Progress {
 
     pub(crate) fn add_unreadable(&self, rows: u64) {
         self.unreadable.fetch_add(rows, Relaxed);
+    }
+
+    pub(crate) fn add_revised(&self) {
+        self.revised.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn add_unchanged(&self) {
+        self.unchanged.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn add_gone(&self) {
+        self.gone.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn add_album(&self) {
+        self.albums.fetch_add(1, Relaxed);
+    }
+
+    /// The whole library is listed: what a look at the news has counted does not count.
+    pub(crate) fn lists_everything(&self) {
+        self.listed.store(0, Relaxed);
+        self.kept.store(0, Relaxed);
+        self.lists_everything.store(true, Relaxed);
     }
 
     pub(crate) fn add_retry(&self) {

@@ -71,14 +71,22 @@ pub struct SyncReport {
     pub unreadable: u64,
     /// Attempts that had to be repeated.
     pub retries: u64,
+    /// Items of which only the facts were recorded anew.
+    pub revised: u64,
+    /// Items that are no longer in the library, newly noted.
+    pub gone: u64,
+    /// Albums recorded anew.
+    pub albums: u64,
+    /// Whether the whole library was listed, or only what is new.
+    pub whole: bool,
     #[serde(skip)]
     full_outcome: Outcome,
 }
 
 impl SyncReport {
     pub(crate) fn new(progress: &Progress, outcome: Outcome, started: Timestamp, ended: Timestamp) -> Self {
-        let Snapshot { listed, kept, archived, parts, bytes, set_aside, unreadable, retries, .. } =
-            progress.snapshot();
+        let counted = progress.snapshot();
+        let Snapshot { set_aside, unreadable, .. } = counted;
         let outcome = match outcome {
             Outcome::Complete if set_aside + unreadable > 0 => Outcome::Partial,
             other => other,
@@ -92,14 +100,18 @@ impl SyncReport {
             reason,
             started,
             ended,
-            listed,
-            already_archived: kept,
-            archived,
-            files: parts,
-            bytes,
+            listed: counted.listed,
+            already_archived: counted.kept,
+            archived: counted.archived,
+            files: counted.parts,
+            bytes: counted.bytes,
             set_aside,
             unreadable,
-            retries,
+            retries: counted.retries,
+            revised: counted.revised,
+            gone: counted.gone,
+            albums: counted.albums,
+            whole: counted.lists_everything,
             full_outcome: outcome,
         }
     }
@@ -128,10 +140,12 @@ impl SyncReport {
         let seconds = self.ended.duration_since(self.started).as_secs_f64().max(0.001);
         let size = bytesize::ByteSize(self.bytes);
         let mut text = match &self.full_outcome {
-            Outcome::Complete if self.archived == 0 => format!(
-                "Nothing new: all {} listed items are archived. Nothing was downloaded, nothing was written.",
-                self.listed
-            ),
+            Outcome::Complete if self.archived == 0 && self.whole => {
+                format!("Nothing new: all {} listed items are archived. Nothing was downloaded.", self.listed)
+            }
+            Outcome::Complete if self.archived == 0 => {
+                "Nothing new since the last complete listing. Nothing was downloaded.".to_owned()
+            }
             _ => format!(
                 "{} of {} listed items archived in this run ({} files, {size}, {:.1} items/s); {} were archived before.",
                 self.archived,
@@ -141,6 +155,15 @@ impl SyncReport {
                 self.already_archived,
             ),
         };
+        for (number, what) in [
+            (self.revised, "items have new facts"),
+            (self.albums, "albums have changed"),
+            (self.gone, "items are no longer in the library; they stay in the archive"),
+        ] {
+            if number > 0 {
+                text += &format!(" {number} {what}.");
+            }
+        }
         if self.set_aside > 0 {
             text += &format!(
                 " {} items were set aside; the next run tries them again (`shoebox status` names them).",

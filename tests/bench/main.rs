@@ -15,7 +15,7 @@ use shoebox::sim::fake::FakeLibrary;
 use shoebox::sim::{FileBytes, SimConfig};
 use shoebox::store::{RealDisk, Store};
 use shoebox::sync::progress::Progress;
-use shoebox::sync::{self, SyncOptions};
+use shoebox::sync::{self, ListingMode, SyncOptions};
 
 const FILE: u64 = 3_000_000;
 const FILES: usize = 200;
@@ -337,7 +337,7 @@ fn fill(data: &Path, items: usize, size: u64) {
         Arc::clone(&archive),
         library,
         clock,
-        SyncOptions { workers: 4, ..SyncOptions::default() },
+        SyncOptions { listing: ListingMode::Whole, ..SyncOptions::default() },
         Arc::new(Progress::default()),
         tokio_util::sync::CancellationToken::new(),
     );

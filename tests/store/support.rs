@@ -96,6 +96,7 @@ pub fn put(store: &Store, bytes: &[u8]) -> Result<StoredBlob, StoreError> {
 
 pub fn part(role: PartRole, name: &str, digests: &Digests) -> PartRecord {
     PartRecord {
+        version: 1,
         role,
         name: name.to_owned(),
         sha256: digests.sha256,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fields::Fields;
-use super::timeline::quality_of;
+use super::item::quality_of;
 use crate::model::{ItemDetails, MediaKey, Quality};
 use crate::remote::RemoteError;
 

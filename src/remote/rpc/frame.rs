@@ -5,17 +5,45 @@ use serde_json::{Value, json};
 use super::fields::skeleton;
 use crate::remote::RemoteError;
 
-/// The `f.req` value of one call.
-pub fn request(rpcid: &str, args: &Value) -> String {
-    json!([[[rpcid, args.to_string(), null, "generic"]]]).to_string()
+/// The `f.req` value of some calls of the same kind; several are told apart by their number.
+pub fn request(rpcid: &str, calls: &[Value]) -> String {
+    let tag = |n: usize| if calls.len() == 1 { "generic".to_owned() } else { (n + 1).to_string() };
+    let calls: Vec<_> =
+        calls.iter().enumerate().map(|(n, args)| json!([rpcid, args.to_string(), null, tag(n)])).collect();
+    json!([calls]).to_string()
 }
 
-/// Finds the answer to `rpcid` in a response body and parses its payload.
+/// Finds the answers to `count` calls of `rpcid` in a response body and parses their payloads, in the order
+/// of the calls.
 ///
 /// Both framings are read (chunks with lengths, and one array). Lengths are not trusted: each chunk is one
 /// complete JSON value, so a cut body shows as one that does not end.
-pub fn payload(rpcid: &str, body: &str) -> Result<Value, RemoteError> {
-    let row = answer_row(rpcid, body)?;
+pub fn payloads(
+    rpcid: &str,
+    count: usize,
+    body: &str,
+) -> Result<Vec<Result<Value, RemoteError>>, RemoteError> {
+    let mut rows = Vec::new();
+    let cut = read_rows(rpcid, count, body, &mut rows).err();
+    if let Some(cut) = cut.filter(|_| rows.is_empty()) {
+        return Err(cut);
+    }
+    let answers = (1..=count).map(|number| {
+        let row = rows.iter().find(|row| count == 1 || is_tagged(row, number));
+        row.map_or_else(
+            || Err(RemoteError::Transient(format!("{rpcid}: the answer ended without its row"))),
+            |row| payload_of(rpcid, row),
+        )
+    });
+    Ok(answers.collect())
+}
+
+/// The tag of a call comes back at index 6, as text.
+fn is_tagged(row: &[Value], number: usize) -> bool {
+    row.get(6).and_then(Value::as_str).and_then(|tag| tag.parse().ok()) == Some(number)
+}
+
+fn payload_of(rpcid: &str, row: &[Value]) -> Result<Value, RemoteError> {
     if let Some(error) = row.get(5).filter(|error| !error.is_null()) {
         return Err(rpc_error(rpcid, error));
     }
@@ -32,7 +60,8 @@ pub fn payload(rpcid: &str, body: &str) -> Result<Value, RemoteError> {
     }
 }
 
-fn answer_row(rpcid: &str, body: &str) -> Result<Vec<Value>, RemoteError> {
+/// Collects the rows of `rpcid` until there are `count` or the body ends.
+fn read_rows(rpcid: &str, count: usize, body: &str, found: &mut Vec<Vec<Value>>) -> Result<(), RemoteError> {
     let Some(mut rest) = body.trim_start_matches('\u{feff}').trim_start().strip_prefix(")]}'") else {
         return Err(RemoteError::Drift {
             what: rpcid.into(),
@@ -40,7 +69,7 @@ fn answer_row(rpcid: &str, body: &str) -> Result<Vec<Value>, RemoteError> {
             skeleton: format!("{} bytes that do not begin with the usual guard", body.len()),
         });
     };
-    loop {
+    while found.len() < count {
         rest = rest.trim_start().trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
         if rest.is_empty() {
             return Err(RemoteError::Transient(format!("{rpcid}: the answer ended without its row")));
@@ -58,14 +87,14 @@ fn answer_row(rpcid: &str, body: &str) -> Result<Vec<Value>, RemoteError> {
         for row in rows {
             let Value::Array(row) = row else { continue };
             if row.first() == Some(&json!("wrb.fr")) && row.get(1) == Some(&json!(rpcid)) {
-                return Ok(row);
-            }
-            if row.first() == Some(&json!("er")) {
+                found.push(row);
+            } else if row.first() == Some(&json!("er")) {
                 let code = row.get(5).and_then(Value::as_i64).unwrap_or(0);
                 return Err(RemoteError::Transient(format!("{rpcid}: refused with error {code}")));
             }
         }
     }
+    Ok(())
 }
 
 /// gRPC-style codes (contract 5.4).
@@ -122,6 +151,27 @@ fn mend_surrogates(text: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    fn payload(rpcid: &str, body: &str) -> Result<Value, RemoteError> {
+        payloads(rpcid, 1, body)?.remove(0)
+    }
+
+    #[test]
+    fn answers_of_a_batch_come_in_any_order_and_one_may_fail() {
+        let row = |tag: &str, text: Value| json!([["wrb.fr", "abc", text, null, null, null, tag]]);
+        let failed = json!([["wrb.fr", "abc", null, null, null, [5], "2"], ["di", 5]]);
+        let body = chunked(&[row("3", json!("[3]")), failed, row("1", json!("[1]"))]);
+        let answers = payloads("abc", 3, &body).unwrap();
+        assert_eq!(answers[0].as_ref().unwrap(), &json!([1]));
+        assert!(matches!(answers[1], Err(RemoteError::Item(_))));
+        assert_eq!(answers[2].as_ref().unwrap(), &json!([3]));
+        // A cut body costs the calls whose rows are missing.
+        let cut = chunked(&[row("1", json!("[1]"))]);
+        let answers = payloads("abc", 2, &cut).unwrap();
+        assert!(answers[0].is_ok() && answers[1].is_err());
+        let text = request("abc", &[json!([1]), json!([2])]);
+        assert!(text.contains(r#""1""#) && text.contains(r#""2""#), "{text}");
+    }
 
     fn chunked(rows: &[Value]) -> String {
         let mut body = String::from(")]}'\n\n");

@@ -3,16 +3,27 @@
 use serde_json::{Value, json};
 
 use super::fields::Fields;
-use super::timeline::FIELD_LIVE;
-use crate::model::{MediaKey, PartRole};
-use crate::remote::{Offer, RemoteError};
+use super::item::{self, FIELD_LIVE};
+use crate::model::{MediaKey, PartRole, RemoteItem};
+use crate::remote::{Offer, RemoteError, Through};
 
 /// The call's name.
 pub const RPCID: &str = "VrseUb";
 
-/// The arguments for an item of the person's own library.
-pub fn args(key: &MediaKey) -> Value {
-    json!([key, null, null, null, null])
+/// The arguments for an item of the person's own library, or of an album.
+pub fn args(key: &MediaKey, through: Option<&Through>) -> Value {
+    let access = through.and_then(|through| through.access.as_deref());
+    json!([key, null, access, null, through.map(|through| &through.album)])
+}
+
+/// Reads the item itself, as a listing would show it.
+pub fn item(key: &MediaKey, payload: &Value) -> Result<RemoteItem, RemoteError> {
+    let f = Fields::new(RPCID, payload)?;
+    let item = item::item(RPCID, f.field(1).ok_or_else(|| f.drift(1))?)?;
+    if item.key != *key {
+        return Err(RemoteError::Item(format!("{RPCID}: Google answered for another item")));
+    }
+    Ok(item)
 }
 
 /// Reads the addresses. Field 2 is the rendition with edits, field 8 the untouched upload, absent unless

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fields::Fields;
-use crate::model::{DedupKey, MediaKey, Quality, RemoteItem};
+use super::item;
 use crate::remote::{Cursor, ListPage, RemoteError};
 
 /// The call's name.
@@ -14,9 +14,9 @@ const PAGE: u32 = 500;
 /// Library and archive section together.
 const SOURCE_BOTH: u32 = 3;
 
-/// The arguments for the page at `from`.
-pub fn args(from: Option<&Cursor>) -> Value {
-    json!([from.map(|c| &c.0), null, PAGE, null, 1, SOURCE_BOTH])
+/// The arguments for the page at `from`, or for the first page at or before an instant (milliseconds).
+pub fn args(from: Option<&Cursor>, before_ms: Option<i64>) -> Value {
+    json!([from.map(|c| &c.0), before_ms, PAGE, null, 1, SOURCE_BOTH])
 }
 
 /// Reads one page. Rows that do not decode are set aside; if none decodes, the page has drifted.
@@ -28,118 +28,16 @@ pub fn decode(payload: &Value) -> Result<ListPage, RemoteError> {
         // `[]` is a throttled answer as often as an empty library (contract 5.4).
         return Err(RemoteError::Transient(format!("{RPCID}: Google answered with an empty page")));
     }
-    let mut items = Vec::with_capacity(rows.len());
-    let mut rejected = Vec::new();
-    let mut first_error = None;
-    for row in rows {
-        match item(RPCID, row) {
-            Ok(item) => items.push(item),
-            Err(e) => {
-                rejected.push(e.to_string());
-                first_error.get_or_insert(e);
-            }
-        }
-    }
-    match first_error {
-        Some(e) if items.is_empty() => Err(e),
-        _ => Ok(ListPage { items, rejected, next }),
-    }
-}
-
-/// Reads one media item (contract 5.6), dense or with a sparse tail.
-pub fn item(what: &'static str, row: &Value) -> Result<RemoteItem, RemoteError> {
-    let f = Fields::new(what, row)?;
-    let key = f.text(1)?.and_then(MediaKey::new).ok_or_else(|| f.drift(1))?;
-    let thumb = f.message(2)?;
-    let taken_ms = f.integer(3)?.ok_or_else(|| f.drift(3))?;
-    let quota = f.message(FIELD_QUOTA)?;
-    Ok(RemoteItem {
-        key,
-        dedup_key: f.text(4)?.and_then(DedupKey::new),
-        taken_ms: Some(taken_ms),
-        zone_offset_ms: f.integer(5)?,
-        uploaded_ms: f.integer(6)?,
-        width: pixels(thumb, 2)?,
-        height: pixels(thumb, 3)?,
-        duration_ms: video_duration(&f)?,
-        live: f.field(FIELD_LIVE).is_some(),
-        archived: f.flag(14)?,
-        favourite: f.message(FIELD_FAVOURITE)?.map_or(Ok(false), |m| m.flag(1))?,
-        partial_upload: f.list(13)?.is_some_and(|state| state.first() == Some(&json!(20))),
-        description: first_text(&f, FIELD_DESCRIPTION)?,
-        owner: first_text(&f, 7)?,
-        albums: albums(&f)?,
-        quality: quota.map_or(Ok(Quality::Unknown), |q| quality(&q))?,
-    })
-}
-
-const FIELD_VIDEO: u32 = 76_647_426;
-/// The moving half of a Live Photo: flag, duration, -, address.
-pub const FIELD_LIVE: u32 = 146_008_172;
-const FIELD_FAVOURITE: u32 = 163_238_866;
-const FIELD_QUOTA: u32 = 318_563_170;
-const FIELD_DESCRIPTION: u32 = 396_644_657;
-const FIELD_ALBUMS: u32 = 525_000_002;
-
-fn pixels(thumb: Option<Fields<'_>>, number: u32) -> Result<Option<u32>, RemoteError> {
-    let Some(thumb) = thumb else { return Ok(None) };
-    Ok(thumb.integer(number)?.and_then(|n| u32::try_from(n).ok()).filter(|&n| n > 0))
-}
-
-fn video_duration(f: &Fields<'_>) -> Result<Option<u64>, RemoteError> {
-    let Some(video) = f.message(FIELD_VIDEO)? else { return Ok(None) };
-    Ok(video.integer(1)?.and_then(|ms| u64::try_from(ms).ok()))
-}
-
-fn first_text(f: &Fields<'_>, number: u32) -> Result<Option<String>, RemoteError> {
-    let Some(list) = f.list(number)? else { return Ok(None) };
-    match list.first() {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone()).filter(|t| !t.is_empty())),
-        Some(_) => Err(f.drift(number)),
-    }
-}
-
-/// Which albums hold the item: a list of keys, or of lists that begin with one.
-fn albums(f: &Fields<'_>) -> Result<Vec<MediaKey>, RemoteError> {
-    let mut found = Vec::new();
-    let mut open: Vec<&Value> = f.list(FIELD_ALBUMS)?.unwrap_or_default().iter().collect();
-    while let Some(value) = open.pop() {
-        match value {
-            Value::String(text) => found.extend(MediaKey::new(text)),
-            Value::Array(list) => open.extend(list),
-            _ => {}
-        }
-    }
-    found.sort();
-    found.dedup();
-    Ok(found)
-}
-
-/// `[[1|2, bytes charged, 2 = original | other, …]]`, or the inner list alone.
-fn quality(quota: &Fields<'_>) -> Result<Quality, RemoteError> {
-    let inner = quota.message(1).ok().flatten();
-    Ok(match inner.unwrap_or(*quota).integer(3)? {
-        Some(2) => Quality::Original,
-        Some(_) => Quality::StorageSaver,
-        None => Quality::Unknown,
-    })
-}
-
-/// The quality said by a bare quota list.
-pub fn quality_of(list: &[Value]) -> Quality {
-    match list.get(2).and_then(Value::as_i64) {
-        Some(2) => Quality::Original,
-        Some(_) => Quality::StorageSaver,
-        None => Quality::Unknown,
-    }
+    let (items, rejected) = item::rows(RPCID, rows)?;
+    Ok(ListPage { items, rejected, next })
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::model::ErrorClass;
+    use crate::model::{ErrorClass, Quality};
+    use crate::remote::rpc::item::item;
 
     const KEY: &str = "AF1QipAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 

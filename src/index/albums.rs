@@ -1,0 +1,139 @@
+//! Questions about albums.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::listings::{Balance, balance};
+use super::words::{from_word, unsigned, valid};
+use super::{IndexError, IndexReader};
+use crate::model::{AlbumKind, DedupKey, ItemState, MediaKey, Sha1, Sha256};
+use crate::store::RecordName;
+
+/// What the index knows of an album.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownAlbum {
+    /// Name of its latest record.
+    pub record: RecordName,
+    /// Whether it was there.
+    pub state: ItemState,
+    /// Kind.
+    pub kind: AlbumKind,
+    /// Title; empty if it has none.
+    pub title: String,
+    /// Google's count of its items then.
+    pub count: Option<u64>,
+    /// When it had changed last, milliseconds since 1970 UTC.
+    pub modified_ms: Option<i64>,
+}
+
+impl IndexReader {
+    /// All albums, by title, then key.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn albums(&self) -> Result<Vec<KnownAlbum>, IndexError> {
+        self.ask(|conn| {
+            conn.prepare("SELECT * FROM album ORDER BY title, key")?.query_map([], known_album)?.collect()
+        })
+    }
+
+    /// One album.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn album(&self, key: &MediaKey) -> Result<Option<KnownAlbum>, IndexError> {
+        self.ask(|conn| {
+            conn.prepare_cached("SELECT * FROM album WHERE key = ?1")?
+                .query_row([key.as_str()], known_album)
+                .optional()
+        })
+    }
+
+    /// How an album adds up: `shown` is the number of its items in the latest record.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn album_balance(&self, key: &MediaKey) -> Result<Balance, IndexError> {
+        self.ask(|conn| {
+            conn.prepare_cached(
+                "SELECT count(*) AS shown,
+                     coalesce(sum(item.key IS NOT NULL AND failure.key IS NULL), 0) AS archived,
+                     coalesce(sum(failure.key IS NOT NULL), 0) AS set_aside,
+                     coalesce(sum(item.key IS NULL AND failure.key IS NULL), 0) AS missing
+                 FROM album_item
+                 LEFT JOIN item ON item.key = album_item.key
+                 LEFT JOIN failure ON failure.key = album_item.key
+                 WHERE album_item.album = ?1",
+            )?
+            .query_row([key.as_str()], balance)
+        })
+    }
+
+    /// The archived item of the account's library with that content key, if there is exactly such a one.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn item_by_dedup(&self, account: &str, dedup: &DedupKey) -> Result<Option<MediaKey>, IndexError> {
+        self.ask(|conn| {
+            conn.prepare_cached(
+                "SELECT key FROM item WHERE dedup = ?1 AND account = ?2 ORDER BY state DESC, ordinal LIMIT 1",
+            )?
+            .query_row(params![dedup.as_str(), account], |row| {
+                valid(row, "key", |text: String| MediaKey::new(&text))
+            })
+            .optional()
+        })
+    }
+
+    /// The latest record of an item that has a part with this SHA-1.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn record_with(&self, sha1: &Sha1) -> Result<Option<RecordName>, IndexError> {
+        self.ask(|conn| {
+            conn.prepare_cached(
+                "SELECT item.key, item.seq, item.record FROM part JOIN item ON item.ordinal = part.ordinal
+                 WHERE part.sha1 = ?1 ORDER BY item.ordinal LIMIT 1",
+            )?
+            .query_row([sha1.bytes().as_slice()], record_name)
+            .optional()
+        })
+    }
+
+    /// Whether an album record was applied.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn has_album_record(&self, sha256: &Sha256) -> Result<bool, IndexError> {
+        self.ask(|conn| {
+            conn.prepare_cached("SELECT 1 FROM album_record WHERE sha256 = ?1")?
+                .exists([sha256.bytes().as_slice()])
+        })
+    }
+
+    /// Number of applied album records.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn album_records(&self) -> Result<u64, IndexError> {
+        self.number("SELECT count(*) AS n FROM album_record")
+    }
+}
+
+fn known_album(row: &Row<'_>) -> rusqlite::Result<KnownAlbum> {
+    Ok(KnownAlbum {
+        record: record_name(row)?,
+        state: from_word(row, "state")?,
+        kind: from_word(row, "kind")?,
+        title: row.get("title")?,
+        count: row.get::<_, Option<i64>>("count")?.and_then(|n| u64::try_from(n).ok()),
+        modified_ms: row.get("modified_ms")?,
+    })
+}
+
+fn record_name(row: &Row<'_>) -> rusqlite::Result<RecordName> {
+    Ok(RecordName {
+        key: valid(row, "key", |text: String| MediaKey::new(&text))?,
+        seq: u32::try_from(unsigned(row, "seq")?).unwrap_or(u32::MAX),
+        sha256: valid(row, "record", |bytes: Vec<u8>| Sha256::from_slice(&bytes))?,
+    })
+}

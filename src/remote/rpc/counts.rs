@@ -1,0 +1,51 @@
+//! `rJ0tlb`: Google's own counts, from the index behind the timeline's scrubber (contract 5.7).
+
+use serde_json::{Value, json};
+
+use super::fields::drift;
+use crate::remote::{CountRange, RemoteError, TimelineCounts};
+
+/// The call's name.
+pub const RPCID: &str = "rJ0tlb";
+
+/// The arguments.
+pub fn args() -> Value {
+    json!([])
+}
+
+/// Reads the counts: ranges `[from, to, count, 1]` and, beside their list, the total. Only one client has
+/// described the answer, so they are looked for rather than expected at fixed places.
+pub fn decode(payload: &Value) -> Result<TimelineCounts, RemoteError> {
+    let unknown = || drift(RPCID, "ranges", payload);
+    let slots = payload.as_array().ok_or_else(unknown)?;
+    let list = slots.iter().find_map(|slot| {
+        let rows = slot.as_array()?;
+        rows.iter().map(range).collect::<Option<Vec<_>>>()
+    });
+    let mut ranges = list.ok_or_else(unknown)?;
+    ranges.sort_unstable_by_key(|range| std::cmp::Reverse(range.to_ms));
+    let total = slots.iter().find_map(Value::as_u64).unwrap_or_else(|| ranges.iter().map(|r| r.count).sum());
+    Ok(TimelineCounts { total, ranges })
+}
+
+fn range(row: &Value) -> Option<CountRange> {
+    let number = |n: usize| row.get(n)?.as_i64();
+    let (one, two) = (number(0)?, number(1)?);
+    Some(CountRange { from_ms: one.min(two), to_ms: one.max(two), count: u64::try_from(number(2)?).ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::model::ErrorClass;
+
+    #[test]
+    fn ranges_and_total_are_found_newest_first() {
+        let counts = decode(&json!([[[100, 199, 3, 1], [200, 299, 4, 1]], 7])).unwrap();
+        assert_eq!(counts.total, 7);
+        assert_eq!(counts.ranges[0], CountRange { from_ms: 200, to_ms: 299, count: 4 });
+        assert_eq!(decode(&json!([[], 0])).unwrap().total, 0);
+        assert_eq!(decode(&json!([[["x", 1, 2]], 7])).unwrap_err().class(), ErrorClass::RemoteChanged);
+    }
+}

@@ -1,0 +1,346 @@
+//! Albums: the account's own, and those of others that the person wants.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::Pass;
+use super::lister::{Lister, Work};
+use super::report::Outcome;
+use crate::index::{Balance, KnownAlbum};
+use crate::ingest;
+use crate::model::{AlbumKind, AlbumRecord, ItemState, MediaKey, RemoteAlbum};
+use crate::remote::{Cursor, RemoteError, RemoteLibrary, Through};
+use crate::store::ALBUM_SCHEMA;
+
+/// Which albums of others are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// All of them.
+    pub all: bool,
+    /// Those with one of these titles or keys; `partner/KEY` names a partner's library.
+    pub named: Vec<String>,
+}
+
+impl Wanted {
+    /// Whether an album's photos are to be archived; the account's own always are.
+    pub fn wants(&self, album: &RemoteAlbum) -> bool {
+        let is = |name: &String| {
+            let key = name.rsplit('/').next().unwrap_or(name);
+            album.title.as_deref() == Some(name)
+                || album.key.as_str() == key
+                || album.aliases.iter().any(|alias| alias.as_str() == key)
+        };
+        album.kind.is_own() || self.all || self.named.iter().any(is)
+    }
+
+    fn partners(&self) -> impl Iterator<Item = RemoteAlbum> + '_ {
+        let keys = self.named.iter().filter_map(|name| MediaKey::new(name.strip_prefix("partner/")?));
+        keys.map(|key| RemoteAlbum {
+            key,
+            aliases: Vec::new(),
+            access: None,
+            kind: AlbumKind::Partner,
+            title: Some("Partner".to_owned()),
+            count: None,
+            cover: None,
+            owner: None,
+            created_ms: None,
+            modified_ms: None,
+        })
+    }
+}
+
+/// Lists albums, records those that changed, and queues what others share and the person wants.
+pub(crate) async fn list<R: RemoteLibrary>(pass: Arc<Pass<R>>, queue: mpsc::Sender<Work>) -> Outcome {
+    match list_all(&pass, queue).await {
+        Ok(()) => Outcome::Complete,
+        Err(outcome) => {
+            pass.stop.cancel();
+            outcome
+        }
+    }
+}
+
+async fn list_all<R: RemoteLibrary>(pass: &Arc<Pass<R>>, queue: mpsc::Sender<Work>) -> Result<(), Outcome> {
+    let mut lister = Lister::new(pass, queue)?;
+    let wanted = &pass.options.albums;
+    let mut found = match pages(&lister, false).await? {
+        Ok(albums) => albums,
+        // Albums are an order of what is archived anyway: the photos do not suffer.
+        Err(error) => {
+            tracing::warn!("the list of albums could not be had: {error}");
+            pass.progress.add_unreadable(1);
+            return Ok(());
+        }
+    };
+    if wanted.all || !wanted.named.is_empty() {
+        match pages(&lister, true).await? {
+            Ok(shared) => shared.into_iter().for_each(|album| fold(&mut found, album)),
+            Err(error) => {
+                tracing::warn!("what others share could not be listed: {error}");
+                pass.progress.add_unreadable(1);
+            }
+        }
+        found.extend(wanted.partners());
+    }
+    let whole = pass.progress.snapshot().lists_everything;
+    for album in &found {
+        if let Err(error) = one(&mut lister, album, wanted.wants(album), whole).await? {
+            tracing::warn!(
+                album = album.title.as_deref().unwrap_or("untitled"),
+                "an album could not be read: {error}"
+            );
+            pass.progress.add_unreadable(1);
+        }
+    }
+    if whole && !found.is_empty() {
+        note_gone(&lister, &found).await?;
+    }
+    Ok(())
+}
+
+/// All pages of one of the two lists.
+async fn pages<R: RemoteLibrary>(
+    lister: &Lister<R>,
+    shared: bool,
+) -> Result<Result<Vec<RemoteAlbum>, RemoteError>, Outcome> {
+    let mut found: Vec<RemoteAlbum> = Vec::new();
+    let mut from: Option<Cursor> = None;
+    loop {
+        let page = match lister.try_persist(|| lister.pass.remote.albums(shared, from.as_ref())).await? {
+            Ok(page) => page,
+            Err(error @ RemoteError::SignedOut { .. }) => {
+                return Err(Outcome::of(error.class(), error.to_string()));
+            }
+            Err(error) => return Ok(Err(error)),
+        };
+        for reason in &page.rejected {
+            tracing::warn!("an entry of the album list cannot be read: {reason}");
+        }
+        lister.pass.progress.add_unreadable(page.rejected.len() as u64);
+        let before = found.len();
+        page.albums.into_iter().for_each(|album| fold(&mut found, album));
+        let Some(next) = page.next.filter(|_| found.len() > before) else { return Ok(Ok(found)) };
+        from = Some(next);
+    }
+}
+
+/// Adds an album, or what is new about one that is there: the two lists have ids of their own for the same.
+fn fold(found: &mut Vec<RemoteAlbum>, album: RemoteAlbum) {
+    let names = |album: &RemoteAlbum| -> Vec<MediaKey> {
+        album.aliases.iter().chain([&album.key]).cloned().collect()
+    };
+    let ours = names(&album);
+    let Some(same) = found.iter_mut().find(|other| names(other).iter().any(|key| ours.contains(key))) else {
+        found.push(album);
+        return;
+    };
+    same.aliases.extend(ours);
+    let key = same.key.clone();
+    same.aliases.retain(|alias| *alias != key);
+    same.aliases.sort();
+    same.aliases.dedup();
+    same.access = same.access.take().or(album.access);
+    same.title = same.title.take().or(album.title);
+    same.count = same.count.or(album.count);
+    same.owner = same.owner.take().or(album.owner);
+}
+
+/// Brings one album up to date.
+async fn one<R: RemoteLibrary>(
+    lister: &mut Lister<R>,
+    album: &RemoteAlbum,
+    wanted: bool,
+    whole: bool,
+) -> Result<Result<(), RemoteError>, Outcome> {
+    let key = album.key.clone();
+    let (known, balance) =
+        lister.ask(move |index| Ok((index.album(&key)?, index.album_balance(&key)?))).await?;
+    if !needs_reading(album, known.as_ref(), &balance, wanted, whole) {
+        return Ok(Ok(()));
+    }
+    let mut items = Vec::new();
+    let (mut members, mut count) = (Vec::new(), album.count);
+    if wanted {
+        let mut from: Option<Cursor> = None;
+        loop {
+            let page =
+                match lister.try_persist(|| lister.pass.remote.album_items(album, from.as_ref())).await? {
+                    Ok(page) => page,
+                    Err(error @ RemoteError::SignedOut { .. }) => {
+                        return Err(Outcome::of(error.class(), error.to_string()));
+                    }
+                    Err(error) => return Ok(Err(error)),
+                };
+            for reason in &page.rejected {
+                tracing::warn!("a row of an album cannot be read: {reason}");
+            }
+            lister.pass.progress.add_unreadable(page.rejected.len() as u64);
+            count = page.count.or(count);
+            members = page.members;
+            let next = page.next.filter(|next| Some(next) != from.as_ref());
+            let own = resolve(lister, &page.items).await?;
+            let mut others = Vec::new();
+            for item in page.items {
+                match own.get(&item.key) {
+                    Some(key) => items.push(key.clone()),
+                    None => {
+                        items.push(item.key.clone());
+                        if !album.kind.is_own() || item.foreign {
+                            others.push(item);
+                        }
+                    }
+                }
+            }
+            if !album.kind.is_own() {
+                let through = Through { album: album.key.clone(), access: album.access.clone() };
+                lister.take_shared(others, &through).await?;
+            }
+            let Some(next) = next else { break };
+            from = Some(next);
+        }
+    }
+    record(lister, album, known, (items, members, count)).await.map(Ok)
+}
+
+fn needs_reading(
+    album: &RemoteAlbum,
+    known: Option<&KnownAlbum>,
+    balance: &Balance,
+    wanted: bool,
+    whole: bool,
+) -> bool {
+    let Some(known) = known else { return true };
+    let changed = known.state == ItemState::Gone
+        || known.title != album.title.clone().unwrap_or_default()
+        || (album.count.is_some() && known.count != album.count)
+        || (album.modified_ms.is_some() && known.modified_ms != album.modified_ms);
+    // Without a time of change only reading tells; and what is wanted and not there is tried again.
+    let blind = album.modified_ms.is_none() && (whole || album.count.is_none());
+    let lacking = !album.kind.is_own()
+        && (balance.missing + balance.set_aside > 0 || (balance.shown == 0 && album.count != Some(0)));
+    changed || (wanted && (blind || lacking))
+}
+
+/// Which of these rows are items of the account's own library, and under which key.
+async fn resolve<R: RemoteLibrary>(
+    lister: &Lister<R>,
+    items: &[crate::model::RemoteItem],
+) -> Result<HashMap<MediaKey, MediaKey>, Outcome> {
+    let account = lister.account.clone();
+    let rows: Vec<_> = items.iter().map(|item| (item.key.clone(), item.dedup_key.clone())).collect();
+    lister
+        .ask(move |index| {
+            let keys: Vec<_> = rows.iter().map(|(key, _)| key.clone()).collect();
+            let known = index.known(&keys)?;
+            let mut own = HashMap::new();
+            for (key, dedup) in rows {
+                if known.contains_key(&key) {
+                    own.insert(key.clone(), key);
+                } else if let Some(dedup) = dedup
+                    && let Some(found) = index.item_by_dedup(&account, &dedup)?
+                {
+                    own.insert(key, found);
+                }
+            }
+            Ok(own)
+        })
+        .await
+}
+
+type Contents = (Vec<MediaKey>, Vec<String>, Option<u64>);
+
+async fn record<R: RemoteLibrary>(
+    lister: &Lister<R>,
+    album: &RemoteAlbum,
+    known: Option<KnownAlbum>,
+    (items, members, count): Contents,
+) -> Result<(), Outcome> {
+    let (pass, account, album) = (Arc::clone(&lister.pass), lister.account.clone(), album.clone());
+    let written = ingest::blocking(move || {
+        let store = &pass.archive.store;
+        let previous = known.map(|known| store.read_album(&known.record)).transpose()?;
+        let mut aliases = album.aliases;
+        if let Some(previous) = &previous {
+            // An alias that one of the lists does not show now is still a name of the album.
+            aliases.extend(previous.record().aliases.iter().cloned());
+        }
+        aliases.sort();
+        aliases.dedup();
+        let record = AlbumRecord {
+            schema: ALBUM_SCHEMA,
+            key: album.key,
+            seq: previous.as_ref().map_or(1, |previous| previous.record().seq + 1),
+            previous: previous.as_ref().map(|previous| *previous.sha256()),
+            account,
+            recorded_at: pass.clock.now(),
+            state: ItemState::Present,
+            kind: album.kind,
+            title: album.title.unwrap_or_default(),
+            aliases,
+            cover: album.cover,
+            owner: album.owner,
+            members,
+            created_ms: album.created_ms,
+            modified_ms: album.modified_ms,
+            count,
+            items,
+            unknown: previous.as_ref().map(|p| p.record().unknown.clone()).unwrap_or_default(),
+        };
+        if previous.is_some_and(|previous| {
+            previous.record().says_the_same(&record) && previous.record().modified_ms == record.modified_ms
+        }) {
+            return Ok(());
+        }
+        pass.archive.index.writer().apply_album(store.put_album(&record)?)?;
+        pass.progress.add_album();
+        Ok(())
+    });
+    written.await.map_err(|e| Outcome::of(e.class(), e.to_string()))
+}
+
+/// An album that the list does not show and that Google does not find either is gone; it is noted, not removed.
+async fn note_gone<R: RemoteLibrary>(lister: &Lister<R>, found: &[RemoteAlbum]) -> Result<(), Outcome> {
+    let known = lister.ask(|index| index.albums()).await?;
+    for album in known {
+        let shown = found
+            .iter()
+            .any(|other| other.key == album.record.key || other.aliases.contains(&album.record.key));
+        if shown || album.state == ItemState::Gone || !album.kind.is_own() {
+            continue;
+        }
+        let asked = RemoteAlbum {
+            key: album.record.key.clone(),
+            aliases: Vec::new(),
+            access: None,
+            kind: album.kind,
+            title: None,
+            count: None,
+            cover: None,
+            owner: None,
+            created_ms: None,
+            modified_ms: None,
+        };
+        let answer = lister.try_persist(|| lister.pass.remote.album_items(&asked, None)).await?;
+        if !matches!(answer, Err(RemoteError::Item(_))) {
+            continue;
+        }
+        let pass = Arc::clone(&lister.pass);
+        let written = ingest::blocking(move || {
+            let previous = pass.archive.store.read_album(&album.record)?;
+            let record = AlbumRecord {
+                seq: previous.record().seq + 1,
+                previous: Some(*previous.sha256()),
+                recorded_at: pass.clock.now(),
+                state: ItemState::Gone,
+                ..previous.record().clone()
+            };
+            pass.archive.index.writer().apply_album(pass.archive.store.put_album(&record)?)?;
+            Ok(())
+        });
+        written.await.map_err(|e| Outcome::of(e.class(), e.to_string()))?;
+    }
+    Ok(())
+}
