@@ -1,5 +1,8 @@
 //! The simulator keeps the contract: a client that is not ours looks at it.
 
+mod pages;
+mod support;
+
 use std::process::Command;
 
 use reqwest::{Client, Response, StatusCode};

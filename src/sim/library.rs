@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::media::{self, Exif, LIVE, STOCK};
 use super::picture::{Encoding, encoded};
+use super::processing::Processing;
 use super::{FileBytes, LiveAs, SimConfig};
 use crate::model::digest::digests_of;
 use crate::model::{Digests, PartRole};
@@ -44,6 +45,7 @@ pub(crate) struct SimItem {
     pub(crate) dedup: DedupForm,
     pub(crate) description: Option<String>,
     pub(crate) listed: bool,
+    pub(crate) processing: Option<Processing>,
 }
 
 /// How the item's content key is listed.
@@ -86,8 +88,15 @@ pub struct LedgerItem {
     pub storage_saver: bool,
     /// Still in the library.
     pub listed: bool,
+    /// Whether its page gives it out: a video that is still processed is not.
+    #[serde(default = "yes")]
+    pub downloadable: bool,
     /// Its files.
     pub parts: Vec<LedgerPart>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The truth about a file.
@@ -178,6 +187,11 @@ impl Library {
         let mut listed: Vec<_> = items.iter().filter(|item| item.listed).cloned().collect();
         listed.sort_by(|a, b| (b.taken_ms, &b.key).cmp(&(a.taken_ms, &a.key)));
         listed
+    }
+
+    /// Titles of the albums, by number.
+    pub(crate) fn album_titles(&self) -> &'static [&'static str] {
+        &ALBUMS
     }
 
     /// Key of an album.
@@ -290,6 +304,7 @@ impl Library {
             albums: item.albums.iter().map(|&n| ALBUMS[n].to_owned()).collect(),
             storage_saver: item.storage_saver,
             listed: item.listed,
+            downloadable: item.processing.is_none(),
             parts: parts.collect(),
         }
     }
@@ -423,6 +438,9 @@ fn item(config: &SimConfig, serial: u64) -> SimItem {
         description: (random.u8(..10) == 0)
             .then(|| format!("Note {serial}: \"quoted\", ünïcode ☀️; and </script>")),
         listed: true,
+        processing: matches!(kind, Kind::Stock(n) if STOCK[n].video)
+            .then(|| Processing::of(config.seed, serial, config.processing))
+            .flatten(),
     };
     if duplicate {
         // The very bytes of the earlier item, whatever they are.

@@ -148,7 +148,7 @@ fn push_chunk(out: &mut String, value: &Value) {
 }
 
 /// One call; the error is a gRPC-style code.
-fn call(google: &Google, rpcid: &str, args: &Value, struck: &[Fault]) -> Result<Value, i64> {
+pub(crate) fn call(google: &Google, rpcid: &str, args: &Value, struck: &[Fault]) -> Result<Value, i64> {
     match rpcid {
         "lcxiM" => timeline(google, args, struck),
         "EWgK9e" => details(google, args),
@@ -158,7 +158,7 @@ fn call(google: &Google, rpcid: &str, args: &Value, struck: &[Fault]) -> Result<
         }
         "rJ0tlb" => Ok(index(google)),
         _ if MUTATING.contains(&rpcid) => Ok(json!([])),
-        _ => Err(3),
+        _ => super::pages::calls::call(google, rpcid, args).unwrap_or(Err(3)),
     }
 }
 
@@ -184,7 +184,11 @@ fn timeline(google: &Google, args: &Value, struck: &[Fault]) -> Result<Value, i6
         _ => None,
     });
     let start = match args.get(0) {
-        None | Some(Value::Null) => 0,
+        // A start time gives what was taken at it and before.
+        None | Some(Value::Null) => match args.get(1).and_then(Value::as_i64) {
+            Some(ms) => listed.partition_point(|item| item.taken_ms > ms),
+            None => 0,
+        },
         Some(Value::String(text)) => {
             // Where the last page ended: what was added or removed since does not shift the next one.
             let place = uncursor(text).ok_or(3)?;
@@ -260,6 +264,7 @@ fn info(google: &Google, args: &Value) -> Result<Value, i64> {
         (address(PartRole::Original), None)
     };
     let sparse = item.serial % 2 == 1;
+    let current = item.processing.is_none().then_some(current);
     let row = item_json(google, &item);
     Ok(match (upload, sparse) {
         (Some(upload), true) => json!([row, current, [[4], [17]], {"8": upload, "11": item.description}]),
