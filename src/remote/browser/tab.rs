@@ -6,7 +6,7 @@ use std::time::Duration;
 use chromiumoxide::Page;
 use chromiumoxide::cdp::browser_protocol::input::{DispatchKeyEventParams, DispatchKeyEventType};
 use chromiumoxide::cdp::browser_protocol::network::GetCookiesParams;
-use chromiumoxide::cdp::browser_protocol::page::ReloadParams;
+use chromiumoxide::cdp::browser_protocol::page::{CaptureScreenshotParams, ReloadParams};
 use chromiumoxide::cdp::browser_protocol::target::{CloseTargetParams, TargetId};
 use chromiumoxide::cdp::js_protocol::runtime::EvaluateParams;
 use chromiumoxide::error::CdpError;
@@ -150,6 +150,15 @@ impl Tab {
                 .map_err(|e| browser_error(&e))?;
         }
         Ok(())
+    }
+
+    /// A picture of what the tab shows, PNG in base64.
+    pub async fn screenshot(&self) -> Result<String, RemoteError> {
+        let taken = timeout(CALL, self.page.execute(CaptureScreenshotParams::default()))
+            .await
+            .map_err(|_| RemoteError::Browser("the browser took no picture in time".into()))?
+            .map_err(|e| browser_error(&e))?;
+        Ok(String::from(taken.result.data.clone()))
     }
 
     /// Names of the cookies that would go to `url`; their values are dropped at once.

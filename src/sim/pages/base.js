@@ -13,6 +13,13 @@ function el(what, attributes, ...children) {
   return element;
 }
 
+// Which page the site itself says this is.
+function canonical(url) {
+  const link = document.querySelector('link[rel="canonical"]') || el('link', { rel: 'canonical' });
+  link.setAttribute('href', url);
+  if (!link.isConnected) document.head.append(link);
+}
+
 // A number that a text always gives, to spread delays without chance.
 function spread(text, most) {
   let hash = 7;

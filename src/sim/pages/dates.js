@@ -28,7 +28,7 @@ function dayHeader(day) {
   const date = new Date(day * DAY);
   if (ago === 0) return strings.today;
   if (ago === 1) return strings.yesterday;
-  if (ago > 1 && ago < 7) return strings.longDays[date.getUTCDay()];
+  if (ago > 1 && ago < 6) return strings.longDays[date.getUTCDay()];
   const thisYear = date.getUTCFullYear() === now.getUTCFullYear();
   return `${strings.days[date.getUTCDay()]}, ${thisYear ? monthAndDay(date) : fullDate(date)}`;
 }

@@ -115,7 +115,8 @@ class Grid {
     const box = el('div.R4HkWb', {
       role: 'checkbox', tabindex: '0', 'aria-checked': 'false', 'aria-label': `${strings.selectDay} ${text}`,
     });
-    const date = el('div', {}, el('div', {}, el('div.xA0gfb', {}, text)));
+    // The depth of this nest is what clients count on.
+    const date = el('div', {}, el('div', {}, el('div', {}, el('div.xA0gfb', {}, text))));
     return el('div.ow', {}, box, date);
   }
 

@@ -20,6 +20,7 @@ function leaveViewer(how) {
   if (how === 'push') history.pushState(null, '', containerUrl);
   if (settings.heading) document.title = `${settings.heading} - Google Photos`;
   grid.root.style.visibility = grid.bar.style.visibility = '';
+  canonical(`https://photos.google.com${settings.place || '/'}`);
   if (position !== null) grid.focus(position);
 }
 
@@ -51,3 +52,6 @@ document.addEventListener('keydown', event => {
 });
 
 start();
+
+// For tests only: the texts of day headers.
+window.__headers = days => days.map(dayHeader);

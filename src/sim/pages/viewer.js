@@ -18,6 +18,7 @@ class Viewer {
     const url = `${settings.user}${settings.place}/photo/${item.key}${settings.query}`;
     if (how === 'push') history.pushState({ photo: item.key }, '', url);
     document.title = 'Google Photos';
+    canonical(`https://photos.google.com/photo/${item.key}`);
     for (const old of this.layers) old.element.style.visibility = 'hidden';
     while (this.layers.length > 2) this.layers.shift().element.remove();
     const layer = new Layer(item, this);
