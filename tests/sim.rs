@@ -2,6 +2,7 @@
 
 mod pages;
 mod support;
+mod trouble;
 
 use std::process::Command;
 

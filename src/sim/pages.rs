@@ -37,7 +37,8 @@ pub(crate) fn photos(google: &Google, uri: &Uri, headers: &HeaderMap) -> Answer 
             SignedOutModel::RedirectToAbout => redirect("https://www.google.com/photos/about/"),
             SignedOutModel::LandingPage => {
                 let head = globals(google, "", false);
-                Page { head: &head, body: LANDING, ..Page::new(google) }.answer(StatusCode::OK)
+                Page { user: Some(""), head: &head, body: LANDING, ..Page::new(google) }
+                    .answer(StatusCode::OK)
             }
         },
         (path, true) => inside(google, user, path),
@@ -153,7 +154,8 @@ fn library_page(
         _ => "Google Photos".to_owned(),
     };
     let body = document::skeleton(user);
-    Page { user, title: &title, head: &head, body: &body, scripts: true, google }.answer(StatusCode::OK)
+    Page { user: Some(user), title: &title, head: &head, body: &body, scripts: true, google }
+        .answer(StatusCode::OK)
 }
 
 /// How long keys do nothing after the document has begun.
@@ -181,7 +183,7 @@ fn cards(google: &Google, user: &str, albums: bool) -> Answer {
         "<div id=\"yDmH0d\"><c-wiz><c-wiz role=\"main\" class=\"yDSiEe\">{cards}</c-wiz></c-wiz></div>"
     );
     let head = globals(google, user, true);
-    Page { user, head: &head, body: &body, ..Page::new(google) }.answer(StatusCode::OK)
+    Page { user: Some(user), head: &head, body: &body, ..Page::new(google) }.answer(StatusCode::OK)
 }
 
 fn not_found(google: &Google) -> Answer {

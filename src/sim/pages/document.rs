@@ -17,7 +17,8 @@ pub(crate) const EMAIL: &str = "demo.person@gmail.example";
 /// A document in the making.
 pub(crate) struct Page<'a> {
     pub(crate) google: &'a Google,
-    pub(crate) user: &'a str,
+    /// Addresses of Google Photos are relative to this account; none on other hosts.
+    pub(crate) user: Option<&'a str>,
     pub(crate) title: &'a str,
     pub(crate) head: &'a str,
     pub(crate) body: &'a str,
@@ -26,18 +27,19 @@ pub(crate) struct Page<'a> {
 
 impl<'a> Page<'a> {
     pub(crate) fn new(google: &'a Google) -> Self {
-        Self { google, user: "", title: "Google Photos", head: "", body: "", scripts: false }
+        Self { google, user: None, title: "Google Photos", head: "", body: "", scripts: false }
     }
 
     pub(crate) fn answer(&self, status: StatusCode) -> Answer {
         let lang = self.google.config.language.tag();
         let scripts = if self.scripts { scripts::links() } else { String::new() };
+        let base = self.user.map(|user| format!("<base href=\"https://photos.google.com{user}/\">"));
+        let base = base.unwrap_or_default();
         // The icon is empty, so that no browser asks for one.
         let html = format!(
-            "<!doctype html><html lang=\"{lang}\" dir=\"ltr\"><head><base href=\"https://photos.google.com{}/\">\
+            "<!doctype html><html lang=\"{lang}\" dir=\"ltr\"><head>{base}\
              <meta charset=\"utf-8\"><title>{}</title><link rel=\"icon\" href=\"data:,\">\
              {}{scripts}</head><body jscontroller=\"pjICDe\">{}</body></html>",
-            self.user,
             escape(self.title),
             self.head,
             self.body,
