@@ -180,7 +180,7 @@ fn cards(google: &Google, user: &str, albums: bool) -> Answer {
         })
         .collect();
     let body = format!(
-        "<div id=\"yDmH0d\"><c-wiz><c-wiz role=\"main\" class=\"yDSiEe\">{cards}</c-wiz></c-wiz></div>"
+        "<div id=\"yDmH0d\"><c-wiz><div class=\"J3TAe c9yG5b\"></div><c-wiz role=\"main\" class=\"yDSiEe\">{cards}</c-wiz></c-wiz></div>"
     );
     let head = globals(google, user, true);
     Page { user: Some(user), head: &head, body: &body, ..Page::new(google) }.answer(StatusCode::OK)

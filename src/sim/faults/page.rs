@@ -25,6 +25,8 @@ pub enum PageFault {
     PanelNever,
     /// The fields of the info panel come later.
     PanelSlow(Duration),
+    /// Keys do nothing in a tab that is behind another one.
+    Background,
     /// Keys do nothing for so long after the document has begun.
     Deaf(Duration),
 }
@@ -42,6 +44,7 @@ impl PageFault {
             Self::Freeze(_) => "freeze",
             Self::PanelNever => "panel-never",
             Self::PanelSlow(_) => "panel-slow",
+            Self::Background => "background",
             Self::Deaf(_) => "deaf",
         }
     }
@@ -62,6 +65,8 @@ impl PageFault {
             Self::KeyIgnored => matches!(doing, "shortcut" | "arrow"),
             Self::PanelNever | Self::PanelSlow(_) => doing == "panel",
             Self::Deaf(_) => doing == "document",
+            // The page knows of it from the beginning.
+            Self::Background => false,
             _ => matches!(doing, "shortcut" | "download"),
         }
     }
@@ -79,6 +84,7 @@ impl PageFault {
             "freeze" => Self::Freeze(time),
             "panel-never" => Self::PanelNever,
             "panel-slow" => Self::PanelSlow(time),
+            "background" => Self::Background,
             "deaf" => Self::Deaf(time),
             _ => return None,
         })

@@ -181,6 +181,8 @@ class Grid {
   }
 
   onClick(event) {
+    const day = event.target.closest('.R4HkWb');
+    if (day) return this.chooseDay(day);
     const tile = event.target.closest('.rtIMgb');
     if (!tile || !tile.firstChild) return;
     const item = this.listing.items[tile.firstChild.position];
@@ -194,8 +196,22 @@ class Grid {
     this.showChosen();
   }
 
+  // All of a day, as far as its photos are known.
+  chooseDay(box) {
+    const wanted = box.getAttribute('aria-checked') !== 'true';
+    box.setAttribute('aria-checked', String(wanted));
+    for (const link of box.closest('.row').querySelectorAll('a')) {
+      const { key } = this.listing.items[link.position];
+      if (wanted) this.chosen.add(key); else this.chosen.delete(key);
+    }
+    this.showChosen();
+  }
+
   showChosen() {
     this.bar.querySelector('.rtExYb').textContent = this.chosen.size > 0 ? String(this.chosen.size) : '';
+    if (this.chosen.size === 0) {
+      for (const box of this.space.querySelectorAll('.R4HkWb')) box.setAttribute('aria-checked', 'false');
+    }
     for (const box of this.space.querySelectorAll('.ckGgle')) {
       const item = this.listing.items[box.previousSibling.position];
       box.setAttribute('aria-checked', String(this.chosen.has(item.key)));

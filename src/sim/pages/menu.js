@@ -8,6 +8,10 @@ function closeMenu() {
   return true;
 }
 
+document.addEventListener('mousedown', event => {
+  if (openMenu && !openMenu.parentNode.contains(event.target)) closeMenu();
+});
+
 // A "More options" button; `choices` gives pairs of label and action when it is opened.
 function menuButton(choices) {
   const button = el('button.menu-button', {

@@ -42,12 +42,13 @@ addEventListener('popstate', () => {
   else if (key && position >= 0) {
     if (grid) grid.root.style.visibility = grid.bar.style.visibility = 'hidden';
     viewer.show(listing.items[position], position, 'keep');
-  }
+  } else if (key) location.reload();
 });
 
 document.addEventListener('keydown', event => {
   if (isTaken(event.target) || event.ctrlKey || event.altKey || event.metaKey) return;
   if (performance.now() < settings.deaf) return;
+  if (armed.has('background') && document.hidden) return;
   if (viewer.isOpen) viewer.onKey(event); else grid?.onKey(event);
 });
 

@@ -21,14 +21,16 @@ class Viewer {
     canonical(`https://photos.google.com/photo/${item.key}`);
     for (const old of this.layers) old.element.style.visibility = 'hidden';
     while (this.layers.length > 2) this.layers.shift().element.remove();
-    const layer = new Layer(item, this);
+    const layer = new Layer(item, position, this);
     this.layers.push(layer);
     document.querySelector('.b2YVqc').append(layer.element);
     this.current = { item, position, layer };
     if (document.activeElement !== document.body) document.activeElement.blur();
     // The neighbours are wanted next.
-    this.listing.at(position + 1);
-    this.listing.at(position - 1);
+    if (position !== null) {
+      this.listing.at(position + 1);
+      this.listing.at(position - 1);
+    }
     if (panelIsOpen) layer.panel.show();
   }
 
@@ -78,7 +80,7 @@ class Viewer {
 }
 
 class Layer {
-  constructor(item, viewer) {
+  constructor(item, position, viewer) {
     this.item = item;
     this.viewer = viewer;
     const data = `%.@."${item.key}",null,${JSON.stringify(settings.album)},null]`;
@@ -87,7 +89,7 @@ class Layer {
       'data-height': item.height, 'data-p': data,
     }, this.media());
     const box = el('div.fzyONc', { 'data-media-key': item.key }, this.toolbar(),
-      el('c-wiz', { jsrenderer: 'jmpo2c', 'data-p': data }, picture), ...this.arrows());
+      el('c-wiz', { jsrenderer: 'jmpo2c', 'data-p': data }, picture), ...this.arrows(position));
     this.element = el('c-wiz.Cv8Rjc.yDSiEe.YwDltc.view.layer', {
       role: 'main', jsrenderer: 'LhnIsc', 'data-p': data, 'data-media-key': item.key,
     }, box);
@@ -114,9 +116,19 @@ class Layer {
       event.preventDefault();
       this.viewer.leave();
     });
-    const open = el('button', { type: 'button', 'aria-label': strings.openInfo, 'data-tooltip': 'Info' });
-    open.addEventListener('click', () => this.panel.toggle(true));
-    return el('div.bar', { role: 'menubar' }, back, open, menuButton(() => this.choices()));
+    const icon = (label, sign, action) => {
+      const button = el('button.icon', { type: 'button', 'aria-label': label, 'data-icon': sign });
+      button.addEventListener('click', action);
+      return button;
+    };
+    const { key } = this.item;
+    // Two of them would change the library: whoever presses them is counted.
+    return el('div.bar', { role: 'menubar' }, back,
+      icon(strings.edit, '\u270e', () => {}),
+      icon(strings.openInfo, 'i', () => this.panel.toggle(true)),
+      icon(strings.favourite, '\u2606', () => rpc('Ftfh0', [[key], [true]])),
+      icon(strings.trash, '\u2421', () => rpc('XwAOJf', [null, 1, [key], 3])),
+      menuButton(() => this.choices()));
   }
 
   async choices() {
@@ -131,9 +143,13 @@ class Layer {
     return pairs;
   }
 
-  arrows() {
-    return [[-1, 'OQEhnd', strings.previous], [1, 'Cwtbxf', strings.next]].map(([step, name, label]) => {
+  // At the ends they stay, marked, and do nothing.
+  arrows(position) {
+    const last = this.viewer.listing.count - 1;
+    const ends = [position === null || position === 0, position === null || position === last];
+    return [[-1, 'OQEhnd', strings.previous], [1, 'Cwtbxf', strings.next]].map(([step, name, label], n) => {
       const arrow = el(`div.SxgK2b.${name}.arrow`, { role: 'button', tabindex: '0', 'aria-label': label });
+      if (ends[n]) arrow.classList.add('RDPZE');
       arrow.addEventListener('click', () => this.viewer.go(step));
       return arrow;
     });
