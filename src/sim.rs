@@ -6,7 +6,6 @@ mod admin;
 mod albums;
 mod answer;
 mod content;
-mod documents;
 pub mod fake;
 pub mod faults;
 mod google;
@@ -14,12 +13,15 @@ mod history;
 pub mod library;
 mod listings;
 pub mod media;
+pub mod pages;
 pub mod picture;
+mod processing;
 mod rpc;
 mod server;
 pub mod session;
 mod sign_in;
 mod tls;
+mod zips;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -32,9 +34,11 @@ use jiff::tz::Offset;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-pub use self::faults::{Fault, FaultRule, Faults, RequestClass, When};
+pub use self::faults::{Fault, FaultRule, Faults, PageFault, RequestClass, When};
 pub use self::google::Counters;
 pub use self::library::{Ledger, Library};
+pub use self::pages::locale::Language;
+pub use self::pages::sign_in::Screen;
 pub use self::session::{Session, SignedOutModel};
 
 /// Printed by the simulator, and never found in the product.
@@ -79,6 +83,14 @@ pub struct SimConfig {
     pub address_life: Duration,
     /// A signed address works once only.
     pub single_use: bool,
+    /// Language of the account.
+    pub language: Language,
+    /// What a sign-in goes through.
+    pub sign_in: Vec<Screen>,
+    /// Share of videos that cannot be downloaded because they are still processed.
+    pub processing: f64,
+    /// The clock of the pages ("Today"); the real one if none.
+    pub now: Option<Timestamp>,
     /// Where to listen.
     pub listen: SocketAddr,
     /// Where the control port listens.
@@ -99,6 +111,10 @@ impl Default for SimConfig {
             page: 500,
             address_life: Duration::from_secs(600),
             single_use: false,
+            language: Language::English,
+            sign_in: Screen::USUAL.to_vec(),
+            processing: 0.0,
+            now: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             admin: None,
             state: None,

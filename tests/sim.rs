@@ -1,5 +1,9 @@
 //! The simulator keeps the contract: a client that is not ours looks at it.
 
+mod pages;
+mod support;
+mod trouble;
+
 use std::process::Command;
 
 use reqwest::{Client, Response, StatusCode};

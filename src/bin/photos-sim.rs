@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use shoebox::remote::browser::launch::BrowserSettings;
-use shoebox::sim::{self, BANNER, Fault, FaultRule, FileBytes, LiveAs, RequestClass, Sim, SimConfig, When};
+use shoebox::sim::{
+    self, BANNER, Fault, FaultRule, FileBytes, Language, LiveAs, RequestClass, Screen, Sim, SimConfig, When,
+};
 
 /// The simulated Google Photos: every host on one TLS port, a library from a seed.
 #[derive(Parser)]
@@ -45,6 +47,16 @@ enum Command {
         /// Share of items whose files are on the host that wants cookies.
         #[arg(long, default_value_t = 0.35)]
         fife_share: f64,
+        /// Language of the account: en, en-US, en-GB, nl, de or pl.
+        #[arg(long, default_value = "en")]
+        language: Language,
+        /// Screens of a sign-in, in order: chooser, disambiguate, confirm, identifier, password, device,
+        /// passkey, rejected.
+        #[arg(long, value_delimiter = ',', default_value = "identifier,password")]
+        sign_in: Vec<Screen>,
+        /// Share of videos that are still processed and cannot be downloaded.
+        #[arg(long, default_value_t = 0.0)]
+        processing: f64,
         /// Delay of every answer, in milliseconds.
         #[arg(long, default_value_t = 0)]
         latency: u64,
@@ -88,6 +100,9 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             file_bytes,
             live_clips,
             fife_share,
+            language,
+            sign_in,
+            processing,
             latency,
             fault,
         } => {
@@ -97,6 +112,9 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
                 file_bytes: file_bytes.map_or(FileBytes::Natural, FileBytes::Fixed),
                 live: if live_clips { LiveAs::Clip } else { LiveAs::Zip },
                 fife_share,
+                language,
+                sign_in,
+                processing,
                 listen,
                 admin,
                 state: Some(state),

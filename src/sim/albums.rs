@@ -110,6 +110,13 @@ impl Library {
         items
     }
 
+    /// What is in the trash.
+    pub(crate) fn trash(&self) -> Vec<Arc<SimItem>> {
+        let mut items = self.everything();
+        items.retain(|item| !item.listed && item.trashed_ms.is_some());
+        items
+    }
+
     /// What is in a shared container, in its order: each with the key it has there. Some of the account's
     /// own photos are in the shared album too, under another key.
     pub(crate) fn shared_contents(&self, number: usize) -> Vec<(String, Arc<SimItem>)> {

@@ -1,9 +1,13 @@
 //! The fault script: what goes wrong, with which requests, and when.
 
+mod page;
+
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Mutex;
 use std::time::Duration;
+
+pub use self::page::PageFault;
 
 /// A class of requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +20,8 @@ pub enum RequestClass {
     Download,
     /// Cookie rotation.
     Rotate,
+    /// What happens inside a page.
+    Page,
 }
 
 /// What goes wrong.
@@ -49,6 +55,8 @@ pub enum Fault {
     Drift,
     /// A payload of null.
     Null,
+    /// Something inside a page.
+    Page(PageFault),
 }
 
 /// When it goes wrong.
@@ -127,6 +135,33 @@ impl Faults {
 
     /// What goes wrong with this request. `rpcid` for calls, `item` where one is asked for.
     pub fn strike(&self, class: &RequestClass, item: Option<&str>) -> Vec<Fault> {
+        self.strike_those(class, item, |_| true)
+    }
+
+    /// What goes wrong with this doing of a page.
+    pub(crate) fn strike_page(&self, doing: &str, item: &str) -> Vec<Fault> {
+        self.strike_those(
+            &RequestClass::Page,
+            Some(item),
+            |fault| matches!(fault, Fault::Page(fault) if fault.concerns(doing)),
+        )
+    }
+
+    /// Whether the script holds a fault of pages of this name.
+    pub(crate) fn page_words(&self) -> Vec<&'static str> {
+        let inner = self.lock();
+        let faults = inner.rules.iter().map(|rule| &rule.fault);
+        faults
+            .filter_map(|fault| if let Fault::Page(fault) = fault { Some(fault.word()) } else { None })
+            .collect()
+    }
+
+    fn strike_those(
+        &self,
+        class: &RequestClass,
+        item: Option<&str>,
+        concerned: impl Fn(&Fault) -> bool,
+    ) -> Vec<Fault> {
         let mut inner = self.lock();
         let Inner { rules, seen, per_item, random } = &mut *inner;
         let mut struck = Vec::new();
@@ -135,7 +170,7 @@ impl Faults {
                 (RequestClass::Rpc(None), RequestClass::Rpc(_)) => true,
                 (wanted, got) => wanted == got,
             };
-            if !meant {
+            if !meant || !concerned(&rule.fault) {
                 continue;
             }
             seen[number] += 1;
@@ -166,7 +201,7 @@ impl FromStr for FaultRule {
     type Err = String;
 
     /// `CLASS FAULT [VALUE] WHEN [N]`, for example `download status=429/2 p=0.05`,
-    /// `rpc:lcxiM latency=200 always`, `download truncate=1000 first=1`.
+    /// `rpc:lcxiM latency=200 always`, `download truncate=1000 first=1`, `page no-download p=0.1`.
     fn from_str(text: &str) -> Result<Self, String> {
         let words: Vec<_> = text.split_whitespace().collect();
         let [class, fault, when] = words[..] else {
@@ -179,7 +214,10 @@ impl FromStr for FaultRule {
                 "rpc" => RequestClass::Rpc(None),
                 "download" => RequestClass::Download,
                 "rotate" => RequestClass::Rotate,
-                _ => return Err(format!("`{class}` is not document, rpc, rpc:ID, download or rotate")),
+                "page" => RequestClass::Page,
+                _ => {
+                    return Err(format!("`{class}` is not document, rpc, rpc:ID, download, rotate or page"));
+                }
             },
         };
         let (fault, value) = fault.split_once('=').unwrap_or((fault, "0"));
@@ -203,7 +241,10 @@ impl FromStr for FaultRule {
             "expire" => Fault::SessionExpired,
             "drift" => Fault::Drift,
             "null" => Fault::Null,
-            _ => return Err(format!("`{fault}` is no fault")),
+            _ => match PageFault::read(fault, number(value)?) {
+                Some(fault) if class == RequestClass::Page => Fault::Page(fault),
+                _ => return Err(format!("`{fault}` is no fault of that class")),
+            },
         };
         let (when, value) = when.split_once('=').unwrap_or((when, "1"));
         let when = match when {

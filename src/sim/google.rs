@@ -12,6 +12,7 @@ use super::addresses::Addresses;
 use super::answer::{Answer, plain};
 use super::faults::Fault;
 use super::library::SimItem;
+use super::zips::Zips;
 use super::{Faults, Library, Session, SimConfig};
 use crate::model::PartRole;
 
@@ -22,6 +23,7 @@ pub(crate) struct Google {
     pub(crate) session: Session,
     pub(crate) faults: Faults,
     pub(crate) addresses: Addresses,
+    pub(crate) zips: Zips,
     counters: Mutex<Counters>,
 }
 
@@ -58,6 +60,7 @@ impl Google {
             session: Session::new(config.seed),
             faults: Faults::new(config.seed),
             addresses: Addresses::new(config.seed, config.address_life, config.single_use),
+            zips: Zips::default(),
             counters: Mutex::default(),
             config,
         }

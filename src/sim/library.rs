@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::media::{self, Exif, LIVE, STOCK};
 use super::picture::{Encoding, encoded};
+use super::processing::Processing;
 use super::{FileBytes, LiveAs, SimConfig};
 use crate::model::digest::digests_of;
 use crate::model::{Digests, PartRole};
@@ -54,6 +55,7 @@ pub(crate) struct SimItem {
     pub(crate) place: Option<(f64, f64, &'static str)>,
     /// Somebody else's: only in that shared container.
     pub(crate) shared: Option<usize>,
+    pub(crate) processing: Option<Processing>,
 }
 
 /// How the item's content key is listed.
@@ -102,8 +104,15 @@ pub struct LedgerItem {
     /// Description.
     #[serde(default)]
     pub description: Option<String>,
+    /// Whether its page gives it out: a video that is still processed is not.
+    #[serde(default = "yes")]
+    pub downloadable: bool,
     /// Its files.
     pub parts: Vec<LedgerPart>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The truth about a file.
@@ -334,6 +343,7 @@ impl Library {
             listed: item.listed,
             shared: item.shared.map(|n| self.albums.shared_title(n)),
             description: item.description.clone(),
+            downloadable: item.processing.is_none(),
             parts: parts.collect(),
         }
     }
@@ -482,6 +492,9 @@ pub(crate) fn item(config: &SimConfig, serial: u64) -> SimItem {
         partial: false,
         place: (random.u8(..6) == 0).then_some((60.391_263, 5.322_054, "Bergen")),
         shared: None,
+        processing: matches!(kind, Kind::Stock(n) if STOCK[n].video)
+            .then(|| Processing::of(config.seed, serial, config.processing))
+            .flatten(),
     };
     if duplicate {
         // The very bytes of the earlier item, whatever they are.

@@ -115,8 +115,7 @@ fn counts(google: &Google) -> Value {
 }
 
 fn trash(google: &Google, args: &Value) -> Result<Value, i64> {
-    let mut items = google.library.everything();
-    items.retain(|item| !item.listed && item.trashed_ms.is_some());
+    let items = google.library.trash();
     let (rows, next) = page_of(&items, args.get(0), PAGE)?;
     let rows: Vec<_> = rows
         .iter()

@@ -158,7 +158,7 @@ pub(crate) fn call(google: &Google, rpcid: &str, args: &Value, struck: &[Fault])
             Ok(json!([null, null, null, null, null, null, [1_000_000, 16_106_127_360_i64, false, 900_000]]))
         }
         _ if MUTATING.contains(&rpcid) => Ok(json!([])),
-        _ => Err(3),
+        _ => super::pages::calls::call(google, rpcid, args).unwrap_or(Err(3)),
     }
 }
 
@@ -215,6 +215,7 @@ fn info(google: &Google, args: &Value) -> Result<Value, i64> {
         (address(PartRole::Original), None)
     };
     let sparse = item.serial % 2 == 1;
+    let current = item.processing.is_none().then_some(current);
     let row = item_json(google, &item);
     Ok(match (upload, sparse) {
         (Some(upload), true) => json!([row, current, [[4], [17]], {"8": upload, "11": item.description}]),

@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use super::answer::{Answer, afflict, plain};
 use super::faults::RequestClass;
 use super::google::{Google, before};
-use super::{content, documents, rpc};
+use super::{content, pages, rpc, zips};
 
 /// Longest request body that is read.
 const LONGEST_REQUEST: usize = 4 << 20;
@@ -58,13 +58,19 @@ async fn handle(google: Arc<Google>, request: Request<Incoming>) -> Result<Answe
                 Limited::new(body, LONGEST_REQUEST).collect().await.map_err(io::Error::other)?.to_bytes();
             rpc::answer(&google, &parts, &body).await
         }
+        "photos.google.com" if path == "/_/PhotosUi/_/faults" => {
+            Ok(pages::calls::faults(&google, request.uri()))
+        }
         "photos.google.com" => {
+            if let Some(asset) = pages::asset(&path) {
+                return Ok(asset);
+            }
             google.count(|c| c.documents += 1);
             let struck = google.faults.strike(&RequestClass::Document, None);
             if let Some(answer) = before(&google, &struck).await? {
                 return Ok(answer);
             }
-            afflict(documents::photos(&google, request.uri(), request.headers()), &struck).await
+            afflict(pages::photos(&google, request.uri(), request.headers()), &struck).await
         }
         "accounts.google.com" => {
             if path == "/RotateCookies" || path == "/RotateCookiesPage" {
@@ -72,17 +78,18 @@ async fn handle(google: Arc<Google>, request: Request<Incoming>) -> Result<Answe
                 if let Some(answer) = before(&google, &struck).await? {
                     return Ok(answer);
                 }
-                return Ok(documents::rotate(&google, request.headers()));
+                return Ok(pages::sign_in::rotate(&google, request.headers()));
             }
             let (parts, body) = request.into_parts();
             let body =
                 Limited::new(body, LONGEST_REQUEST).collect().await.map_err(io::Error::other)?.to_bytes();
-            Ok(documents::accounts(&google, &parts.method, &parts.uri, &body))
+            Ok(pages::sign_in::accounts(&google, &parts.method, &parts.uri, &body))
         }
-        "www.google.com" if path.starts_with("/photos/about") => Ok(documents::about()),
+        "www.google.com" if path.starts_with("/photos/about") => Ok(pages::about(&google)),
         "video-downloads.googleusercontent.com" | "photos.fife.usercontent.google.com" => {
             content::answer(&google, &host, request.uri(), request.headers()).await
         }
+        "doc-export.googleusercontent.com" => zips::answer(&google, request.uri()).await,
         host if host.starts_with("lh3.") => Ok(content::rendition(&google, request.uri())),
         _ => Ok(plain(StatusCode::NOT_FOUND, "text/plain", "")),
     }

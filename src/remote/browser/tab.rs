@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use chromiumoxide::Page;
+use chromiumoxide::cdp::browser_protocol::input::{DispatchKeyEventParams, DispatchKeyEventType};
 use chromiumoxide::cdp::browser_protocol::network::GetCookiesParams;
-use chromiumoxide::cdp::browser_protocol::page::ReloadParams;
+use chromiumoxide::cdp::browser_protocol::page::{CaptureScreenshotParams, ReloadParams};
 use chromiumoxide::cdp::browser_protocol::target::{CloseTargetParams, TargetId};
 use chromiumoxide::cdp::js_protocol::runtime::EvaluateParams;
 use chromiumoxide::error::CdpError;
@@ -129,6 +130,37 @@ impl Tab {
         }
     }
 
+    /// Presses a key and lets it go: a letter, `#`, or `ArrowRight` and its like. Shift is a mark on the
+    /// event, no key of its own.
+    pub async fn press_key(&self, key: &str, shift: bool) -> Result<(), RemoteError> {
+        let (code, number) = key_code(key);
+        for kind in [DispatchKeyEventType::RawKeyDown, DispatchKeyEventType::KeyUp] {
+            let event = DispatchKeyEventParams::builder()
+                .r#type(kind)
+                .key(key)
+                .code(&code)
+                .windows_virtual_key_code(number)
+                .native_virtual_key_code(number)
+                .modifiers(if shift { 8 } else { 0 })
+                .build()
+                .map_err(RemoteError::Browser)?;
+            timeout(CALL, self.page.execute(event))
+                .await
+                .map_err(|_| RemoteError::Browser("the browser took no key in time".into()))?
+                .map_err(|e| browser_error(&e))?;
+        }
+        Ok(())
+    }
+
+    /// A picture of what the tab shows, PNG in base64.
+    pub async fn screenshot(&self) -> Result<String, RemoteError> {
+        let taken = timeout(CALL, self.page.execute(CaptureScreenshotParams::default()))
+            .await
+            .map_err(|_| RemoteError::Browser("the browser took no picture in time".into()))?
+            .map_err(|e| browser_error(&e))?;
+        Ok(String::from(taken.result.data.clone()))
+    }
+
     /// Names of the cookies that would go to `url`; their values are dropped at once.
     pub async fn cookie_names(&self, url: &str) -> Result<Vec<String>, RemoteError> {
         let ask = GetCookiesParams::builder().url(url).build();
@@ -146,6 +178,28 @@ impl Tab {
             tracing::debug!("a tab did not close in time");
         }
     }
+}
+
+/// DOM code and virtual key number of a key.
+fn key_code(key: &str) -> (String, i64) {
+    let number = match key {
+        "Enter" => 13,
+        "Escape" => 27,
+        "PageUp" => 33,
+        "PageDown" => 34,
+        "End" => 35,
+        "Home" => 36,
+        "ArrowLeft" => 37,
+        "ArrowUp" => 38,
+        "ArrowRight" => 39,
+        "ArrowDown" => 40,
+        "#" => return ("Digit3".into(), 51),
+        _ => {
+            let upper = key.to_ascii_uppercase();
+            return (format!("Key{upper}"), upper.bytes().next().map_or(0, i64::from));
+        }
+    };
+    (key.to_owned(), number)
 }
 
 /// Longest wait for a call that only the browser answers.
