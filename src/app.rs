@@ -1,6 +1,7 @@
 //! The composition root: puts archive, library and view together and runs one command.
 
 mod mount;
+pub mod proof;
 mod report;
 mod run;
 mod sync;
@@ -77,6 +78,29 @@ pub enum Command {
         /// Where to.
         target: PathBuf,
     },
+    /// Tell whether everything is there.
+    Report {
+        /// The archive.
+        data: PathBuf,
+        /// How it is printed.
+        form: proof::Form,
+        /// An earlier report to hold against the archive.
+        since: Option<PathBuf>,
+    },
+    /// Tell what was set aside.
+    QuarantineList {
+        /// The archive.
+        data: PathBuf,
+        /// Print JSON.
+        json: bool,
+    },
+    /// Tell everything about one item that was set aside.
+    QuarantineShow {
+        /// The archive.
+        data: PathBuf,
+        /// The item's key.
+        key: String,
+    },
     /// Ask a running `run`.
     Health {
         /// Where it listens.
@@ -131,6 +155,9 @@ pub fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Verify { data, afresh, json } => report::verify(&data, afresh, json),
         Command::RebuildIndex { data } => report::rebuild_index(&data),
         Command::Export { data, target } => report::export(&data, &target),
+        Command::Report { data, form, since } => proof::report(&data, form, since.as_deref()),
+        Command::QuarantineList { data, json } => proof::quarantine_list(&data, json),
+        Command::QuarantineShow { data, key } => proof::quarantine_show(&data, &key),
         Command::Health { listen } => runtime()?.block_on(run::health(listen)),
     }
 }

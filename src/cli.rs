@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::app::proof::Form;
 use crate::app::{self, Command, RunSettings, SyncSettings};
 use crate::exit;
 use crate::remote::browser::launch::{BrowserSettings, Display};
@@ -122,6 +123,26 @@ enum Subcommands {
         #[arg(long, env = "SHOEBOX_JSON")]
         json: bool,
     },
+    /// Tell whether everything is there: Google's counts beside the archive's, by month and by album.
+    ///
+    /// Ends with 0 if everything adds up and nothing is open, with 2 if not, with 1 if something is damaged or
+    /// `--since` finds a loss.
+    Report {
+        #[command(flatten)]
+        data: Data,
+        /// Print JSON; keep it to hold a later archive against it.
+        #[arg(long, env = "SHOEBOX_JSON", conflicts_with = "html")]
+        json: bool,
+        /// Print a page for the browser.
+        #[arg(long, env = "SHOEBOX_HTML")]
+        html: bool,
+        /// An earlier report, made with --json: is everything of then still there, unaltered?
+        #[arg(long, env = "SHOEBOX_SINCE", value_name = "FILE")]
+        since: Option<PathBuf>,
+    },
+    /// Look at what was set aside, or try it again.
+    #[command(subcommand)]
+    Quarantine(Quarantine),
     /// Make the index again from the records.
     RebuildIndex(Data),
     /// Copy the archive into plain folders by date.
@@ -136,6 +157,35 @@ enum Subcommands {
         /// Where its status page listens.
         #[arg(long, env = "SHOEBOX_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
         listen: SocketAddr,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+enum Quarantine {
+    /// List the items that are set aside, with the reasons.
+    List {
+        #[command(flatten)]
+        data: Data,
+        /// Print JSON.
+        #[arg(long, env = "SHOEBOX_JSON")]
+        json: bool,
+    },
+    /// Tell everything about one item, with the evidence.
+    Show {
+        #[command(flatten)]
+        data: Data,
+        /// The item's key, as `list` prints it.
+        key: String,
+    },
+    /// Try the items that are set aside again, now, and nothing else.
+    Retry {
+        #[command(flatten)]
+        data: Data,
+        #[command(flatten)]
+        remote: Remote,
+        /// Print the report as JSON.
+        #[arg(long, env = "SHOEBOX_JSON")]
+        json: bool,
     },
 }
 
@@ -253,7 +303,7 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 impl Remote {
-    fn settings(self, whole: bool) -> SyncSettings {
+    fn settings(self, listing: ListingMode) -> SyncSettings {
         SyncSettings {
             profile: self.profile,
             browser: BrowserSettings {
@@ -282,7 +332,7 @@ impl Remote {
                     longest_wait: self.longest_wait,
                 },
                 attempts: self.attempts.into(),
-                listing: if whole { ListingMode::Whole } else { ListingMode::Auto },
+                listing,
                 whole_every: self.whole_every,
                 albums: Wanted { all: self.include_shared, named: self.albums },
                 ..SyncOptions::default()
@@ -296,7 +346,26 @@ impl Subcommands {
         match self {
             Self::Init(data) => Command::Init { data: data.dir },
             Self::Sync { data, remote, whole, json } => {
-                Command::Sync { data: data.dir, settings: Box::new(remote.settings(whole)), json }
+                let listing = if whole { ListingMode::Whole } else { ListingMode::Auto };
+                Command::Sync { data: data.dir, settings: Box::new(remote.settings(listing)), json }
+            }
+            Self::Report { data, json, html, since } => {
+                let form = match (json, html) {
+                    (true, _) => Form::Json,
+                    (_, true) => Form::Html,
+                    _ => Form::Text,
+                };
+                Command::Report { data: data.dir, form, since }
+            }
+            Self::Quarantine(Quarantine::List { data, json }) => {
+                Command::QuarantineList { data: data.dir, json }
+            }
+            Self::Quarantine(Quarantine::Show { data, key }) => {
+                Command::QuarantineShow { data: data.dir, key }
+            }
+            Self::Quarantine(Quarantine::Retry { data, remote, json }) => {
+                let settings = Box::new(remote.settings(ListingMode::SetAside));
+                Command::Sync { data: data.dir, settings, json }
             }
             Self::Mount { data, mountpoint, view } => {
                 Command::Mount { data: data.dir, mountpoint, passthrough: !view.no_passthrough }
@@ -304,7 +373,7 @@ impl Subcommands {
             Self::Run { data, remote, view, view_args, listen, every, init } => {
                 Command::Run(Box::new(RunSettings {
                     data: data.dir,
-                    sync: remote.settings(false),
+                    sync: remote.settings(ListingMode::Auto),
                     view,
                     passthrough: !view_args.no_passthrough,
                     listen,

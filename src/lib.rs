@@ -27,6 +27,7 @@
 //! | [`index`] | what the records say, in SQLite |
 //! | [`archive`] | lock, store and index opened together; recovery is every start |
 //! | [`plan`], [`ingest`], [`sync`] | decide, take in, drive one pass |
+//! | [`proof`] | is everything there: Google's counts beside the archive's, one hash over all |
 //! | [`view`], [`export`] | the mounted tree; the same tree as plain files |
 //! | [`serve`], [`telemetry`], [`signals`] | what a running appliance tells |
 //! | [`app`], [`cli`], [`exit`] | put it together, parse, end with a documented code |
@@ -50,6 +51,7 @@ pub mod ingest;
 pub mod media;
 pub mod model;
 pub mod plan;
+pub mod proof;
 pub mod remote;
 pub mod serve;
 pub mod signals;

@@ -48,6 +48,8 @@ pub enum ListingMode {
     Auto,
     /// The whole library.
     Whole,
+    /// Only what earlier passes set aside.
+    SetAside,
 }
 
 /// How a pass is run.
@@ -132,7 +134,7 @@ pub async fn run<R: RemoteLibrary>(
         progress,
     });
     let mut outcome = stage(&pass, listing::list).await;
-    if outcome == Outcome::Complete {
+    if outcome == Outcome::Complete && pass.options.listing != ListingMode::SetAside {
         outcome = stage(&pass, albums::list).await;
     }
     let outcome = if stop.is_cancelled() { Outcome::Interrupted } else { outcome };

@@ -15,6 +15,11 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
     ("ingest", &["model", "store", "index", "media", "remote"], "the one way in joins both sides"),
     ("plan", &["model", "index"], "a pure decision over a listing and the index"),
     ("sync", &["model", "store", "index", "archive", "ingest", "plan", "remote"], "drives one pass"),
+    (
+        "proof",
+        &["model", "store", "index", "archive", "remote"],
+        "holds Google's counts against what is there; reads only",
+    ),
     ("view", &["model", "store", "index"], "reads what is there; can neither fetch nor write"),
     ("export", &["model", "store", "index", "view", "archive"], "the view's names, as plain files"),
     (

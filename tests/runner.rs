@@ -6,6 +6,7 @@ mod architecture;
 mod export;
 mod index;
 mod media;
+mod proof;
 mod remote;
 mod sim;
 mod store;

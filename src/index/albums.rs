@@ -68,6 +68,23 @@ impl IndexReader {
         })
     }
 
+    /// Number of items in an own album that the listing of the library has never shown: others put them there.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn foreign_in(&self, key: &MediaKey) -> Result<u64, IndexError> {
+        self.ask(|conn| {
+            conn.prepare_cached(
+                "SELECT count(*) AS n FROM album_item
+                 JOIN album ON album.key = album_item.album
+                 LEFT JOIN item ON item.key = album_item.key
+                 LEFT JOIN sighting ON sighting.key = album_item.key AND sighting.account = album.account
+                 WHERE album_item.album = ?1 AND item.key IS NULL AND sighting.key IS NULL",
+            )?
+            .query_row([key.as_str()], |row| unsigned(row, "n"))
+        })
+    }
+
     /// The archived item of the account's library with that content key, if there is exactly such a one.
     ///
     /// # Errors

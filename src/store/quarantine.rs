@@ -64,6 +64,25 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Files in `quarantine/` that are about an item, sorted.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn evidence(&self, key: &str) -> Result<Vec<PathBuf>, StoreError> {
+        let dir = self.inner.layout.quarantine();
+        let entries = self.inner.disk.list(&dir).map_err(StoreError::io("list", &dir))?;
+        let about = |name: &str| name.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        let mut found: Vec<_> = entries
+            .into_iter()
+            .filter(|entry| entry.name.to_str().is_some_and(about))
+            .map(|entry| dir.join(entry.name))
+            .collect();
+        found.sort();
+        Ok(found)
+    }
+}
+
 impl Inner {
     /// Gives a pending file a name in `quarantine/`; a name that is taken already holds the same evidence.
     pub(super) fn keep_aside(&self, pending: &Temporary, name: &str) -> Result<PathBuf, StoreError> {

@@ -4,14 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex};
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::Pass;
 use super::report::Outcome;
 use crate::index::{IndexError, IndexReader, KnownItem, Sighting};
-use crate::model::{
-    CaptureTime, ErrorClass, ItemDetails, MediaFacts, MediaKey, PartRole, Quality, RemoteItem,
-};
+use crate::model::{ErrorClass, ItemDetails, MediaKey, PartRole, Quality, RemoteItem};
 use crate::plan::{self, Task};
 use crate::remote::{ListPage, RemoteError, RemoteLibrary, Through};
 
@@ -277,10 +276,12 @@ impl<R: RemoteLibrary> Lister<R> {
 }
 
 fn sighting(item: &RemoteItem) -> Sighting {
-    let day = CaptureTime::choose(&MediaFacts::default(), item).local;
+    let at =
+        item.taken_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::UNIX_EPOCH);
     Sighting {
         key: item.key.clone(),
-        month: format!("{:04}-{:02}", day.year(), day.month()),
+        // UTC, as Google counts are compared in.
+        month: at.strftime("%Y-%m").to_string(),
         mark: plan::mark(item),
         counter: item.counter,
     }

@@ -37,6 +37,12 @@ async fn list_own<R: RemoteLibrary>(pass: &Arc<Pass<R>>, queue: mpsc::Sender<Wor
     let account = lister.account.clone();
     let (last, next) =
         lister.ask(move |index| Ok((index.last_listings(&account, 1)?.pop(), index.next_listing()?))).await?;
+    if pass.options.listing == ListingMode::SetAside {
+        lister.listing = last.map_or(0, |last| last.id);
+        retry_failed(&mut lister).await?;
+        pass.progress.listing_is_done();
+        return Ok(());
+    }
     if let Some(last) = last.filter(|last| is_fresh(pass, last)) {
         lister.listing = last.id;
         match look(&mut lister, &last).await? {
@@ -58,7 +64,7 @@ async fn list_own<R: RemoteLibrary>(pass: &Arc<Pass<R>>, queue: mpsc::Sender<Wor
 fn is_fresh<R>(pass: &Pass<R>, last: &Listing) -> bool {
     let age = pass.clock.now().duration_since(last.ended);
     match pass.options.listing {
-        ListingMode::Whole => false,
+        ListingMode::Whole | ListingMode::SetAside => false,
         ListingMode::Auto => {
             let limit = SignedDuration::try_from(pass.options.whole_every).unwrap_or(SignedDuration::MAX);
             age >= SignedDuration::ZERO && age < limit
