@@ -161,6 +161,7 @@ enum Subcommands {
 }
 
 #[derive(Subcommand, Debug)]
+#[expect(clippy::large_enum_variant, reason = "parsed once")]
 enum Quarantine {
     /// List the items that are set aside, with the reasons.
     List {
@@ -276,6 +277,9 @@ enum MethodArg {
     Rpc,
     /// Everything through the browser's own downloader.
     Browser,
+    /// As a person would: the grid, the photo viewer and the keyboard, without any call of our own. Slow, and
+    /// without albums; also what single steps fall back to when Google changes a call.
+    Viewer,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -321,6 +325,7 @@ impl Remote {
             method: match self.method {
                 MethodArg::Rpc => Method::Rpc,
                 MethodArg::Browser => Method::Browser,
+                MethodArg::Viewer => Method::Viewer,
             },
             stall: self.stall,
             options: SyncOptions {

@@ -127,7 +127,7 @@ pub struct Origin {
 impl Origin {
     /// Splits a download into its bytes and where they come from; `at` is set when they are there.
     pub fn of(download: Download, now: Timestamp) -> (Self, Body) {
-        let Download { claim, via, host, body } = download;
+        let Download { claim, via, host, body, seen: _ } = download;
         (Self { via, host, claim, at: now }, body)
     }
 }

@@ -7,10 +7,12 @@ pub mod browser;
 mod call;
 pub mod direct;
 pub mod google;
+mod ladder;
 mod lanes;
 pub mod net;
 pub mod rpc;
 pub mod session;
+pub mod viewer;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -36,6 +38,8 @@ pub struct ListPage {
     pub rejected: Vec<String>,
     /// Where the next page starts; `None` at the end.
     pub next: Option<Cursor>,
+    /// The rows tell hardly more than the keys: they contradict nothing.
+    pub thin: bool,
 }
 
 /// Google's own counts of the library.
@@ -119,12 +123,14 @@ pub enum Body {
 pub struct Download {
     /// What the server claims.
     pub claim: Claim,
-    /// `direct` or `browser`.
+    /// `direct`, `browser` or `viewer`.
     pub via: &'static str,
     /// Host that serves the bytes.
     pub host: String,
     /// The bytes.
     pub body: Body,
+    /// What the photo's page said of it, where the download came from there.
+    pub seen: Option<viewer::Seen>,
 }
 
 /// A file of an item that can be fetched, as the library offers it.
@@ -132,7 +138,7 @@ pub struct Download {
 pub struct Offer {
     /// Which part it is. A zip may hold more than one part; the bytes tell.
     pub role: PartRole,
-    /// Signed address; short-lived, never logged.
+    /// Signed address, short-lived, never logged; or `viewer:KEY/CHOICE`, an entry of the photo's menu.
     pub url: String,
 }
 
@@ -233,6 +239,9 @@ pub enum RemoteError {
         /// What was seen.
         evidence: String,
     },
+    /// This method cannot do that at all.
+    #[error("{0} cannot be had by this method")]
+    NotThisWay(&'static str),
     /// This item cannot be had now; others can.
     #[error("{0}")]
     Item(String),
@@ -257,7 +266,7 @@ impl RemoteError {
             Self::Transient(_) | Self::Throttled { .. } | Self::Refused(_) | Self::Browser(_) => {
                 ErrorClass::Transient
             }
-            Self::Item(_) => ErrorClass::Transient,
+            Self::Item(_) | Self::NotThisWay(_) => ErrorClass::Transient,
             Self::Drift { .. } => ErrorClass::RemoteChanged,
             Self::SignedOut { .. } => ErrorClass::NeedsHuman,
             Self::Environment(_) => ErrorClass::Environment,

@@ -148,6 +148,11 @@ impl Store {
         self.inner.layout.browser_tmp()
     }
 
+    /// Where evidence of trouble is kept, for people to look at.
+    pub fn quarantine_dir(&self) -> PathBuf {
+        self.inner.layout.quarantine()
+    }
+
     /// Where the leftovers of an interrupted run were set aside when this store was opened.
     pub fn leftovers(&self) -> &[PathBuf] {
         &self.inner.leftovers

@@ -1,8 +1,10 @@
 //! One pass over a library.
 
 mod browser;
+mod everything;
 mod faults;
 mod histories;
 mod plain;
 mod random;
 pub mod support;
+mod viewer;

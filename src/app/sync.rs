@@ -41,6 +41,7 @@ pub async fn pass(
         browser: settings.browser.clone(),
         profile: settings.profile.clone(),
         folder: archive.store.tmp_dir(),
+        evidence: Some(archive.store.quarantine_dir()),
         method: settings.method,
         lanes: settings.options.limits.workers,
         stall: settings.stall,

@@ -116,6 +116,20 @@ impl IndexReader {
         })
     }
 
+    /// Whether these bytes are the original of another item than `key`.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn is_anothers_original(&self, key: &MediaKey, sha256: &Sha256) -> Result<bool, IndexError> {
+        self.ask(|conn| {
+            conn.prepare_cached(
+                "SELECT 1 FROM part JOIN item ON item.ordinal = part.ordinal
+                 WHERE part.sha256 = ?1 AND part.role = 0 AND item.key <> ?2",
+            )?
+            .exists(params![sha256.bytes().as_slice(), key.as_str()])
+        })
+    }
+
     /// Whether an album record was applied.
     ///
     /// # Errors

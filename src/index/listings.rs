@@ -40,6 +40,8 @@ pub struct Listing {
     pub agrees: bool,
     /// Google's counts by range, as JSON.
     pub ranges: Option<String>,
+    /// Its rows told hardly more than the keys.
+    pub thin: bool,
 }
 
 /// How a month or an album adds up.
@@ -98,20 +100,22 @@ impl IndexWriter {
         let (account, end) = (account.to_owned(), end.clone());
         self.execute(move |conn| {
             conn.execute(
-                "UPDATE listing SET ended = ?2, listed = ?3, counted = ?4, agrees = ?5, ranges = ?6 WHERE id = ?1",
+                "UPDATE listing SET ended = ?2, listed = ?3, counted = ?4, agrees = ?5, ranges = ?6, thin = ?7
+                 WHERE id = ?1",
                 params![
                     signed(end.id),
                     end.ended.to_string(),
                     signed(end.listed),
                     end.counted.map(signed),
                     end.agrees,
-                    end.ranges
+                    end.ranges,
+                    end.thin
                 ],
             )?;
-            conn.execute("DELETE FROM listing WHERE account = ?1 AND ended IS NULL AND id < ?2", params![
-                account,
-                signed(end.id)
-            ])
+            conn.execute(
+                "DELETE FROM listing WHERE account = ?1 AND ended IS NULL AND id < ?2",
+                params![account, signed(end.id)],
+            )
         })
     }
 
@@ -279,5 +283,6 @@ fn listing(row: &Row<'_>) -> rusqlite::Result<Listing> {
         counted: row.get::<_, Option<i64>>("counted")?.and_then(|n| u64::try_from(n).ok()),
         agrees: row.get("agrees")?,
         ranges: row.get("ranges")?,
+        thin: row.get("thin")?,
     })
 }

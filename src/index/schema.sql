@@ -104,7 +104,7 @@ CREATE TABLE run (
 ) STRICT;
 
 -- A listing of a whole library. `ranges` are Google's own counts then, as JSON; `agrees`: they and the
--- listing said the same number.
+-- listing said the same number; `thin`: its rows told hardly more than keys.
 CREATE TABLE listing (
     id INTEGER PRIMARY KEY,
     account TEXT NOT NULL,
@@ -113,7 +113,8 @@ CREATE TABLE listing (
     listed INTEGER NOT NULL DEFAULT 0,
     counted INTEGER,
     agrees INTEGER NOT NULL DEFAULT 0 CHECK (agrees IN (0, 1)),
-    ranges TEXT
+    ranges TEXT,
+    thin INTEGER NOT NULL DEFAULT 0 CHECK (thin IN (0, 1))
 ) STRICT;
 
 -- What Google showed last of each item: in which listing, in which month it counts it, and a mark of what

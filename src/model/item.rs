@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DedupKey, MediaKey};
+use super::{DedupKey, MediaKey, RemoteFacts};
 
 /// Which file of an item a part is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -117,6 +117,31 @@ pub struct RemoteItem {
 }
 
 impl RemoteItem {
+    /// An item as it was recorded: what stands for a row that tells nothing but the key.
+    pub fn as_recorded(key: MediaKey, facts: &RemoteFacts) -> Self {
+        Self {
+            dedup_key: facts.dedup_key.clone(),
+            taken_ms: facts.taken_ms,
+            zone_offset_ms: facts.zone_offset_ms,
+            uploaded_ms: facts.uploaded_ms,
+            width: facts.width,
+            height: facts.height,
+            duration_ms: facts.duration_ms,
+            archived: facts.archived,
+            favourite: facts.favourite,
+            partial_upload: facts.partial_upload,
+            description: facts.description.clone(),
+            owner: facts.owner.clone(),
+            albums: facts.albums.clone(),
+            quality: facts.quality,
+            charged: facts.charged,
+            place: facts.place.clone(),
+            trashed_ms: facts.trashed_ms,
+            foreign: facts.foreign,
+            ..Self::unknown(key)
+        }
+    }
+
     /// An item of which nothing but the key is known.
     pub fn unknown(key: MediaKey) -> Self {
         Self {

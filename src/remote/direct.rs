@@ -34,7 +34,7 @@ pub async fn fetch(client: &reqwest::Client, url: &str) -> Result<Download, Remo
         name: text(response.headers(), CONTENT_DISPOSITION).as_deref().and_then(disposition_name),
     };
     let body = response.bytes_stream().map_err(|e| transport(&e)).boxed();
-    Ok(Download { claim, via: "direct", host, body: Body::Stream(body) })
+    Ok(Download { claim, via: "direct", host, body: Body::Stream(body), seen: None })
 }
 
 fn accept(response: &Response) -> Result<(), RemoteError> {

@@ -13,8 +13,10 @@ use super::browser::launch::BrowserSettings;
 use super::browser::profile::Profile;
 use super::browser::tab::Tab;
 use super::call::{self, Answer, CALL_LIMIT};
+use super::ladder::{Capability, Ladder};
 use super::rpc::{albums, counts, details, info, recent, timeline, trash};
 use super::session::{self, Account};
+use super::viewer::{Grid, Lane};
 use super::{
     AlbumListing, AlbumPage, Cursor, Download, ListPage, Offer, RemoteError, RemoteLibrary, Through,
     TimelineCounts, direct, net,
@@ -29,6 +31,8 @@ pub enum Method {
     Rpc,
     /// Always by the browser.
     Browser,
+    /// As a person would: grid, viewer, keyboard; no calls of our own.
+    Viewer,
 }
 
 /// How the library is reached.
@@ -40,6 +44,8 @@ pub struct GoogleSettings {
     pub profile: PathBuf,
     /// Where the browser puts downloads: below the archive's `tmp/`.
     pub folder: PathBuf,
+    /// Where evidence of changes at Google is kept, if anywhere.
+    pub evidence: Option<PathBuf>,
     /// How bytes are fetched.
     pub method: Method,
     /// Browser windows that download at the same time.
@@ -60,6 +66,7 @@ pub struct GooglePhotos {
     suspect: AtomicBool,
     pub(super) downloads: AtomicU32,
     starts: AtomicU32,
+    pub(super) ladder: Ladder,
 }
 
 /// One browser with the page that makes the calls and the windows that download.
@@ -67,6 +74,9 @@ pub(super) struct Session {
     pub(super) chromium: Chromium,
     tab: Tab,
     pub(super) idle_lanes: Mutex<Vec<Tab>>,
+    /// The tab that walks down the grid, and those that show photos.
+    pub(super) grid: Mutex<Option<Grid>>,
+    pub(super) viewers: Mutex<Vec<Lane>>,
 }
 
 /// Downloads after which the browser is renewed: it grows by 10 MB with each thousand.
@@ -93,6 +103,7 @@ impl GooglePhotos {
             suspect: AtomicBool::new(false),
             downloads: AtomicU32::new(0),
             starts: AtomicU32::new(0),
+            ladder: Ladder::default(),
         };
         if let Err(e) = library.session().await.map(drop) {
             library.close().await;
@@ -121,6 +132,13 @@ impl GooglePhotos {
     /// E-mail address of the signed-in account, if known.
     pub fn email(&self) -> Option<&str> {
         self.account.get()?.email.as_deref()
+    }
+
+    /// A picture of the page that makes the calls, PNG, for whoever looks at trouble.
+    pub(super) async fn picture(&self) -> Option<Vec<u8>> {
+        let guard = self.session.read().await;
+        let taken = guard.as_ref()?.tab.screenshot().await.ok()?;
+        data_encoding::BASE64.decode(taken.as_bytes()).ok()
     }
 
     /// The present session, looked at or renewed first if it is suspect, or its browser dead or worn.
@@ -187,7 +205,13 @@ impl GooglePhotos {
         let chromium = Chromium::start(&self.settings.browser, &self.profile, &self.settings.folder).await?;
         self.starts.fetch_add(1, Ordering::Relaxed);
         match self.enter(&chromium).await {
-            Ok(tab) => Ok(Session { chromium, tab, idle_lanes: Mutex::new(Vec::new()) }),
+            Ok(tab) => Ok(Session {
+                chromium,
+                tab,
+                idle_lanes: Mutex::default(),
+                grid: Mutex::default(),
+                viewers: Mutex::default(),
+            }),
             Err(e) => {
                 chromium.close().await;
                 Err(e)
@@ -262,7 +286,18 @@ impl RemoteLibrary for GooglePhotos {
     }
 
     async fn list(&self, from: Option<&Cursor>) -> Result<ListPage, RemoteError> {
-        timeline::decode(&self.ask(timeline::RPCID, timeline::args(from, None)).await?)
+        if self.uses_viewer(Capability::Listing) {
+            return self.list_grid(from).await;
+        }
+        let listed = self.ask(timeline::RPCID, timeline::args(from, None)).await;
+        match listed.and_then(|payload| timeline::decode(&payload)) {
+            // The grid begins at its own beginning; what was listed already is recognised.
+            Err(e) if self.falls(Capability::Listing, &e).await => self.list_grid(None).await,
+            other => {
+                self.ladder.went(Capability::Listing, &other);
+                other
+            }
+        }
     }
 
     async fn list_before(&self, ms: i64) -> Result<ListPage, RemoteError> {
@@ -270,22 +305,31 @@ impl RemoteLibrary for GooglePhotos {
     }
 
     async fn look_up(&self, key: &MediaKey) -> Result<RemoteItem, RemoteError> {
+        if self.uses_viewer(Capability::Listing) {
+            return Ok(RemoteItem::unknown(key.clone()));
+        }
         info::item(key, &self.ask(info::RPCID, info::args(key, None)).await?)
     }
 
     async fn recent(&self, from: Option<&Cursor>) -> Result<ListPage, RemoteError> {
+        self.needs_calls("the list of the latest uploads")?;
         recent::decode(&self.ask(recent::RPCID, recent::args(from)).await?)
     }
 
     async fn counts(&self) -> Result<Option<TimelineCounts>, RemoteError> {
+        if self.settings.method == Method::Viewer {
+            return Ok(None);
+        }
         counts::decode(&self.ask(counts::RPCID, counts::args()).await?).map(Some)
     }
 
     async fn trash(&self, from: Option<&Cursor>) -> Result<ListPage, RemoteError> {
+        self.needs_calls("the trash")?;
         trash::decode(&self.ask(trash::RPCID, trash::args(from)).await?)
     }
 
     async fn albums(&self, shared: bool, from: Option<&Cursor>) -> Result<AlbumListing, RemoteError> {
+        self.needs_calls("albums")?;
         if shared {
             return albums::shared(&self.ask(albums::SHARED, albums::shared_args(from)).await?);
         }
@@ -304,24 +348,60 @@ impl RemoteLibrary for GooglePhotos {
     }
 
     async fn describe(&self, keys: &[MediaKey]) -> Result<Vec<ItemDetails>, RemoteError> {
-        details::decode(&self.ask(details::RPCID, details::args(keys)).await?)
+        // Without the call, names come with the photo's page or with the download.
+        if self.uses_viewer(Capability::Names) {
+            return Ok(Vec::new());
+        }
+        let told = self.ask(details::RPCID, details::args(keys)).await;
+        match told.and_then(|payload| details::decode(&payload)) {
+            Err(e) if self.falls(Capability::Names, &e).await => Ok(Vec::new()),
+            other => {
+                self.ladder.went(Capability::Names, &other);
+                other
+            }
+        }
     }
 
     async fn offers(&self, key: &MediaKey, through: Option<&Through>) -> Result<Vec<Offer>, RemoteError> {
-        info::decode(key, &self.ask(info::RPCID, info::args(key, through)).await?)
+        if self.uses_viewer(Capability::Addresses) {
+            return self.viewer_offers(key).await;
+        }
+        let told = self.ask(info::RPCID, info::args(key, through)).await;
+        match told.and_then(|payload| info::decode(key, &payload)) {
+            Err(e) if through.is_none() && self.falls(Capability::Addresses, &e).await => {
+                self.viewer_offers(key).await
+            }
+            other => {
+                self.ladder.went(Capability::Addresses, &other);
+                other
+            }
+        }
     }
 
     async fn offers_batch(
         &self,
         items: &[(MediaKey, Option<Through>)],
     ) -> Result<Vec<Result<Vec<Offer>, RemoteError>>, RemoteError> {
+        // A photo's page is opened when its turn comes, not before.
+        if self.uses_viewer(Capability::Addresses) {
+            return Ok(Vec::new());
+        }
         let calls: Vec<_> = items.iter().map(|(key, through)| info::args(key, through.as_ref())).collect();
         let answers = self.ask_all(info::RPCID, &calls).await?;
         let pairs = items.iter().zip(answers);
-        Ok(pairs.map(|((key, _), answer)| answer.and_then(|payload| info::decode(key, &payload))).collect())
+        let offers: Vec<_> =
+            pairs.map(|((key, _), answer)| answer.and_then(|payload| info::decode(key, &payload))).collect();
+        if offers.iter().any(|offers| matches!(offers, Err(RemoteError::Drift { .. }))) {
+            // Each asks by itself, and finds another way.
+            return Ok(Vec::new());
+        }
+        Ok(offers)
     }
 
     async fn fetch(&self, offer: &Offer) -> Result<Download, RemoteError> {
+        if let Some(choice) = offer.url.strip_prefix("viewer:") {
+            return self.viewer_fetch(choice).await;
+        }
         if self.settings.method == Method::Rpc && direct::is_cookieless(&offer.url) {
             match direct::fetch(&self.http, &offer.url).await {
                 Err(RemoteError::Refused(why)) => {

@@ -113,7 +113,11 @@ fn describe(kind: &str) -> &str {
 }
 
 /// Waits for the file; silence or the browser's end gives it up.
-async fn finish(chromium: &Chromium, mut begun: Begun, stall: Duration) -> Result<Download, RemoteError> {
+pub(super) async fn finish(
+    chromium: &Chromium,
+    mut begun: Begun,
+    stall: Duration,
+) -> Result<Download, RemoteError> {
     let file = chromium
         .downloads()
         .file(&begun.guid)
@@ -146,10 +150,10 @@ async fn finish(chromium: &Chromium, mut begun: Begun, stall: Duration) -> Resul
     };
     let length = (total > 0).then_some(total);
     let claim = Claim { length, media_type: None, name: Some(begun.name) };
-    Ok(Download { claim, via: "browser", host: begun.host, body: Body::File(file) })
+    Ok(Download { claim, via: "browser", host: begun.host, body: Body::File(file), seen: None })
 }
 
-async fn cancel(chromium: &Chromium, guid: &str) {
+pub(super) async fn cancel(chromium: &Chromium, guid: &str) {
     if let Err(e) = chromium.execute(CancelDownloadParams::new(guid.to_owned())).await {
         tracing::debug!("could not cancel a stalled download: {e}");
     }

@@ -226,6 +226,6 @@ impl RemoteLibrary for FakeLibrary {
         chunks.extend(tail.map(Err));
         let body: ByteStream = futures_util::stream::iter(chunks).boxed();
         let claim = Claim { length: Some(length), media_type: None, name: Some(item.name.clone()) };
-        Ok(Download { claim, via: "direct", host: "fake".into(), body: Body::Stream(body) })
+        Ok(Download { claim, via: "direct", host: "fake".into(), body: Body::Stream(body), seen: None })
     }
 }

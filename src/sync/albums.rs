@@ -68,6 +68,10 @@ async fn list_all<R: RemoteLibrary>(pass: &Arc<Pass<R>>, queue: mpsc::Sender<Wor
     let wanted = &pass.options.albums;
     let mut found = match pages(&lister, false).await? {
         Ok(albums) => albums,
+        Err(error @ RemoteError::NotThisWay(_)) => {
+            tracing::info!("{error}");
+            return Ok(());
+        }
         // Albums are an order of what is archived anyway: the photos do not suffer.
         Err(error) => {
             tracing::warn!("the list of albums could not be had: {error}");

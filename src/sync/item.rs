@@ -13,6 +13,7 @@ use super::report::Outcome;
 use crate::ingest::verify::Expectation;
 use crate::ingest::{self, IngestError, Origin, Revision, StoredPart};
 use crate::model::{ErrorClass, PartRecord, PartRole, Quality, Sha1, Sha256, Verdict};
+use crate::remote::viewer::Seen;
 use crate::remote::{Offer, RemoteError, RemoteLibrary};
 use crate::store::{PartialBlob, QuarantineNote, RecordName};
 
@@ -150,14 +151,18 @@ impl<R: RemoteLibrary> Item<R> {
         let pass = Arc::clone(&self.pass);
         let store = &pass.archive.store;
         let turn = pass.pace.download_turn().await;
-        let began = Instant::now();
-        let download = pass.remote.fetch(offer).await?;
-        let waited = began.elapsed();
-        let (mut origin, body) = Origin::of(download, pass.clock.now());
-        let partial = ingest::receive(store, pass.pace.measured(body), &origin.claim).await?;
-        pass.pace.went_well(waited);
-        origin.at = pass.clock.now();
-        if let (true, PartRole::Original, Some(name)) = (self.work.unnamed, offer.role, &origin.claim.name) {
+        let (mut partial, mut origin) = self.transfer(offer).await?;
+        if offer.role != PartRole::Original {
+            // Google gives no hash of these: another item's file in their place would be believed.
+            pass.progress.add_bytes(partial.size());
+            let again = self.transfer(offer).await?;
+            self.agree(offer.role, partial, &again.0).await?;
+            (partial, origin) = again;
+        }
+        if let (true, PartRole::Original, Some(name)) = (self.work.unnamed, offer.role, &origin.claim.name)
+            // The name of Google's wrapping is none of the photo's.
+            && !name.to_ascii_lowercase().ends_with(".zip")
+        {
             self.work.details.name.clone_from(name);
         }
         // The network is free for the next file while this one is verified and made durable.
@@ -166,6 +171,66 @@ impl<R: RemoteLibrary> Item<R> {
         let expected = self.expectation(offer.role, origin.claim.length);
         let (store, name) = (store.clone(), self.part_name(offer.role));
         ingest::blocking(move || ingest::keep(&store, partial, &name, &expected, &origin)).await
+    }
+
+    /// One transfer of an offered file.
+    async fn transfer(&mut self, offer: &Offer) -> Result<(PartialBlob, Origin), IngestError> {
+        let pass = Arc::clone(&self.pass);
+        let began = Instant::now();
+        let download = pass.remote.fetch(offer).await?;
+        let waited = began.elapsed();
+        if let Some(seen) = &download.seen {
+            self.learn(seen);
+        }
+        let (mut origin, body) = Origin::of(download, pass.clock.now());
+        let partial = ingest::receive(&pass.archive.store, pass.pace.measured(body), &origin.claim).await?;
+        pass.pace.went_well(waited);
+        origin.at = pass.clock.now();
+        Ok((partial, origin))
+    }
+
+    /// Two transfers must agree, and not be what another item is known to hold, unless that comes again from
+    /// a fresh address.
+    async fn agree(
+        &self,
+        role: PartRole,
+        first: PartialBlob,
+        second: &PartialBlob,
+    ) -> Result<(), IngestError> {
+        let (sha256, key) = (first.digests().sha256, self.work.item.key.clone());
+        let reject = |reason: &str, first| {
+            Err(IngestError::Rejected { reason: reason.into(), sha256, partial: Box::new(first) })
+        };
+        if sha256 != second.digests().sha256 {
+            return reject("two transfers of it brought different bytes", first);
+        }
+        if self.doubted.get(&role) == Some(&sha256) {
+            return Ok(());
+        }
+        let pass = Arc::clone(&self.pass);
+        let anothers = ingest::blocking(move || {
+            let reader = pass.reader.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            Ok(reader.is_anothers_original(&key, &sha256)?)
+        });
+        if anothers.await? {
+            return reject("these are the bytes of another item", first);
+        }
+        Ok(())
+    }
+
+    /// Takes over what the photo's page says, where the listing has said less.
+    fn learn(&mut self, seen: &Seen) {
+        let Work { item, details, unnamed, .. } = &mut self.work;
+        if *unnamed && !seen.name.is_empty() {
+            details.name.clone_from(&seen.name);
+            *unnamed = false;
+        }
+        details.description = details.description.take().or_else(|| seen.description.clone());
+        if item.zone_offset_ms.is_none() {
+            // The tile's time is local; the panel's is too, with its zone beside it.
+            item.taken_ms = seen.taken_ms.or(item.taken_ms);
+            item.zone_offset_ms = seen.zone_offset_ms;
+        }
     }
 
     fn expectation(&self, role: PartRole, claimed_length: Option<u64>) -> Expectation {

@@ -122,6 +122,8 @@ impl<R: RemoteLibrary> Lister<R> {
             tracing::warn!("a row of the listing cannot be read: {reason}");
         }
         self.pass.progress.add_unreadable(page.rejected.len() as u64);
+        // A thin row is no word about what is archived; that it was shown counts all the same.
+        let (shown, whole) = (whole, whole && !page.thin);
         let Self { seen, hasher, .. } = self;
         let mut items = page.items;
         items.retain(|item| seen.insert(hasher.hash_one(&item.key)));
@@ -137,9 +139,14 @@ impl<R: RemoteLibrary> Lister<R> {
         for item in items {
             let before = sightings.get(&item.key);
             let sighting = sighting(&item);
+            let recorded = known.get(&item.key).filter(|_| page.thin);
+            let item =
+                recorded.map_or(item.clone(), |known| RemoteItem::as_recorded(item.key, &known.remote));
             let task = plan::task(&item, known.remove(&item.key), &self.failed, before, sighting.mark);
             new += usize::from(matches!(task, Task::Archive) && before.is_none());
-            if whole || matches!(task, Task::Archive) {
+            if shown && !whole && !matches!(task, Task::Archive) {
+                sighted.push(undone(&sighting, before));
+            } else if whole || matches!(task, Task::Archive) {
                 let done = matches!(task, Task::Archive | Task::Keep);
                 sighted.push(if done { sighting.clone() } else { undone(&sighting, before) });
             }
@@ -263,7 +270,8 @@ impl<R: RemoteLibrary> Lister<R> {
             };
             pass.pace.heard(&error);
             // What an item lacks, or a shape that we do not know, asking again does not mend.
-            let hopeless = matches!(error, RemoteError::Item(_)) || error.class() != ErrorClass::Transient;
+            let hopeless = matches!(error, RemoteError::Item(_) | RemoteError::NotThisWay(_))
+                || error.class() != ErrorClass::Transient;
             let Some(delay) = delays.next().filter(|_| !hopeless) else { return Ok(Err(error)) };
             tracing::info!("{error}; trying again");
             pass.progress.add_retry();
@@ -290,6 +298,7 @@ fn sighting(item: &RemoteItem) -> Sighting {
 /// The item was shown, but what its row says now is still to be dealt with.
 fn undone(now: &Sighting, before: Option<&Sighting>) -> Sighting {
     Sighting {
+        month: before.map_or_else(|| now.month.clone(), |before| before.month.clone()),
         mark: before.map_or(!now.mark, |before| before.mark),
         counter: before.and_then(|before| before.counter),
         ..now.clone()

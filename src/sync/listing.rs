@@ -67,7 +67,7 @@ fn is_fresh<R>(pass: &Pass<R>, last: &Listing) -> bool {
         ListingMode::Whole | ListingMode::SetAside => false,
         ListingMode::Auto => {
             let limit = SignedDuration::try_from(pass.options.whole_every).unwrap_or(SignedDuration::MAX);
-            age >= SignedDuration::ZERO && age < limit
+            age >= SignedDuration::ZERO && age < limit && !last.thin
         }
     }
 }
@@ -81,12 +81,13 @@ async fn whole<R: RemoteLibrary>(lister: &mut Lister<R>) -> Result<(), Outcome> 
     let before = counts(lister).await?;
     let mut cursors = HashSet::new();
     let mut from: Option<Cursor> = None;
-    let (mut unreadable, mut listed) = (0, 0);
+    let (mut unreadable, mut listed, mut thin) = (0, 0, false);
     let hasher = RandomState::new();
     loop {
         let page = lister.persist("the listing", || pass.remote.list(from.as_ref())).await?;
         unreadable += page.rejected.len() as u64;
         let next = page.next.clone();
+        thin |= page.thin;
         listed += lister.take(page, true).await?.fresh as u64;
         let Some(next) = next else { break };
         if !cursors.insert(hasher.hash_one(&next.0)) {
@@ -99,8 +100,10 @@ async fn whole<R: RemoteLibrary>(lister: &mut Lister<R>) -> Result<(), Outcome> 
     let counted = after.as_ref().map(|counts| counts.total);
     // Nobody says whether the counts include the archive section.
     let agrees = |total| total == listed || total == listed.saturating_sub(lister.hidden);
-    let agrees =
-        counted.is_some_and(agrees) && before.map(|counts| counts.total) == counted && unreadable == 0;
+    let agrees = counted.is_some_and(agrees)
+        && before.map(|counts| counts.total) == counted
+        && unreadable == 0
+        && !thin;
     if !agrees {
         tracing::info!(
             listed,
@@ -109,7 +112,7 @@ async fn whole<R: RemoteLibrary>(lister: &mut Lister<R>) -> Result<(), Outcome> 
         );
     }
     let ranges = after.and_then(|counts| serde_json::to_string(&counts).ok());
-    let end = Listing { id, started, ended: pass.clock.now(), listed, counted, agrees, ranges };
+    let end = Listing { id, started, ended: pass.clock.now(), listed, counted, agrees, ranges, thin };
     let writer = pass.archive.index.writer();
     blocking(move || writer.end_listing(&account, &end)).await?;
     tombstones::write(lister).await
@@ -222,7 +225,10 @@ async fn retry_failed<R: RemoteLibrary>(lister: &mut Lister<R>) -> Result<(), Ou
     for key in keys {
         match lister.try_persist(|| pass.remote.look_up(&key)).await? {
             Ok(item) => {
-                let page = crate::remote::ListPage { items: vec![item], rejected: Vec::new(), next: None };
+                // Without a time of capture it is a row of which only the key is known.
+                let thin = item.taken_ms.is_none();
+                let page =
+                    crate::remote::ListPage { items: vec![item], rejected: Vec::new(), next: None, thin };
                 lister.take(page, true).await?;
             }
             Err(error) if matches!(error, RemoteError::SignedOut { .. }) => {

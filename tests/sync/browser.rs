@@ -12,7 +12,7 @@ use shoebox::sync::report::Outcome;
 
 use super::support::{assert_equal, init, open, pass};
 
-fn settings(sim: &Sim, dir: &Path, method: Method) -> GoogleSettings {
+pub fn settings(sim: &Sim, dir: &Path, method: Method) -> GoogleSettings {
     GoogleSettings {
         browser: BrowserSettings {
             resolve: vec![format!("*={}", sim.address()).parse().unwrap()],
@@ -22,13 +22,14 @@ fn settings(sim: &Sim, dir: &Path, method: Method) -> GoogleSettings {
         },
         profile: dir.join("profile"),
         folder: dir.join("archive/tmp"),
+        evidence: None,
         method,
         lanes: 4,
         stall: Duration::from_secs(10),
     }
 }
 
-async fn signed_in(config: SimConfig, dir: &Path) -> Sim {
+pub async fn signed_in(config: SimConfig, dir: &Path) -> Sim {
     let sim = Sim::start(config).await.unwrap();
     let browser = BrowserSettings::default().find_program().unwrap();
     std::fs::create_dir_all(dir.join("profile")).unwrap();

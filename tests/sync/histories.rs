@@ -250,8 +250,9 @@ async fn what_others_share_comes_only_when_it_is_wanted_and_own_photos_never_twi
     assert_eq!(report.outcome(), &Outcome::Complete, "{}", report.sentence());
     let in_wedding = foreign.iter().filter(|item| item.shared.as_deref() == Some("Wedding of J & J"));
     assert_eq!(have(&archive), in_wedding.clone().count());
-    let parts: usize = in_wedding.map(|item| item.parts.len()).sum();
-    assert_eq!(library.fetches() - fetched, parts as u64, "own photos in the album were fetched again");
+    // What has no hash at Google comes twice, to be believed.
+    let transfers: usize = in_wedding.map(|item| 2 * item.parts.len() - 1).sum();
+    assert_eq!(library.fetches() - fetched, transfers as u64, "own photos in the album were fetched again");
     let everything = Wanted { all: true, named: Vec::new() };
     let all = SyncOptions { albums: everything, ..options() };
     let report = pass_with(&archive, &library, all.clone(), CancellationToken::new()).await;

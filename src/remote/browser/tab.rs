@@ -4,7 +4,11 @@
 use std::time::Duration;
 
 use chromiumoxide::Page;
-use chromiumoxide::cdp::browser_protocol::input::{DispatchKeyEventParams, DispatchKeyEventType};
+use chromiumoxide::cdp::browser_protocol::emulation::SetFocusEmulationEnabledParams;
+use chromiumoxide::cdp::browser_protocol::input::{
+    DispatchKeyEventParams, DispatchKeyEventType, DispatchMouseEventParams, DispatchMouseEventType,
+    MouseButton,
+};
 use chromiumoxide::cdp::browser_protocol::network::GetCookiesParams;
 use chromiumoxide::cdp::browser_protocol::page::{CaptureScreenshotParams, ReloadParams};
 use chromiumoxide::cdp::browser_protocol::target::{CloseTargetParams, TargetId};
@@ -150,6 +154,35 @@ impl Tab {
                 .map_err(|e| browser_error(&e))?;
         }
         Ok(())
+    }
+
+    /// Clicks with the mouse at a point of the viewport.
+    pub async fn click(&self, x: f64, y: f64) -> Result<(), RemoteError> {
+        for kind in [DispatchMouseEventType::MousePressed, DispatchMouseEventType::MouseReleased] {
+            let event = DispatchMouseEventParams::builder()
+                .r#type(kind)
+                .x(x)
+                .y(y)
+                .button(MouseButton::Left)
+                .click_count(1)
+                .build()
+                .map_err(RemoteError::Browser)?;
+            timeout(CALL, self.page.execute(event))
+                .await
+                .map_err(|_| RemoteError::Browser("the browser took no click in time".into()))?
+                .map_err(|e| browser_error(&e))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the page believe that its window is the one in front: keys sent to a page behind others are lost.
+    pub async fn pretend_focus(&self) -> Result<(), RemoteError> {
+        let focus = SetFocusEmulationEnabledParams::new(true);
+        timeout(CALL, self.page.execute(focus))
+            .await
+            .map_err(|_| RemoteError::Browser("the browser did not answer in time".into()))?
+            .map_err(|e| browser_error(&e))
+            .map(drop)
     }
 
     /// A picture of what the tab shows, PNG in base64.

@@ -33,8 +33,12 @@ pub fn decode(key: &MediaKey, payload: &Value) -> Result<Vec<Offer>, RemoteError
     let item = f.field(1).ok_or_else(|| f.drift(1))?;
     // Only the key: what the listing said of the item stands already.
     let named = Fields::new(RPCID, item)?;
-    if named.text(1)? != Some(key.as_str()) {
-        return Err(RemoteError::Item(format!("{RPCID}: Google answered for another item")));
+    match named.text(1)? {
+        Some(text) if text == key.as_str() => {}
+        Some(text) if text.starts_with("AF1Qip") => {
+            return Err(RemoteError::Item(format!("{RPCID}: Google answered for another item")));
+        }
+        _ => return Err(f.drift(1)),
     }
     let current = address(&f, 2)?;
     let upload = address(&f, 8)?;
@@ -113,7 +117,7 @@ mod tests {
     fn no_rendition_and_no_foreign_item_passes_for_the_original() {
         for bad in [
             json!([row("k", None), "https://lh3.googleusercontent.com/x=d"]),
-            json!([row("other", None), "https://a/o"]),
+            json!([row("AF1QipOther", None), "https://a/o"]),
             json!([row("k", None), null]),
         ] {
             assert!(matches!(roles(bad), Err(RemoteError::Item(_))));

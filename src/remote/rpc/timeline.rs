@@ -29,7 +29,7 @@ pub fn decode(payload: &Value) -> Result<ListPage, RemoteError> {
         return Err(RemoteError::Transient(format!("{RPCID}: Google answered with an empty page")));
     }
     let (items, rejected) = item::rows(RPCID, rows)?;
-    Ok(ListPage { items, rejected, next })
+    Ok(ListPage { items, rejected, next, thin: false })
 }
 
 #[cfg(test)]

@@ -19,5 +19,5 @@ pub fn decode(payload: &Value) -> Result<ListPage, RemoteError> {
     let page = Fields::new(RPCID, payload)?;
     let next = page.text(2)?.filter(|c| !c.is_empty()).map(|c| Cursor(c.to_owned()));
     let (items, rejected) = item::rows(RPCID, page.list(1)?.unwrap_or_default())?;
-    Ok(ListPage { items, rejected, next })
+    Ok(ListPage { items, rejected, next, thin: false })
 }

@@ -53,7 +53,7 @@ async function rpc(rpcid, args) {
       const answer = await fetch(`${wiz.eptZe}data/batchexecute?${query}`, {
         method: 'POST', body: `${body}&`,
         headers: {
-          'content-type': 'application/x-www-form-urlencoded;charset=UTF-8', 'x-same-domain': '1',
+          'content-type': 'application/x-www-form-urlencoded;charset=UTF-8', 'x-same-domain': '1', 'x-sim-page': '1',
         },
       });
       const line = (await answer.text()).split('\n').find(text => text.includes('"wrb.fr"'));

@@ -1,0 +1,149 @@
+// What shoebox does inside the library's pages. Structure first; texts of a language come in `words`.
+const visible = e => e.checkVisibility ? e.checkVisibility({ visibilityProperty: true }) : e.offsetParent !== null;
+const pause = ms => new Promise(done => setTimeout(done, ms));
+const anchors = () => [...document.querySelectorAll('a[href*="/photo/"]')].filter(visible);
+const keyOf = a => ((a.getAttribute('href') || '').match(/\/photo\/([A-Za-z0-9_-]+)/) || [])[1];
+// Half a surrogate pair in a name would make the whole answer unreadable for the debugging protocol.
+const whole = text => String(text || '').replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, '\ufffd');
+const language = () => document.documentElement.lang || '';
+
+// Tags, roles and numbers; never text.
+const skeleton = () => {
+  const count = s => document.querySelectorAll(s).length;
+  const mains = [...document.querySelectorAll('[role="main"]')].map(e => `${e.tagName.toLowerCase()}(${e.childElementCount}${visible(e) ? '' : ', hidden'})`);
+  return `lang ${language().slice(0, 8)}; main: ${mains.join(' ') || 'none'}; links ${count('a[href]')}, photo links ${count('a[href*="/photo/"]')}, keyed ${count('[data-media-key]')}, data-p ${count('[data-p]')}, menus ${count('[aria-haspopup="menu"]')}, dialogs ${count('[role="dialog"]')}`;
+};
+
+// What scrolls the photos.
+const scrollerOf = a => {
+  for (let e = a; e; e = e.parentElement) {
+    const flow = getComputedStyle(e).overflowY;
+    if ((flow === 'auto' || flow === 'scroll') && e.scrollHeight > e.clientHeight) return e;
+  }
+  return a.closest('[role="main"]') || document.scrollingElement;
+};
+
+// Waits until every tile in sight has its photo: those that look like the others and have none are waited for.
+const settled = async (scroller, until) => {
+  let before = '';
+  for (;;) {
+    await pause(60);
+    const frame = scroller.getBoundingClientRect();
+    const inSight = e => {
+      const box = e.getBoundingClientRect();
+      return box.height > 0 && box.bottom > Math.max(0, frame.top) && box.top < Math.min(innerHeight, frame.bottom);
+    };
+    const shown = anchors();
+    const names = new Set(shown.slice(0, 5).map(a => a.parentElement.className).filter(Boolean));
+    const bare = [...names].some(name => [...scroller.getElementsByClassName(name)].some(e => !e.querySelector('a[href]') && inSight(e)));
+    const now = shown.filter(inSight).map(keyOf).join();
+    if (!bare && now && now === before) return true;
+    before = now;
+    if (performance.now() > until) return !bare && now !== '';
+  }
+};
+
+// The label of a tile stands on the link, or on the box beside it, and comes late.
+const labelOf = a => a.getAttribute('aria-label') || (a.parentElement && a.parentElement.querySelector('[role="checkbox"]') || a).getAttribute('aria-label') || '';
+
+// Walks down the grid from where it stands, for some photos or some time.
+const walk = async (wanted, milliseconds, start) => {
+  const began = performance.now();
+  const first = anchors()[0];
+  if (!first) return { photos: [], end: false, top: 0, height: 0, stuck: 'no photos', skeleton: skeleton() };
+  const scroller = scrollerOf(first);
+  if (start !== null) scroller.scrollTop = start;
+  const found = new Map();
+  let labelled = true, still = 0, stuck = '', end = false;
+  for (;;) {
+    if (!await settled(scroller, performance.now() + 8000)) { stuck = 'tiles stay empty'; break; }
+    for (let tries = 0; labelled && tries < 2 && anchors().some(a => !labelOf(a)); tries++) await pause(100);
+    labelled = labelled && anchors().some(labelOf);
+    const before = found.size;
+    for (const a of anchors()) if (keyOf(a)) found.set(keyOf(a), whole(labelOf(a)));
+    const top = scroller.scrollTop;
+    const atEnd = top + scroller.clientHeight >= scroller.scrollHeight - 2;
+    still = atEnd && found.size === before ? still + 1 : 0;
+    if (atEnd && still >= 2) { end = true; break; }
+    if (!atEnd) {
+      scroller.scrollTop = top + scroller.clientHeight * 0.7;
+      if (scroller.scrollTop === top) { stuck = 'it does not scroll'; break; }
+    }
+    if (found.size >= wanted || performance.now() - began > milliseconds) break;
+  }
+  return { photos: [...found], end, top: scroller.scrollTop, height: scroller.scrollHeight, stuck, skeleton: stuck ? skeleton() : '' };
+};
+
+// The key of the photo whose link has the focus.
+const focused = () => { const a = document.activeElement; return a && a.tagName === 'A' && keyOf(a) || null; };
+
+// The visible layer that shows a photo.
+const layerOf = key => [...document.querySelectorAll(`[data-media-key="${key}"], [data-p*="${key}"]`)].find(visible) || null;
+
+const layerWithin = async (key, milliseconds) => {
+  for (const until = performance.now() + milliseconds; performance.now() < until; await pause(40)) if (layerOf(key)) return true;
+  return false;
+};
+
+// The fields of the info panel, as texts. A name is told by its label, or by looking like one.
+const fieldsOf = (key, words) => {
+  const within = [...document.querySelectorAll(`[data-media-key="${key}"], [data-p*="${key}"]`)].filter(visible);
+  const all = s => within.flatMap(layer => [...layer.querySelectorAll(s)]).filter(visible);
+  const by = prefix => prefix && all('[aria-label]').find(e => e.getAttribute('aria-label').startsWith(prefix));
+  const text = e => e ? (e.textContent || '').trim() : '';
+  const repeated = e => { const label = e.getAttribute('aria-label'), own = text(e); return own && label !== own && label.endsWith(own); };
+  const name = by(words.filename) || all('[aria-label]').find(e => repeated(e) && /\.[A-Za-z0-9]{2,5}$/.test(text(e)));
+  if (!name) return null;
+  const note = all('textarea')[0];
+  return { name: whole(text(name)), date: whole(text(by(words.date))), time: whole(text(by(words.time))),
+           zone: whole(text(all('[aria-label^="GMT"]')[0])), description: whole(note && note.value) };
+};
+
+const fieldsWithin = async (key, words, milliseconds) => {
+  for (const until = performance.now() + milliseconds; performance.now() < until; await pause(60)) {
+    const fields = fieldsOf(key, words);
+    if (fields && fields.name) return fields;
+  }
+  return null;
+};
+
+// Where a real click on an element would go; nothing if something else lies over it.
+const target = e => {
+  if (!e) return null;
+  const box = e.getBoundingClientRect();
+  const [x, y] = [box.left + box.width / 2, box.top + box.height / 2];
+  const hit = document.elementFromPoint(x, y);
+  return hit && (e.contains(hit) || hit.contains(e)) ? { x, y } : null;
+};
+
+const infoButton = (key, words) => { const layer = layerOf(key); return layer && [...layer.querySelectorAll('[aria-label]')].find(e => visible(e) && e.getAttribute('aria-label') === words.info); };
+
+// The menu of the visible layer: the last one in it, as in the document of the site.
+const moreButton = (key, words) => {
+  const layer = layerOf(key);
+  if (!layer) return null;
+  const all = [...layer.querySelectorAll('[aria-haspopup="menu"], [aria-label]')].filter(visible);
+  return all.filter(e => e.getAttribute('aria-label') === words.more).at(-1) || all.filter(e => e.getAttribute('aria-haspopup') === 'menu').at(-1) || null;
+};
+
+const entries = () => [...document.querySelectorAll('[role="menuitem"]')].filter(visible);
+
+const entriesWithin = async milliseconds => {
+  for (const until = performance.now() + milliseconds; performance.now() < until; await pause(40)) if (entries().length) return entries().map(e => whole(e.getAttribute('aria-label') || e.textContent));
+  return [];
+};
+
+// What the page says instead of starting a download.
+const notice = words => {
+  const says = text => words.processing.some(word => text.includes(word));
+  const box = [...document.querySelectorAll('[role="dialog"], [role="alert"]')].filter(visible)[0];
+  if (box) return says(`${box.getAttribute('aria-label') || ''} ${box.textContent}`) ? 'processing' : 'notice';
+  return says(document.body.textContent || '') ? 'processing' : '';
+};
+
+// Shortcuts go nowhere while a field or a film has the focus.
+const unfocus = () => {
+  const e = document.activeElement;
+  if (e && e !== document.body) { if (e.tagName === 'VIDEO') e.pause(); e.blur(); }
+  return true;
+};

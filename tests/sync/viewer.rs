@@ -1,0 +1,151 @@
+//! The way of a person: grid, viewer, keyboard; and what single steps fall back to when Google changes a call.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use shoebox::archive::Archive;
+use shoebox::remote::RemoteLibrary;
+use shoebox::remote::google::{GooglePhotos, GoogleSettings, Method};
+use shoebox::sim::{Fault, FaultRule, Ledger, LiveAs, RequestClass, SimConfig, When};
+use shoebox::sync::report::Outcome;
+
+use super::browser::{settings, signed_in};
+use super::support::{assert_equal, contents, open, pass};
+
+fn viewer(sim: &shoebox::sim::Sim, dir: &std::path::Path) -> GoogleSettings {
+    settings(sim, dir, Method::Viewer)
+}
+
+fn names(archive: &Archive) -> BTreeSet<(String, String)> {
+    archive
+        .store
+        .records()
+        .map(|r| r.unwrap().record().clone())
+        .map(|r| (r.key.to_string(), r.name))
+        .collect()
+}
+
+fn named(ledger: &Ledger) -> BTreeSet<(String, String)> {
+    ledger.items.iter().map(|item| (item.key.clone(), item.name.clone())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_is_archived_by_hand_alone_with_the_same_hashes() {
+    for (language, live) in [("en", LiveAs::Zip), ("nl", LiveAs::Clip), ("de", LiveAs::Zip)] {
+        let dir = tempfile::tempdir().unwrap();
+        let language = language.parse().unwrap();
+        let config = SimConfig { items: 30, live, language, ..SimConfig::default() };
+        let sim = signed_in(config, dir.path()).await;
+        let archive = open(&dir.path().join("archive"));
+        let google = Arc::new(GooglePhotos::connect(viewer(&sim, dir.path())).await.unwrap());
+        let report = pass(&archive, &google).await;
+        google.close().await;
+        let failures = archive.index.reader().unwrap().failures().unwrap();
+        assert_eq!(
+            report.outcome(),
+            &Outcome::Complete,
+            "{language:?}: {}\n{failures:#?}",
+            report.sentence()
+        );
+        assert_equal(&archive, &sim.ledger());
+        assert_eq!(sim.counters().mutating, 0, "something in the library was pressed");
+        assert_eq!(sim.counters().cookie_leaks, 0);
+        // Names come from the info panel, whatever the language; times and zones too.
+        let have = names(&archive);
+        let plain =
+            named(&sim.ledger()).into_iter().filter(|(_, name)| name.is_ascii() && !name.contains('\n'));
+        let wrong: Vec<_> = plain.filter(|pair| !have.contains(pair)).collect();
+        assert!(wrong.len() <= 5, "{wrong:?}");
+        let mut right = 0;
+        for record in archive.store.records() {
+            let record = record.unwrap().record().clone();
+            let ledger = sim.ledger();
+            let item = ledger.items.iter().find(|item| item.key == record.key.as_str()).unwrap();
+            let same_zone = record.remote.zone_offset_ms == Some(item.zone_offset_ms);
+            right += usize::from(
+                same_zone && record.remote.taken_ms.is_some_and(|ms| (ms - item.taken_ms).abs() < 60_000),
+            );
+        }
+        assert!(right >= 25, "capture times of {right} of 30 items are right ({language:?})");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trouble_inside_pages_costs_an_item_at_most() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = SimConfig { items: 40, processing: 1.0, ..SimConfig::default() };
+    let sim = signed_in(config, dir.path()).await;
+    for rule in [
+        "page no-download first=1",
+        "page wrong-photo p=0.1",
+        "page panel-never p=0.1",
+        "page key-ignored p=0.2",
+    ] {
+        sim.faults().set(rule.parse().unwrap());
+    }
+    let archive = open(&dir.path().join("archive"));
+    let google = Arc::new(GooglePhotos::connect(viewer(&sim, dir.path())).await.unwrap());
+    let report = pass(&archive, &google).await;
+    google.close().await;
+    let mut ledger = sim.ledger();
+    let processing = ledger.items.iter().filter(|item| !item.downloadable).count() as u64;
+    assert!(processing > 0, "no video is still processed: the test tests nothing");
+    assert_eq!(report.outcome(), &Outcome::Partial, "{}", report.sentence());
+    let failures = archive.index.reader().unwrap().failures().unwrap();
+    let others: Vec<_> = failures.iter().filter(|f| !f.reason.contains("processing")).collect();
+    assert_eq!(report.set_aside, processing, "{others:?}");
+    ledger.items.retain(|item| item.downloadable);
+    let have = contents(&archive, &ledger);
+    for item in &ledger.items {
+        let wanted: BTreeSet<_> = item.parts.iter().map(|part| &part.sha256).collect();
+        let parts = have.get(&item.key).unwrap_or_else(|| panic!("{} is missing", item.key));
+        assert_eq!(parts.values().collect::<BTreeSet<_>>(), wanted, "{}", item.key);
+    }
+    assert_eq!(sim.counters().mutating, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_thousand_photos_are_listed_without_growing() {
+    let dir = tempfile::tempdir().unwrap();
+    let config =
+        SimConfig { items: 5000, file_bytes: shoebox::sim::FileBytes::Fixed(3000), ..SimConfig::default() };
+    let sim = signed_in(config, dir.path()).await;
+    let google = GooglePhotos::connect(viewer(&sim, dir.path())).await.unwrap();
+    let (mut seen, mut from, mut most) = (BTreeSet::new(), None, 0);
+    loop {
+        let page = google.list(from.as_ref()).await.unwrap();
+        most = most.max(page.items.len());
+        seen.extend(page.items.into_iter().map(|item| item.key.to_string()));
+        let Some(next) = page.next else { break };
+        from = Some(next);
+    }
+    google.close().await;
+    let all: BTreeSet<_> = sim.ledger().items.into_iter().map(|item| item.key).collect();
+    assert_eq!(seen.len(), all.len(), "missing: {:?}", all.difference(&seen).take(5).collect::<Vec<_>>());
+    assert!(most < 1500, "a page of {most} items is not bounded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_changes_costs_that_capability_only() {
+    for rpcid in ["lcxiM", "EWgK9e", "VrseUb"] {
+        let dir = tempfile::tempdir().unwrap();
+        let sim = signed_in(SimConfig { items: 20, ..SimConfig::default() }, dir.path()).await;
+        sim.faults().set(FaultRule::new(RequestClass::Rpc(Some(rpcid.into())), Fault::Drift, When::Always));
+        let archive = open(&dir.path().join("archive"));
+        let evidence = archive.store.quarantine_dir();
+        let settings =
+            GoogleSettings { evidence: Some(evidence.clone()), ..settings(&sim, dir.path(), Method::Rpc) };
+        let google = Arc::new(GooglePhotos::connect(settings).await.unwrap());
+        let report = pass(&archive, &google).await;
+        google.close().await;
+        let failures = archive.index.reader().unwrap().failures().unwrap();
+        assert_eq!(report.outcome(), &Outcome::Complete, "{rpcid}: {}\n{failures:#?}", report.sentence());
+        assert_equal(&archive, &sim.ledger());
+        let kept: Vec<_> = std::fs::read_dir(&evidence).unwrap().map(|e| e.unwrap().path()).collect();
+        let text = kept.iter().find(|path| path.extension().is_some_and(|e| e == "txt")).unwrap();
+        let text = std::fs::read_to_string(text).unwrap();
+        assert!(text.starts_with(rpcid) && !text.contains("AF1Qip"), "{text}");
+        assert!(kept.iter().any(|path| path.extension().is_some_and(|e| e == "png")), "no picture: {kept:?}");
+        assert_eq!(kept.len(), 2, "told once");
+    }
+}
