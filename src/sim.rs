@@ -36,7 +36,7 @@ use tokio::task::JoinHandle;
 
 pub use self::faults::{Fault, FaultRule, Faults, PageFault, RequestClass, When};
 pub use self::google::Counters;
-pub use self::library::{Ledger, Library};
+pub use self::library::{Ledger, LedgerItem, Library};
 pub use self::pages::locale::Language;
 pub use self::pages::sign_in::Screen;
 pub use self::session::{Session, SignedOutModel};

@@ -152,12 +152,24 @@ impl<R: RemoteLibrary> Item<R> {
         let store = &pass.archive.store;
         let turn = pass.pace.download_turn().await;
         let (mut partial, mut origin) = self.transfer(offer).await?;
-        if offer.role != PartRole::Original {
+        let saver = self.quality() == Quality::StorageSaver;
+        let proven = offer.role == PartRole::Original && self.upload().is_some() && !saver;
+        // The viewer compares names, and a page at a time is slow enough.
+        if !proven && !offer.url.starts_with("viewer:") {
             // Google gives no hash of these: another item's file in their place would be believed.
             pass.progress.add_bytes(partial.size());
             let again = self.transfer(offer).await?;
             self.agree(offer.role, partial, &again.0).await?;
             (partial, origin) = again;
+        }
+        if proven && self.quality() != Quality::StorageSaver && self.upload() != Some(partial.digests().sha1)
+        {
+            // However often another item's file comes, it is not this one's.
+            let sha256 = partial.digests().sha256;
+            if self.is_anothers(sha256).await? {
+                let reason = "these are the bytes of another item".into();
+                return Err(IngestError::Rejected { reason, sha256, partial: Box::new(partial) });
+            }
         }
         if let (true, PartRole::Original, Some(name)) = (self.work.unnamed, offer.role, &origin.claim.name)
             // The name of Google's wrapping is none of the photo's.
@@ -197,7 +209,7 @@ impl<R: RemoteLibrary> Item<R> {
         first: PartialBlob,
         second: &PartialBlob,
     ) -> Result<(), IngestError> {
-        let (sha256, key) = (first.digests().sha256, self.work.item.key.clone());
+        let sha256 = first.digests().sha256;
         let reject = |reason: &str, first| {
             Err(IngestError::Rejected { reason: reason.into(), sha256, partial: Box::new(first) })
         };
@@ -207,15 +219,25 @@ impl<R: RemoteLibrary> Item<R> {
         if self.doubted.get(&role) == Some(&sha256) {
             return Ok(());
         }
-        let pass = Arc::clone(&self.pass);
-        let anothers = ingest::blocking(move || {
-            let reader = pass.reader.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            Ok(reader.is_anothers_original(&key, &sha256)?)
-        });
-        if anothers.await? {
+        if self.is_anothers(sha256).await? {
             return reject("these are the bytes of another item", first);
         }
         Ok(())
+    }
+
+    /// Whether these bytes are archived as the original of another item.
+    async fn is_anothers(&self, sha256: Sha256) -> Result<bool, IngestError> {
+        let (pass, key) = (Arc::clone(&self.pass), self.work.item.key.clone());
+        ingest::blocking(move || {
+            let reader = pass.reader.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            Ok(reader.is_anothers_original(&key, &sha256)?)
+        })
+        .await
+    }
+
+    fn quality(&self) -> Quality {
+        let Work { item, details, .. } = &self.work;
+        if details.quality == Quality::Unknown { item.quality } else { details.quality }
     }
 
     /// Takes over what the photo's page says, where the listing has said less.
@@ -235,7 +257,7 @@ impl<R: RemoteLibrary> Item<R> {
 
     fn expectation(&self, role: PartRole, claimed_length: Option<u64>) -> Expectation {
         let Work { item, details, .. } = &self.work;
-        let quality = if details.quality == Quality::Unknown { item.quality } else { details.quality };
+        let quality = self.quality();
         // Of an edited, unfinished or two-part item nobody knows which file the listed size is of.
         let unclear = self.edited || item.partial_upload || item.live;
         Expectation {

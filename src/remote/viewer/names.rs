@@ -14,6 +14,10 @@ pub fn agree(suggested: &str, named: &str) -> bool {
     if suggested.to_ascii_lowercase().ends_with(".zip") {
         return true;
     }
+    // A name that is nothing but an ending: whatever the browser made of it is short.
+    if named.trim().rsplit_once('.').is_some_and(|(stem, _)| stem.trim_matches(['.', ' ']).is_empty()) {
+        return plain(suggested).len() <= 4;
+    }
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let ours = [named.to_owned(), decoded(named)];
     let theirs = [suggested.to_owned(), decoded(suggested), decoded(&decoded(suggested))];
@@ -48,6 +52,7 @@ mod tests {
             ("IMG_1 (1).jpg", "IMG_1.jpg"),
             ("n\u{fc}r.jpg", "nu\u{308}r.jpg"),
             ("_.jpg", " .jpg"),
+            ("jpg", ".jpg"),
             ("caf%25C3%25A9.jpg", "café.jpg"),
         ] {
             assert!(agree(suggested, named), "{suggested} and {named}");
