@@ -112,7 +112,7 @@ pub struct AlbumRecord {
 }
 
 impl AlbumRecord {
-    /// The canonical bytes; see [`canonical`](super::record::canonical).
+    /// The canonical bytes: UTF-8 JSON, keys sorted at every level, one newline at the end.
     pub fn to_bytes(&self) -> Vec<u8> {
         super::record::canonical(self)
     }

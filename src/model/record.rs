@@ -204,7 +204,7 @@ pub struct FetchEvidence {
 }
 
 impl ItemRecord {
-    /// The canonical bytes; see [`canonical`].
+    /// The canonical bytes: UTF-8 JSON, keys sorted at every level, one newline at the end.
     pub fn to_bytes(&self) -> Vec<u8> {
         canonical(self)
     }
