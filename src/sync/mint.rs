@@ -36,6 +36,7 @@ pub(crate) async fn mint<R: RemoteLibrary>(
                 Err(error) => {
                     tracing::debug!("addresses could not be made ahead: {error}");
                     pass.pace.heard(&error);
+                    pass.progress.add_retry();
                 }
             }
         }
