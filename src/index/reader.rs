@@ -10,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::words::{from_json, from_word, parsed, signed, unsigned, valid};
 use super::{IndexError, RunNote, connection, dump};
 use crate::model::{
-    ArchiveId, ArchivedPart, CaptureTime, ItemState, MediaKey, PartRole, RemoteFacts, Sha1, Sha256, Verdict,
+    ArchiveId, ArchivedPart, CaptureTime, ItemDetails, ItemState, MediaKey, PartRole, RemoteFacts, Sha1,
+    Sha256, Verdict,
 };
 
 /// What the index knows of an item.
@@ -30,6 +31,19 @@ pub struct KnownItem {
     pub parts: Vec<(PartRole, Sha256)>,
     /// What Google said then; compared with what it says now, it shows a change.
     pub remote: RemoteFacts,
+}
+
+impl KnownItem {
+    /// The details of item `key` as they were recorded.
+    pub fn details(&self, key: &MediaKey) -> ItemDetails {
+        ItemDetails {
+            key: key.clone(),
+            name: self.name.clone(),
+            size: self.remote.size,
+            description: self.remote.description.clone(),
+            quality: self.remote.quality,
+        }
+    }
 }
 
 /// Sums over the archive: the latest revision of each item.

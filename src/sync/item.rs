@@ -12,7 +12,7 @@ use super::mint::Minted;
 use super::report::Outcome;
 use crate::ingest::verify::Expectation;
 use crate::ingest::{self, IngestError, Origin, Revision, StoredPart};
-use crate::model::{ErrorClass, PartRecord, PartRole, Quality, Sha1, Sha256, Verdict};
+use crate::model::{ErrorClass, PartRecord, PartRole, Quality, RemoteItem, Sha1, Sha256, Verdict};
 use crate::remote::viewer::Seen;
 use crate::remote::{Offer, RemoteError, RemoteLibrary};
 use crate::store::{PartialBlob, QuarantineNote, RecordName};
@@ -162,8 +162,7 @@ impl<R: RemoteLibrary> Item<R> {
             self.agree(offer.role, partial, &again.0).await?;
             (partial, origin) = again;
         }
-        if proven && self.quality() != Quality::StorageSaver && self.upload() != Some(partial.digests().sha1)
-        {
+        if proven && self.upload() != Some(partial.digests().sha1) {
             // However often another item's file comes, it is not this one's.
             let sha256 = partial.digests().sha256;
             if self.is_anothers(sha256).await? {
@@ -287,6 +286,12 @@ impl<R: RemoteLibrary> Item<R> {
         let failed = |e: IngestError| Outcome::of(e.class(), e.to_string());
         let have_original = self.is_safe(PartRole::Original) || self.is_archived(PartRole::Original);
         let fetched = self.stored.len() as u64;
+        if let (Some(_), Some(known)) = (&trouble, &self.work.known) {
+            // What Google says now stays unrecorded until the files that it calls for are there: recorded
+            // already, it would no longer ask for them.
+            self.work.item = RemoteItem::as_recorded(self.work.item.key.clone(), &known.remote);
+            self.work.details = known.details(&self.work.item.key);
+        }
         if have_original {
             let (stored, adopted) = (std::mem::take(&mut self.stored), std::mem::take(&mut self.adopted));
             let (pass, work) = (Arc::clone(&self.pass), self.work.clone());

@@ -105,9 +105,12 @@ impl<R: RemoteLibrary> Lister<R> {
         self.hidden = 0;
     }
 
-    /// Items that an earlier pass set aside.
-    pub(crate) fn failed(&self) -> &HashSet<MediaKey> {
-        &self.failed
+    /// What earlier passes owe: items that were set aside, and items that were shown but not reached.
+    pub(crate) async fn owed(&self, listing: u64) -> Result<Vec<MediaKey>, Outcome> {
+        let account = self.account.clone();
+        let mut owed = self.ask(move |index| index.missing(&account, listing, usize::MAX)).await?;
+        owed.extend(self.failed.iter().cloned());
+        Ok(owed)
     }
 
     /// Whether this pass has seen it.
@@ -319,11 +322,12 @@ fn work(item: RemoteItem, task: Task) -> Option<Work> {
 
 /// What stands for the details until Google gives them, or for ever: what is archived, or the key as name.
 fn unknown_details(item: &RemoteItem, known: Option<&KnownItem>) -> ItemDetails {
-    ItemDetails {
+    let nothing = || ItemDetails {
         key: item.key.clone(),
-        name: known.map_or_else(|| item.key.to_string(), |known| known.name.clone()),
-        size: known.and_then(|known| known.remote.size),
-        description: known.and_then(|known| known.remote.description.clone()),
-        quality: known.map_or(Quality::Unknown, |known| known.remote.quality),
-    }
+        name: item.key.to_string(),
+        size: None,
+        description: None,
+        quality: Quality::Unknown,
+    };
+    known.map_or_else(nothing, |known| known.details(&item.key))
 }

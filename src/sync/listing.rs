@@ -16,8 +16,11 @@ use super::lister::{Lister, Work};
 use super::report::Outcome;
 use super::{ListingMode, Pass, tombstones};
 use crate::index::Listing;
+use crate::model::MediaKey;
 use crate::remote::{Cursor, RemoteError, RemoteLibrary, TimelineCounts};
 
+/// Owed items that a look asks for one by one before it calls for the whole library.
+const MOST_OWED: usize = 200;
 /// Months that a look lists again before it calls for the whole library.
 const MOST_MONTHS: usize = 24;
 
@@ -39,7 +42,8 @@ async fn list_own<R: RemoteLibrary>(pass: &Arc<Pass<R>>, queue: mpsc::Sender<Wor
         lister.ask(move |index| Ok((index.last_listings(&account, 1)?.pop(), index.next_listing()?))).await?;
     if pass.options.listing == ListingMode::SetAside {
         lister.listing = last.map_or(0, |last| last.id);
-        retry_failed(&mut lister).await?;
+        let owed = lister.owed(lister.listing).await?;
+        ask_for(&mut lister, owed).await?;
         pass.progress.listing_is_done();
         return Ok(());
     }
@@ -145,9 +149,13 @@ async fn counts<R: RemoteLibrary>(lister: &Lister<R>) -> Result<Option<TimelineC
 /// Looks for what is new. The answer is a reason to list everything, if there is one.
 async fn look<R: RemoteLibrary>(lister: &mut Lister<R>, last: &Listing) -> Result<Option<String>, Outcome> {
     let pass = Arc::clone(&lister.pass);
+    let owed = lister.owed(last.id).await?;
+    if owed.len() > MOST_OWED {
+        return Ok(Some(format!("{} items are listed and not archived", owed.len())));
+    }
     let counts = counts(lister).await?;
     let mut expected = last.ranges.as_deref().and_then(|text| serde_json::from_str(text).ok()).map(by_month);
-    retry_failed(lister).await?;
+    ask_for(lister, owed).await?;
     let mut from: Option<Cursor> = None;
     loop {
         let page = match lister.try_persist(|| pass.remote.recent(from.as_ref())).await? {
@@ -218,10 +226,9 @@ async fn list_month<R: RemoteLibrary>(lister: &mut Lister<R>, month: Month) -> R
     }
 }
 
-/// Tries again what earlier passes set aside.
-async fn retry_failed<R: RemoteLibrary>(lister: &mut Lister<R>) -> Result<(), Outcome> {
+/// Asks for single items.
+async fn ask_for<R: RemoteLibrary>(lister: &mut Lister<R>, keys: Vec<MediaKey>) -> Result<(), Outcome> {
     let pass = Arc::clone(&lister.pass);
-    let keys: Vec<_> = lister.failed().iter().cloned().collect();
     for key in keys {
         match lister.try_persist(|| pass.remote.look_up(&key)).await? {
             Ok(item) => {

@@ -106,6 +106,64 @@ async fn an_upload_that_was_not_finished_is_fetched_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_change_whose_files_do_not_come_is_not_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path());
+    let (archive, library) = (open(dir.path()), library(60, 0));
+    let ledger = library.ledger();
+    let mut plain = ledger.items.iter().filter(|i| i.parts.len() == 1 && i.name.ends_with(".jpg"));
+    let unfinished = plain.find(|i| !i.storage_saver).unwrap().key.clone();
+    let edited = plain.next().unwrap().key.clone();
+    library.library().begin_upload(&unfinished);
+    library.library().edit_item(&edited);
+    pass(&archive, &library).await;
+    library.library().finish_upload(&unfinished);
+    library.library().edit_item(&edited);
+    library.faults().set(FaultRule::new(RequestClass::Download, Fault::Status(404, None), When::Always));
+    let troubled = pass(&archive, &library).await;
+    assert_eq!(troubled.set_aside, 2, "{}", troubled.sentence());
+    library.faults().clear();
+    let report = look(&archive, &library).await;
+    assert_eq!(report.outcome(), &Outcome::Complete, "{}", report.sentence());
+    assert_equal(&archive, &library.ledger());
+    assert_eq!(record(&archive, &unfinished).parts.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_interrupted_pass_has_listed_and_not_fetched_comes_with_the_next_look() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path());
+    let (archive, library) = (open(dir.path()), library(30, 0));
+    look(&archive, &library).await;
+    // More than a page of the latest uploads.
+    (0..150).for_each(|_| drop(library.library().add_item()));
+    let slow = Fault::Latency(std::time::Duration::from_millis(40));
+    library.faults().set(FaultRule::new(RequestClass::Download, slow, When::Always));
+    let stop = CancellationToken::new();
+    let stopper = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            tokio::time::sleep(std::time::Duration::from_millis(1000)).await;
+            stop.cancel();
+        }
+    });
+    let auto = || SyncOptions { listing: ListingMode::Auto, ..options() };
+    let cut = pass_with(&archive, &library, auto(), stop).await;
+    stopper.await.unwrap();
+    assert_eq!(
+        cut.outcome(),
+        &Outcome::Interrupted,
+        "it was too quick to be interrupted: {}",
+        cut.sentence()
+    );
+    library.faults().clear();
+    let report = look(&archive, &library).await;
+    assert!(!report.whole, "{}", report.sentence());
+    assert_eq!(report.outcome(), &Outcome::Complete, "{}", report.sentence());
+    assert_equal(&archive, &library.ledger());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_key_for_the_same_upload_costs_no_download() {
     let dir = tempfile::tempdir().unwrap();
     init(dir.path());
