@@ -7,6 +7,7 @@ use shoebox::model::{ItemRecord, ItemState, MediaKey, PartRole};
 use shoebox::sim::fake::FakeLibrary;
 use shoebox::sim::{Fault, FaultRule, RequestClass, SimConfig, When};
 use shoebox::sync::albums::Wanted;
+use shoebox::sync::progress::Progress;
 use shoebox::sync::report::Outcome;
 use shoebox::sync::{ListingMode, SyncOptions};
 use tokio_util::sync::CancellationToken;
@@ -133,29 +134,25 @@ async fn a_change_whose_files_do_not_come_is_not_forgotten() {
 async fn what_an_interrupted_pass_has_listed_and_not_fetched_comes_with_the_next_look() {
     let dir = tempfile::tempdir().unwrap();
     init(dir.path());
-    let (archive, library) = (open(dir.path()), library(30, 0));
-    look(&archive, &library).await;
-    // More than a page of the latest uploads.
-    (0..150).for_each(|_| drop(library.library().add_item()));
-    let slow = Fault::Latency(std::time::Duration::from_millis(40));
+    let (archive, library) = (open(dir.path()), library(150, 0));
+    let slow = Fault::Latency(std::time::Duration::from_millis(150));
     library.faults().set(FaultRule::new(RequestClass::Download, slow, When::Always));
-    let stop = CancellationToken::new();
-    let stopper = tokio::spawn({
-        let stop = stop.clone();
-        async move {
-            tokio::time::sleep(std::time::Duration::from_millis(1000)).await;
-            stop.cancel();
-        }
-    });
-    let auto = || SyncOptions { listing: ListingMode::Auto, ..options() };
-    let cut = pass_with(&archive, &library, auto(), stop).await;
-    stopper.await.unwrap();
-    assert_eq!(
-        cut.outcome(),
-        &Outcome::Interrupted,
-        "it was too quick to be interrupted: {}",
-        cut.sentence()
-    );
+    // Stopped when everything is listed: the oldest, far behind the latest uploads, are still on their way.
+    let (progress, stop) = (Arc::new(Progress::default()), CancellationToken::new());
+    let pass = tokio::spawn(shoebox::sync::run(
+        Arc::clone(&archive),
+        Arc::clone(&library),
+        Arc::new(shoebox::model::SystemClock),
+        options(),
+        Arc::clone(&progress),
+        stop.clone(),
+    ));
+    while !progress.snapshot().listing_done {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    stop.cancel();
+    let cut = pass.await.unwrap();
+    assert!(cut.outcome() == &Outcome::Interrupted && cut.archived < 150, "{}", cut.sentence());
     library.faults().clear();
     let report = look(&archive, &library).await;
     assert!(!report.whole, "{}", report.sentence());
