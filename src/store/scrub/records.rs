@@ -53,6 +53,7 @@ pub(super) fn scrub(store: &Store, threads: usize) -> Scrubbed {
         }
     });
     let mut all = all.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    scrub_albums(store, &mut all);
     all.references.sort_unstable();
     all.references.dedup_by_key(|(sha256, _)| *sha256);
     all
@@ -97,6 +98,41 @@ fn scrub_shard(store: &Store, shard: u8) -> Scrubbed {
         before = Some(name);
     }
     scrubbed
+}
+
+/// Records of albums: few, and without blobs.
+fn scrub_albums(store: &Store, all: &mut Scrubbed) {
+    let names = match store.album_names() {
+        Ok(names) => names,
+        Err(error) => {
+            all.findings.push(finding(&error, store));
+            return;
+        }
+    };
+    let mut before: Option<RecordName> = None;
+    for name in names {
+        let name = match name {
+            Ok(name) => name,
+            Err(error) => {
+                all.findings.push(finding(&error, store));
+                continue;
+            }
+        };
+        all.count += 1;
+        before = before.filter(|before| before.key == name.key);
+        let expected = before.as_ref().map_or(1, |before| before.seq.saturating_add(1));
+        if name.seq != expected {
+            all.findings.push(Finding {
+                kind: FindingKind::Missing,
+                path: store.inner.layout.album(&name),
+                detail: format!("revision {expected} of its album is not there"),
+            });
+        }
+        if let Err(error) = store.read_album(&name) {
+            all.findings.push(finding(&error, store));
+        }
+        before = Some(name);
+    }
 }
 
 fn finding(error: &StoreError, store: &Store) -> Finding {
