@@ -150,12 +150,13 @@ async fn stage<R, L, F>(pass: &Arc<Pass<R>>, list: L) -> Outcome
 where
     R: RemoteLibrary,
     L: FnOnce(Arc<Pass<R>>, mpsc::Sender<Work>) -> F,
-    F: Future<Output = Outcome> + Send + 'static,
+    F: Future<Output = Result<(), Outcome>> + Send + 'static,
 {
     let in_flight = pass.options.limits.workers.max(1) * AHEAD;
     let (sender, queue) = mpsc::channel::<Work>(in_flight * 2);
     let (ready, mut minted) = mpsc::channel(R::OFFER_BATCH);
-    let lister = tokio::spawn(list(Arc::clone(pass), sender));
+    let (listing, stop) = (list(Arc::clone(pass), sender), pass.stop.clone());
+    let lister = tokio::spawn(async move { listing.await.inspect_err(|_| stop.cancel()) });
     let minter = tokio::spawn(mint::mint(Arc::clone(pass), queue, ready));
     let mut items = JoinSet::new();
     let mut fatal = None;
@@ -173,7 +174,11 @@ where
     while let Some(done) = items.join_next().await {
         keep_first(&mut fatal, pass, done);
     }
-    let listed = lister.await.unwrap_or_else(|e| Outcome::Failed(format!("the lister failed: {e}")));
+    let listed = match lister.await {
+        Ok(Ok(())) => Outcome::Complete,
+        Ok(Err(outcome)) => outcome,
+        Err(e) => Outcome::Failed(format!("the lister failed: {e}")),
+    };
     if let Err(e) = minter.await {
         fatal.get_or_insert(Outcome::Failed(format!("a task failed: {e}")));
     }

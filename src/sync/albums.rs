@@ -53,17 +53,11 @@ impl Wanted {
 }
 
 /// Lists albums, records those that changed, and queues what others share and the person wants.
-pub(crate) async fn list<R: RemoteLibrary>(pass: Arc<Pass<R>>, queue: mpsc::Sender<Work>) -> Outcome {
-    match list_all(&pass, queue).await {
-        Ok(()) => Outcome::Complete,
-        Err(outcome) => {
-            pass.stop.cancel();
-            outcome
-        }
-    }
-}
-
-async fn list_all<R: RemoteLibrary>(pass: &Arc<Pass<R>>, queue: mpsc::Sender<Work>) -> Result<(), Outcome> {
+pub(crate) async fn list<R: RemoteLibrary>(
+    pass: Arc<Pass<R>>,
+    queue: mpsc::Sender<Work>,
+) -> Result<(), Outcome> {
+    let pass = &pass;
     let mut lister = Lister::new(pass, queue)?;
     let wanted = &pass.options.albums;
     let mut found = match pages(&lister, false).await? {

@@ -25,17 +25,11 @@ const MOST_OWED: usize = 200;
 const MOST_MONTHS: usize = 24;
 
 /// Lists the account's own library and queues what is wanted.
-pub(crate) async fn list<R: RemoteLibrary>(pass: Arc<Pass<R>>, queue: mpsc::Sender<Work>) -> Outcome {
-    match list_own(&pass, queue).await {
-        Ok(()) => Outcome::Complete,
-        Err(outcome) => {
-            pass.stop.cancel();
-            outcome
-        }
-    }
-}
-
-async fn list_own<R: RemoteLibrary>(pass: &Arc<Pass<R>>, queue: mpsc::Sender<Work>) -> Result<(), Outcome> {
+pub(crate) async fn list<R: RemoteLibrary>(
+    pass: Arc<Pass<R>>,
+    queue: mpsc::Sender<Work>,
+) -> Result<(), Outcome> {
+    let pass = &pass;
     let mut lister = Lister::new(pass, queue)?;
     let account = lister.account.clone();
     let (last, next) =
