@@ -3,6 +3,7 @@
 //! Calls draw from a token bucket. Downloads share a limit that grows by one with each round of successes and
 //! shrinks by a factor on refusals and on slowness, as networks share a line. Everybody waits at one gate.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -63,6 +64,8 @@ pub struct Pace {
     bytes: Option<Arc<Mutex<Bucket>>>,
     downloads: Mutex<Downloads>,
     freed: Notify,
+    /// Somebody has said already why everybody waits.
+    told: AtomicBool,
 }
 
 struct Downloads {
@@ -93,6 +96,7 @@ impl Pace {
                 last_cut: None,
             }),
             freed: Notify::new(),
+            told: AtomicBool::new(false),
             limits,
             clock,
         }
@@ -102,8 +106,11 @@ impl Pace {
     pub async fn wait(&self) {
         loop {
             if let Some(rest) = self.limits.quiet.and_then(|quiet| quiet.left_at(self.clock.now())) {
-                tracing::info!("quiet hours: going on in {} minutes", rest.as_secs() / 60 + 1);
+                if !self.told.swap(true, Ordering::Relaxed) {
+                    tracing::info!("quiet hours: going on in {} minutes", rest.as_secs() / 60 + 1);
+                }
                 tokio::time::sleep(rest).await;
+                self.told.store(false, Ordering::Relaxed);
                 continue;
             }
             let open_at = *locked(&self.open_at);
