@@ -8,6 +8,7 @@ mod answer;
 mod content;
 pub mod fake;
 pub mod faults;
+mod generate;
 mod google;
 mod history;
 pub mod library;

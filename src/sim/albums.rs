@@ -3,7 +3,8 @@
 use std::sync::{Arc, RwLock};
 
 use super::SimConfig;
-use super::library::{ALBUMS, Library, SimItem, item, key_text};
+use super::generate::item;
+use super::library::{ALBUMS, Library, SimItem, key_text};
 
 /// What others share: an album, photos sent without one, a partner's library.
 pub(crate) const SHARED: [Option<&str>; 3] = [Some("Wedding of J & J"), None, Some("Partner")];

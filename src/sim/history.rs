@@ -1,7 +1,8 @@
 //! What people do to a library while it is archived, for tests to call.
 
 use super::SimConfig;
-use super::library::{Library, item, key_text};
+use super::generate::item;
+use super::library::{Library, key_text};
 
 impl Library {
     /// Adds one item, taken and uploaded after all others; returns its key.
