@@ -55,6 +55,15 @@ pub(crate) async fn afflict(answer: Answer, struck: &[Fault]) -> io::Result<Answ
     Ok(Response::from_parts(parts, faulty(bytes, struck)))
 }
 
+/// One byte is another; elsewhere each time, because no line damages two transfers alike.
+pub(crate) fn altered(bytes: &[u8]) -> Bytes {
+    let mut altered = bytes.to_vec();
+    if let Some(byte) = altered.get_mut(fastrand::usize(..bytes.len().max(1))) {
+        *byte ^= 0x20;
+    }
+    Bytes::from(altered)
+}
+
 /// A body in pieces, as slow and as broken as the faults say. The announced length is the true one.
 pub(crate) fn faulty(bytes: Bytes, struck: &[Fault]) -> Body {
     let mut bytes = bytes;
@@ -65,14 +74,7 @@ pub(crate) fn faulty(bytes: Bytes, struck: &[Fault]) -> Body {
             Fault::Bandwidth(per_second) => rate = Some((*per_second).max(1)),
             Fault::Truncate(at) => end = Some((*at, false)),
             Fault::Stall(at) => end = Some((*at, true)),
-            Fault::AlterByte => {
-                let mut altered = bytes.to_vec();
-                let middle = altered.len() / 2;
-                if let Some(byte) = altered.get_mut(middle) {
-                    *byte ^= 0x20;
-                }
-                bytes = Bytes::from(altered);
-            }
+            Fault::AlterByte => bytes = altered(&bytes),
             _ => {}
         }
     }

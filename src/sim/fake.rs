@@ -12,7 +12,7 @@ use super::faults::{Fault, RequestClass};
 use super::google::{Counters, Google};
 use super::library::SimItem;
 use super::{Faults, Ledger, Library, LiveAs, SimConfig, rpc};
-use crate::model::{AlbumKind, ItemDetails, MediaKey, RemoteAlbum, RemoteItem};
+use crate::model::{AlbumKind, ItemDetails, MediaKey, PartRole, RemoteAlbum, RemoteItem};
 use crate::remote::rpc::{albums, counts, details, frame, info, recent, timeline, trash};
 use crate::remote::{
     AlbumListing, AlbumPage, Body, ByteStream, Claim, Cursor, Download, ListPage, Offer, RemoteError,
@@ -187,11 +187,9 @@ impl RemoteLibrary for FakeLibrary {
         self.fetches.fetch_add(1, Ordering::Relaxed);
         let struck = self.strike(RequestClass::Download, Some(&key)).await?;
         let mut item = self.find(&key)?;
-        if struck.contains(&Fault::WrongFile)
-            && let Some(other) =
-                self.library().timeline().iter().find(|other| other.bytes_of != item.bytes_of)
-        {
-            item = Arc::clone(other);
+        let mut role = role;
+        if struck.contains(&Fault::WrongFile) {
+            (item, role) = (self.library().another(&item), PartRole::Original);
         }
         let mut bytes = self.library().file(&item, role);
         let mut length = bytes.len() as u64;
@@ -206,12 +204,7 @@ impl RemoteLibrary for FakeLibrary {
                     bytes.truncate(usize::try_from(*at).unwrap_or(usize::MAX).min(bytes.len() - 1));
                     tail = Some(RemoteError::Transient("the transfer stalled".into()));
                 }
-                Fault::AlterByte => {
-                    let mut altered = bytes.to_vec();
-                    let middle = altered.len() / 2;
-                    altered[middle] ^= 0x20;
-                    bytes = Bytes::from(altered);
-                }
+                Fault::AlterByte => bytes = super::answer::altered(&bytes),
                 Fault::Html => {
                     bytes = Bytes::from_static(b"<!doctype html><html>Try again later</html>");
                     length = bytes.len() as u64;

@@ -39,11 +39,11 @@ pub enum Fault {
     Truncate(u64),
     /// The body stops after so many bytes, the connection stays.
     Stall(u64),
-    /// One byte in the middle is another.
+    /// One byte somewhere is another.
     AlterByte,
     /// A web page with status 200 instead of the file.
     Html,
-    /// Another item's file.
+    /// Another item's file, and not always the same.
     WrongFile,
     /// A listing page without items and without an end.
     EmptyListing,

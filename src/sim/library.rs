@@ -225,6 +225,14 @@ impl Library {
         Arc::clone(timeline)
     }
 
+    /// Any item with other bytes; itself where there is none.
+    pub(crate) fn another(&self, item: &Arc<SimItem>) -> Arc<SimItem> {
+        let timeline = self.timeline();
+        let mut others = timeline.iter().cycle().skip(fastrand::usize(..timeline.len().max(1)));
+        let other = others.by_ref().take(timeline.len()).find(|other| other.bytes_of != item.bytes_of);
+        Arc::clone(other.unwrap_or(item))
+    }
+
     /// What it was made from.
     pub(crate) fn settings(&self) -> &SimConfig {
         &self.config
