@@ -10,6 +10,7 @@ pub mod google;
 mod ladder;
 mod lanes;
 pub mod net;
+mod resume;
 pub mod rpc;
 pub mod session;
 pub mod viewer;

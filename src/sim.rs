@@ -84,6 +84,8 @@ pub struct SimConfig {
     pub address_life: Duration,
     /// A signed address works once only.
     pub single_use: bool,
+    /// Files can be asked for from the middle on (contract 8.8: open).
+    pub ranges: bool,
     /// Language of the account.
     pub language: Language,
     /// What a sign-in goes through.
@@ -112,6 +114,7 @@ impl Default for SimConfig {
             page: 500,
             address_life: Duration::from_secs(600),
             single_use: false,
+            ranges: false,
             language: Language::English,
             sign_in: Screen::USUAL.to_vec(),
             processing: 0.0,
@@ -198,6 +201,11 @@ impl Sim {
     /// The library, to change it.
     pub fn library(&self) -> &Library {
         &self.google.library
+    }
+
+    /// Fresh signed addresses of all originals.
+    pub fn addresses(&self) -> Vec<String> {
+        self.google.addresses_of_all()
     }
 
     /// The fault script.

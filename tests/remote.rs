@@ -1,3 +1,4 @@
-//! The far side: a real Chromium.
+//! The far side: a real Chromium, and direct transfers.
 
 mod browser;
+mod resume;

@@ -47,6 +47,9 @@ enum Command {
         /// Share of items whose files are on the host that wants cookies.
         #[arg(long, default_value_t = 0.35)]
         fife_share: f64,
+        /// Let files be asked for from the middle on.
+        #[arg(long)]
+        ranges: bool,
         /// Language of the account: en, en-US, en-GB, nl, de or pl.
         #[arg(long, default_value = "en")]
         language: Language,
@@ -100,6 +103,7 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             file_bytes,
             live_clips,
             fife_share,
+            ranges,
             language,
             sign_in,
             processing,
@@ -112,6 +116,7 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
                 file_bytes: file_bytes.map_or(FileBytes::Natural, FileBytes::Fixed),
                 live: if live_clips { LiveAs::Clip } else { LiveAs::Zip },
                 fife_share,
+                ranges,
                 language,
                 sign_in,
                 processing,

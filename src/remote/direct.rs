@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 
-use super::{Body, Claim, Download, RemoteError};
+use super::{Body, Claim, Download, RemoteError, resume};
 
 /// Hosts whose signed addresses need no cookies (contract 4.1). All others are the browser's business.
 const COOKIELESS: [&str; 1] = ["video-downloads.googleusercontent.com"];
@@ -33,11 +32,11 @@ pub async fn fetch(client: &reqwest::Client, url: &str) -> Result<Download, Remo
         media_type: text(response.headers(), CONTENT_TYPE),
         name: text(response.headers(), CONTENT_DISPOSITION).as_deref().and_then(disposition_name),
     };
-    let body = response.bytes_stream().map_err(|e| transport(&e)).boxed();
+    let body = resume::whole(client, url, response);
     Ok(Download { claim, via: "direct", host, body: Body::Stream(body), seen: None })
 }
 
-fn accept(response: &Response) -> Result<(), RemoteError> {
+pub(super) fn accept(response: &Response) -> Result<(), RemoteError> {
     let status = response.status();
     let said = || format!("status {}", status.as_u16());
     if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
@@ -60,7 +59,7 @@ fn accept(response: &Response) -> Result<(), RemoteError> {
     Ok(())
 }
 
-fn transport(error: &reqwest::Error) -> RemoteError {
+pub(super) fn transport(error: &reqwest::Error) -> RemoteError {
     let what = if error.is_timeout() {
         "the transfer stalled"
     } else if error.is_connect() {

@@ -10,7 +10,6 @@ use tokio::net::TcpListener;
 
 use super::google::Google;
 use super::{Counters, FaultRule, Ledger, SignedOutModel};
-use crate::model::PartRole;
 
 /// Serves until aborted.
 pub(crate) async fn serve(listener: TcpListener, google: Arc<Google>) {
@@ -39,8 +38,7 @@ async fn counters(State(google): State<Arc<Google>>) -> Json<Counters> {
 
 /// Fresh signed addresses of all originals, a line each: for programs that only download.
 async fn addresses(State(google): State<Arc<Google>>) -> String {
-    let items = google.library.timeline();
-    items.iter().map(|item| google.address_of(item, PartRole::Original) + "\n").collect()
+    google.addresses_of_all().into_iter().map(|address| address + "\n").collect()
 }
 
 async fn add_fault(State(google): State<Arc<Google>>, text: String) -> Result<(), (StatusCode, String)> {

@@ -4,7 +4,10 @@ use std::io::{self, Cursor, Write};
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, EXPIRES};
+use hyper::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, EXPIRES,
+    IF_RANGE, RANGE,
+};
 use hyper::{HeaderMap, StatusCode, Uri};
 
 use super::LiveAs;
@@ -15,6 +18,7 @@ use super::library::{Kind, SimItem};
 use super::media::{LIVE, STOCK};
 use super::picture::{Encoding, encoded};
 use crate::model::PartRole;
+use crate::model::digest::digests_of;
 
 /// Answers a request for a file.
 pub(crate) async fn answer(
@@ -47,14 +51,25 @@ pub(crate) async fn answer(
         return Ok(plain(StatusCode::OK, "text/html; charset=utf-8", page));
     }
     let (bytes, name, kind) = if struck.contains(&Fault::WrongFile) {
-        let timeline = google.library.timeline();
-        let other = timeline.iter().find(|other| other.bytes_of != item.bytes_of).unwrap_or(&item);
-        content(google, other, PartRole::Original)
+        content(google, &google.library.another(&item), PartRole::Original)
     } else {
         content(google, &item, role)
     };
+    let total = bytes.len();
+    let tag = format!("\"{}\"", digests_of(&bytes).sha1.hex());
+    let from = wanted_from(headers, &tag).filter(|&from| google.config.ranges && from < total);
+    let bytes = bytes.slice(from.unwrap_or(0)..);
     let length = bytes.len();
     let mut answer = Answer::new(faulty(bytes, &struck));
+    if google.config.ranges {
+        set(&mut answer, ACCEPT_RANGES, "bytes");
+        set(&mut answer, ETAG, &tag);
+    }
+    if let Some(from) = from {
+        google.count(|c| c.continued += 1);
+        *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
+        set(&mut answer, CONTENT_RANGE, &format!("bytes {from}-{}/{total}", total - 1));
+    }
     set(&mut answer, hyper::header::CONTENT_TYPE, kind);
     set(&mut answer, CONTENT_LENGTH, &length.to_string());
     // A name is a header: what a header cannot hold goes as the real site sends it, percent-encoded.
@@ -69,6 +84,14 @@ pub(crate) async fn answer(
     set(&mut answer, EXPIRES, "Fri, 01 Jan 1990 00:00:00 GMT");
     set(&mut answer, CACHE_CONTROL, "private, max-age=0");
     Ok(answer)
+}
+
+/// From where on the rest is wanted: `bytes=N-`, of the very bytes that the tag names.
+fn wanted_from(headers: &HeaderMap, tag: &str) -> Option<usize> {
+    if headers.get(IF_RANGE).is_some_and(|same| same.as_bytes() != tag.as_bytes()) {
+        return None;
+    }
+    headers.get(RANGE)?.to_str().ok()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
 }
 
 /// Bytes, name and media type that a web download of the part brings.

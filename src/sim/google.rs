@@ -38,6 +38,9 @@ pub struct Counters {
     pub mutating: u64,
     /// Files, by item and role.
     pub downloads: BTreeMap<String, u64>,
+    /// Files served from the middle on.
+    #[serde(default)]
+    pub continued: u64,
     /// Calls refused because of a bad token.
     pub bad_tokens: u64,
     /// Requests for files that wanted cookies and had none.
@@ -98,6 +101,11 @@ impl Google {
         } else {
             format!("https://video-downloads.googleusercontent.com/ADGPM2{token}?authuser=0")
         }
+    }
+
+    /// Fresh addresses of all originals.
+    pub(crate) fn addresses_of_all(&self) -> Vec<String> {
+        self.library.timeline().iter().map(|item| self.address_of(item, PartRole::Original)).collect()
     }
 }
 

@@ -3,10 +3,13 @@
 //! Ratios count, not seconds: machines are noisy. Prints one line per figure.
 #![allow(clippy::unwrap_used)]
 
+mod google;
+mod passes;
+
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,9 +20,10 @@ use shoebox::store::{RealDisk, Store};
 use shoebox::sync::progress::Progress;
 use shoebox::sync::{self, ListingMode, SyncOptions};
 
+use self::google::{Ended, program, wait_for};
+
 const FILE: u64 = 3_000_000;
 const FILES: usize = 200;
-const WORKERS: usize = 4;
 
 fn main() {
     // `cargo bench` passes its own flags; names of parts may follow.
@@ -30,8 +34,11 @@ fn main() {
             .unwrap();
     if asked("sync") {
         for latency in [0, 200] {
-            sync_against_curl(&dir.path().join(format!("sync-{latency}")), latency);
+            passes::sync_against_curl(&dir.path().join(format!("sync-{latency}")), latency);
         }
+    }
+    if asked("methods") {
+        passes::methods_against_curl(&dir.path().join("methods"));
     }
     if asked("ingest") {
         ingest_against_sha256sum(&dir.path().join("ingest"));
@@ -39,172 +46,13 @@ fn main() {
     if asked("view") {
         view_against_native(&dir.path().join("view"));
     }
-    if asked("memory") {
-        memory_of_a_large_listing();
+    if asked("unchanged") {
+        passes::unchanged_library();
     }
-}
-
-fn program(name: &str) -> PathBuf {
-    // Benchmarks lie in `target/release/deps`, programs beside that folder.
-    let own = std::env::current_exe().unwrap();
-    let path = own.parent().unwrap().parent().unwrap().join(name);
-    assert!(path.exists(), "{} is missing: run through `cargo bench --features sim`", path.display());
-    path
-}
-
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-/// A simulator of its own process, and the environment for shoebox.
-struct Google {
-    state: PathBuf,
-    address: String,
-    admin: String,
-    _process: Ended,
-}
-
-impl Google {
-    fn start(dir: &Path, items: usize, size: u64, latency: u64) -> Self {
-        let state = dir.join("sim");
-        fs::create_dir_all(&state).unwrap();
-        let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let (items, size, latency) = (items.to_string(), size.to_string(), latency.to_string());
-        let process = Command::new(program("photos-sim"))
-            .args(["serve", "--items", &items, "--file-bytes", &size, "--latency", &latency])
-            .args(["--fife-share", "0", "--admin", &admin, "--state"])
-            .arg(&state)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let process = Ended(process);
-        wait_for(|| state.join("ready").exists());
-        let address = fs::read_to_string(state.join("address")).unwrap();
-        let signed_in = Command::new(program("photos-sim"))
-            .args(["sign-in", "--state"])
-            .arg(&state)
-            .arg("--profile")
-            .arg(dir.join("profile"))
-            .stdout(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(signed_in.success());
-        Self { state, address, admin, _process: process }
-    }
-
-    fn shoebox(&self, dir: &Path, data: &Path, args: &[&str]) -> Command {
-        let mut command = Command::new(program("shoebox"));
-        command
-            .args(args)
-            .env("SHOEBOX_LOG", "warn")
-            .env("SHOEBOX_DATA", data)
-            .env("SHOEBOX_PROFILE", dir.join("profile"))
-            .env("SHOEBOX_RESOLVE", format!("*={}", self.address))
-            .env("SHOEBOX_CA", self.state.join("ca.pem"));
-        command
-    }
-}
-
-fn wait_for(mut done: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(300);
-    while !done() {
-        assert!(Instant::now() < until, "it took too long");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Runs to the end; returns what it printed and the most memory it held, bytes.
-fn run_measured(mut command: Command) -> (String, u64) {
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut most = 0;
-    while child.try_wait().unwrap().is_none() {
-        most = most.max(peak(child.id()));
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let mut out = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-    assert!(child.wait().unwrap().success(), "{out}");
-    (out, most)
-}
-
-fn peak(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
 fn rate(bytes: u64, time: Duration) -> f64 {
     bytes as f64 / time.as_secs_f64() / 1e6
-}
-
-/// The same files, the same addresses' host, the same number at a time.
-fn sync_against_curl(dir: &Path, latency: u64) {
-    fs::create_dir_all(dir).unwrap();
-    let google = Google::start(dir, FILES, FILE, latency);
-    let total = FILE * FILES as u64;
-    let (mut ours, mut theirs, mut memory) = (Vec::new(), Vec::new(), 0);
-    for round in 0..3 {
-        // In turn, so that a slow moment hits both.
-        theirs.push(curl(dir, &google, round));
-        let data = dir.join(format!("archive-{round}"));
-        assert!(google.shoebox(dir, &data, &["init"]).stdout(Stdio::null()).status().unwrap().success());
-        let workers = WORKERS.to_string();
-        let (report, peak) =
-            run_measured(google.shoebox(dir, &data, &["sync", "--json", "--workers", &workers]));
-        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
-        assert_eq!(report["archived"], FILES);
-        let at = |name: &str| report[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
-        ours.push(Duration::try_from(at("ended").duration_since(at("started"))).unwrap());
-        memory = memory.max(peak);
-        fs::remove_dir_all(&data).unwrap();
-    }
-    let (ours, theirs) = (median(ours), median(theirs));
-    println!(
-        "sync   {latency:>3} ms latency, {FILES} files of 3 MB, {WORKERS} at a time: shoebox {:.0} MB/s, curl --parallel {:.0} MB/s, ratio {:.2}; shoebox held {} MB",
-        rate(total, ours),
-        rate(total, theirs),
-        theirs.as_secs_f64() / ours.as_secs_f64(),
-        memory / 1_000_000,
-    );
-}
-
-fn curl(dir: &Path, google: &Google, round: usize) -> Duration {
-    let out = dir.join(format!("curl-{round}"));
-    fs::create_dir_all(&out).unwrap();
-    let list =
-        Command::new("curl").args(["-fsS", &format!("http://{}/addresses", google.admin)]).output().unwrap();
-    let mut script = String::new();
-    for (number, url) in String::from_utf8(list.stdout).unwrap().lines().enumerate() {
-        script.push_str(&format!("url = \"{url}\"\noutput = \"{}/{number}\"\n", out.display()));
-    }
-    let config = dir.join("curl.txt");
-    fs::write(&config, script).unwrap();
-    let began = Instant::now();
-    let status = Command::new("curl")
-        .args([
-            "-sS",
-            "--no-progress-meter",
-            "--fail",
-            "--parallel",
-            "--parallel-max",
-            &WORKERS.to_string(),
-            "--cacert",
-        ])
-        .arg(google.state.join("ca.pem"))
-        .args(["--connect-to", &format!("::{}", google.address), "-K"])
-        .arg(&config)
-        .status()
-        .unwrap();
-    let time = began.elapsed();
-    assert!(status.success());
-    assert_eq!(fs::read_dir(&out).unwrap().count(), FILES);
-    fs::remove_dir_all(&out).unwrap();
-    time
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -325,7 +173,7 @@ fn read_all(paths: &[PathBuf]) -> Duration {
 }
 
 /// Archives a library without a browser.
-fn fill(data: &Path, items: usize, size: u64) {
+pub fn fill(data: &Path, items: usize, size: u64) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     Store::init(data, Arc::new(RealDisk), Arc::clone(&clock)).unwrap();
     let archive =
@@ -343,27 +191,4 @@ fn fill(data: &Path, items: usize, size: u64) {
     );
     let report = runtime.block_on(pass);
     assert_eq!(report.archived, items as u64, "{}", report.sentence());
-}
-
-/// A library of 100,000 items that are archived already is listed by the real program.
-fn memory_of_a_large_listing() {
-    const ITEMS: usize = 100_000;
-    // In memory, where a hundred thousand flushes cost nothing.
-    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-    let google = Google::start(dir.path(), ITEMS, 1200, 0);
-    let data = dir.path().join("archive");
-    let began = Instant::now();
-    fill(&data, ITEMS, 1200);
-    let filled = began.elapsed();
-    let began = Instant::now();
-    let (report, peak) = run_measured(google.shoebox(dir.path(), &data, &["sync", "--json"]));
-    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
-    assert_eq!((&report["listed"], &report["archived"]), (&ITEMS.into(), &0.into()));
-    println!(
-        "memory {ITEMS} listed items: shoebox held {} MB; listing and comparing took {:.1} s (archiving them all: {:.0} s, in memory)",
-        peak / 1_000_000,
-        began.elapsed().as_secs_f64(),
-        filled.as_secs_f64(),
-    );
-    std::io::stdout().flush().unwrap();
 }

@@ -71,7 +71,6 @@ async fn a_library_is_archived_by_hand_alone_with_the_same_hashes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes: run it with --run-ignored only"]
 async fn trouble_inside_pages_costs_an_item_at_most() {
     let dir = tempfile::tempdir().unwrap();
     let config = SimConfig { items: 60, processing: 1.0, ..SimConfig::default() };
