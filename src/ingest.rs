@@ -158,7 +158,7 @@ fn keep_one(
     origin: &Origin,
 ) -> Result<StoredPart, IngestError> {
     let bytes = partial.bytes();
-    let verified = partial.verify(|bytes, digests| expected.check(&*bytes, digests)).map_err(|rejected| {
+    let verified = partial.verify(|bytes, digests| expected.check(&bytes, digests)).map_err(|rejected| {
         let sha256 = rejected.partial.digests().sha256;
         IngestError::Rejected { reason: rejected.reason, sha256, partial: Box::new(rejected.partial) }
     })?;

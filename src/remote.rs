@@ -149,6 +149,11 @@ pub trait RemoteLibrary: Send + Sync + 'static {
     /// Google's numeric id of the signed-in account.
     fn account(&self) -> String;
 
+    /// Before a pass: tries what it will rest on. What it finds changed goes another way from the start.
+    fn prepare(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// One page of the timeline, newest capture first; `None` starts.
     fn list(&self, from: Option<&Cursor>) -> impl Future<Output = Result<ListPage, RemoteError>> + Send;
 
@@ -246,6 +251,9 @@ pub enum RemoteError {
     /// This item cannot be had now; others can.
     #[error("{0}")]
     Item(String),
+    /// Google is not done with this item: asking again at once is no use, another pass may be.
+    #[error("{0}")]
+    NotYet(String),
     /// The direct download was refused; the browser may still be served.
     #[error("the server refused the direct download: {0}")]
     Refused(String),
@@ -267,7 +275,7 @@ impl RemoteError {
             Self::Transient(_) | Self::Throttled { .. } | Self::Refused(_) | Self::Browser(_) => {
                 ErrorClass::Transient
             }
-            Self::Item(_) | Self::NotThisWay(_) => ErrorClass::Transient,
+            Self::Item(_) | Self::NotYet(_) | Self::NotThisWay(_) => ErrorClass::Transient,
             Self::Drift { .. } => ErrorClass::RemoteChanged,
             Self::SignedOut { .. } => ErrorClass::NeedsHuman,
             Self::Environment(_) => ErrorClass::Environment,

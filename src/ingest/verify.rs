@@ -1,5 +1,10 @@
 //! Are these bytes, as far as can be known, the whole original of this item?
 
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
+
 use crate::media;
 use crate::model::{DedupKey, Digests, PartRole, Quality, ReadAt, Sha256};
 
@@ -18,6 +23,8 @@ pub struct Expectation {
     pub size_is_firm: bool,
     /// Length that the server claimed for this transfer.
     pub claimed_length: Option<u64>,
+    /// Wall clock of the capture as the photo's page shows it, to the minute, for bytes that came from there.
+    pub shown: Option<DateTime>,
     /// What an earlier transfer of the same part from a fresh address brought, if it was doubted.
     pub seen_before: Option<Sha256>,
 }
@@ -28,7 +35,7 @@ impl Expectation {
     /// SHA-1 equal to the upload's settles it. A difference is accepted only where it is explained (storage
     /// saver), or where a second transfer brought the very same bytes in the listed size: then it is Google
     /// that holds other bytes, and the verdict will say `unproven`. A wrong file, sent twice, has another size.
-    pub fn check(&self, bytes: &dyn ReadAt, digests: &Digests) -> Result<(), String> {
+    pub fn check(&self, bytes: &Arc<dyn ReadAt>, digests: &Digests) -> Result<(), String> {
         if digests.size == 0 {
             return Err("the file is empty".into());
         }
@@ -40,12 +47,15 @@ impl Expectation {
         if original && upload == Some(digests.sha1) {
             return Ok(());
         }
-        media::whole::check(bytes)?;
+        media::whole::check(&**bytes)?;
+        let repeated = self.seen_before == Some(digests.sha256);
+        if !repeated && let Some(other) = self.other_time(bytes) {
+            return Err(other);
+        }
         if !original {
             return Ok(());
         }
         let sizes_agree = self.listed_size == Some(digests.size);
-        let repeated = self.seen_before == Some(digests.sha256);
         let came = format!("{} bytes came, {} are listed", digests.size, self.listed_size.unwrap_or(0));
         if upload.is_some() && self.quality != Quality::StorageSaver {
             return match (sizes_agree, repeated) {
@@ -56,6 +66,19 @@ impl Expectation {
         }
         let size_must_agree = self.size_is_firm && self.listed_size.is_some();
         if size_must_agree && !sizes_agree && !repeated { Err(came) } else { Ok(()) }
+    }
+
+    /// A page hands out files by name, and two photos may have the same one: then the time tells. Only a
+    /// doubt, because a person may have set another time in Google Photos.
+    fn other_time(&self, bytes: &Arc<dyn ReadAt>) -> Option<String> {
+        let shown = self.shown?;
+        let facts = media::inspect(Arc::clone(bytes), "");
+        // A video tells its time in UTC.
+        facts.media_type.filter(|kind| kind.starts_with("image/"))?;
+        let local = facts.taken?.local;
+        let apart = local.duration_since(shown).abs();
+        (apart >= SignedDuration::from_mins(1))
+            .then(|| format!("it was taken at {local}, and its page shows {shown}"))
     }
 }
 
@@ -75,12 +98,17 @@ mod tests {
             listed_size: Some(TEXT.len() as u64),
             size_is_firm: true,
             claimed_length: None,
+            shown: None,
             seen_before: None,
         }
     }
 
+    fn shared(bytes: &[u8]) -> Arc<dyn ReadAt> {
+        Arc::new(bytes.to_vec())
+    }
+
     fn check(expected: &Expectation, bytes: &[u8]) -> Result<(), String> {
-        expected.check(&bytes.to_vec(), &digests_of(bytes))
+        expected.check(&shared(bytes), &digests_of(bytes))
     }
 
     #[test]
@@ -113,5 +141,17 @@ mod tests {
         assert!(check(&nothing_known, b"").is_err());
         assert!(check(&nothing_known, b"<!doctype html><html></html>").is_err());
         check(&nothing_known, TEXT).unwrap();
+    }
+
+    #[test]
+    fn a_namesake_is_told_by_its_time_until_it_comes_again() {
+        let jpeg = std::fs::read("tests/media/jpg_full_offset_gps.jpg").unwrap();
+        let taken = media::inspect(shared(&jpeg), "").taken.unwrap().local;
+        let shown = |minutes: i64| Some(taken.checked_add(SignedDuration::from_mins(minutes)).unwrap());
+        let nothing_known = Expectation { dedup_key: None, listed_size: None, ..expectation() };
+        check(&Expectation { shown: shown(0), ..nothing_known.clone() }, &jpeg).unwrap();
+        let doubt = Expectation { shown: shown(7), ..nothing_known };
+        assert!(check(&doubt, &jpeg).unwrap_err().contains("its page shows"));
+        check(&Expectation { seen_before: Some(digests_of(&jpeg).sha256), ..doubt }, &jpeg).unwrap();
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use jiff::civil::DateTime;
+
 use super::Pass;
 use super::claims::Claim;
 use super::lister::Work;
@@ -30,6 +32,8 @@ pub(crate) struct Item<R> {
     offers: Option<Result<Vec<Offer>, RemoteError>>,
     /// The latest addresses say that the item was edited.
     edited: bool,
+    /// Wall clock of the capture as the photo's page showed it.
+    shown: Option<DateTime>,
 }
 
 /// What an attempt left undone.
@@ -42,7 +46,7 @@ impl<R: RemoteLibrary> Item<R> {
     pub(crate) fn new(pass: Arc<Pass<R>>, minted: Minted) -> Self {
         let Minted { work, offers } = minted;
         let (doubted, stored, adopted) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { pass, work, doubted, stored, adopted, offers, edited: false }
+        Self { pass, work, doubted, stored, adopted, offers, edited: false, shown: None }
     }
 
     /// Archives it. An `Err` concerns every item and ends the pass; trouble of this item alone does not.
@@ -60,6 +64,9 @@ impl<R: RemoteLibrary> Item<R> {
             };
             let Err(trouble) = attempt else { return self.finish(None).await };
             match trouble.error.class() {
+                ErrorClass::Transient if is_futile(&trouble.error) => {
+                    return self.finish(Some(trouble)).await;
+                }
                 ErrorClass::Transient => {}
                 // Drift of a single item's answer is that item's trouble; the listing judges the rest.
                 ErrorClass::RemoteChanged => return self.finish(Some(trouble)).await,
@@ -241,6 +248,7 @@ impl<R: RemoteLibrary> Item<R> {
 
     /// Takes over what the photo's page says, where the listing has said less.
     fn learn(&mut self, seen: &Seen) {
+        self.shown = seen.local;
         let Work { item, details, unnamed, .. } = &mut self.work;
         if *unnamed && !seen.name.is_empty() {
             details.name.clone_from(&seen.name);
@@ -267,6 +275,7 @@ impl<R: RemoteLibrary> Item<R> {
             listed_size: details.size.filter(|_| role == PartRole::Original),
             size_is_firm: !unclear,
             claimed_length,
+            shown: self.shown,
             seen_before: self.doubted.get(&role).copied(),
         }
     }
@@ -352,6 +361,11 @@ impl<R: RemoteLibrary> Item<R> {
         })
         .await
     }
+}
+
+/// Whether trying again in this pass is no use.
+fn is_futile(error: &IngestError) -> bool {
+    matches!(error, IngestError::Remote(RemoteError::NotYet(_)))
 }
 
 /// Composes, stores and indexes the record, unless it says nothing new. Blocking.

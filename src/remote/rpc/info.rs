@@ -50,7 +50,7 @@ pub fn decode(key: &MediaKey, payload: &Value) -> Result<Vec<Offer>, RemoteError
         }
         (None, Some(url)) => offers.push(Offer { role: PartRole::Original, url }),
         (None, None) => {
-            return Err(RemoteError::Item(
+            return Err(RemoteError::NotYet(
                 "Google offers no download for it yet (a video that is still being processed?)".into(),
             ));
         }
@@ -120,7 +120,7 @@ mod tests {
             json!([row("AF1QipOther", None), "https://a/o"]),
             json!([row("k", None), null]),
         ] {
-            assert!(matches!(roles(bad), Err(RemoteError::Item(_))));
+            assert!(matches!(roles(bad), Err(RemoteError::Item(_) | RemoteError::NotYet(_))));
         }
         assert!(matches!(roles(json!([row("k", None), "http://a/o"])), Err(RemoteError::Drift { .. })));
     }

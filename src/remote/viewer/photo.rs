@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout};
 
@@ -22,6 +23,8 @@ const USES: u32 = 200;
 const OPEN: Duration = Duration::from_secs(30);
 /// How long a download may take to begin before it is asked for again.
 const BEGIN: Duration = Duration::from_secs(6);
+/// How often the page is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(700);
 /// How often it is asked for.
 const ASKS: u32 = 4;
 /// How long the info panel may take, all attempts together.
@@ -34,6 +37,8 @@ pub struct Seen {
     pub name: String,
     /// Capture instant, milliseconds since 1970 UTC; by the local clock as if it were UTC where no zone is shown.
     pub taken_ms: Option<i64>,
+    /// Wall clock of the capture, to the minute.
+    pub local: Option<DateTime>,
     /// Zone offset, milliseconds east of UTC.
     pub zone_offset_ms: Option<i64>,
     /// Description.
@@ -241,6 +246,7 @@ fn seen(words: &Words, fields: Fields) -> Seen {
     Seen {
         name: fields.name,
         taken_ms: local_ms.map(|ms| ms - zone.unwrap_or(0)),
+        local,
         zone_offset_ms: zone,
         description: Some(fields.description).filter(|text| !text.is_empty()),
     }
@@ -329,10 +335,24 @@ async fn begin(
     let words = json(lane.words);
     let mut other = None;
     for ask in 0..ASKS {
-        let begun = chromium.downloads().expect(&frame);
+        let mut begun = chromium.downloads().expect(&frame);
         request(lane, key, choice, ask).await?;
-        match timeout(BEGIN, begun).await {
-            Ok(Ok(begun)) => {
+        let until = Instant::now() + BEGIN;
+        let outcome = loop {
+            match timeout(LOOK, &mut begun).await {
+                Ok(begun) => break Some(begun),
+                Err(_) if Instant::now() > until => break None,
+                Err(_) if notice(lane, &words).await? == "processing" => {
+                    chromium.downloads().forget(&frame);
+                    return Err(RemoteError::NotYet(
+                        "Google is still processing this video; it cannot be downloaded yet".into(),
+                    ));
+                }
+                Err(_) => {}
+            }
+        };
+        match outcome {
+            Some(Ok(begun)) => {
                 let named = lane.seen.as_ref().map_or("", |seen| seen.name.as_str());
                 let video = choice == Choice::Video;
                 if video || names::agree(&begun.name, named) {
@@ -345,26 +365,22 @@ async fn begin(
                 }
                 other = Some(RemoteError::Transient("the page sent a file of another name".into()));
             }
-            Ok(Err(_)) => return Err(RemoteError::Browser("the browser forgot a download".into())),
-            Err(_) => chromium.downloads().forget(&frame),
+            Some(Err(_)) => return Err(RemoteError::Browser("the browser forgot a download".into())),
+            None => chromium.downloads().forget(&frame),
         }
         if !chromium.is_alive() {
             return Err(RemoteError::Browser("the browser went away before a download".into()));
         }
-        let notice: String = run(&lane.tab, &format!("notice({words})")).await?;
-        match notice.as_str() {
-            "processing" => {
-                return Err(RemoteError::Item(
-                    "Google is still processing this video; it cannot be downloaded yet".into(),
-                ));
-            }
-            "notice" if ask + 1 == ASKS => {
-                return Err(RemoteError::Item("the page shows a notice instead of downloading it".into()));
-            }
-            _ => {}
+        if ask + 1 == ASKS && notice(lane, &words).await? == "notice" {
+            return Err(RemoteError::Item("the page shows a notice instead of downloading it".into()));
         }
     }
     Err(other.unwrap_or_else(|| RemoteError::Transient("the page started no download".into())))
+}
+
+/// What the page says instead of starting a download: `processing`, `notice` or nothing.
+async fn notice(lane: &Lane, words: &str) -> Result<String, RemoteError> {
+    run(&lane.tab, &format!("notice({words})")).await
 }
 
 /// One request: by the keyboard first, by the menu when that does not help or when only it can.
