@@ -133,6 +133,8 @@ pub async fn run<R: RemoteLibrary>(
         options,
         progress,
     });
+    pass.pace.wait().await;
+    pass.remote.prepare().await;
     let mut outcome = stage(&pass, listing::list).await;
     if outcome == Outcome::Complete && pass.options.listing != ListingMode::SetAside {
         outcome = stage(&pass, albums::list).await;

@@ -245,7 +245,7 @@ impl GooglePhotos {
     }
 
     /// As [`Self::request`]; what looks like a lost session is believed only after a fresh look at the page.
-    async fn ask_all(
+    pub(super) async fn ask_all(
         &self,
         rpcid: &str,
         calls: &[Value],
@@ -266,7 +266,7 @@ impl GooglePhotos {
     }
 
     /// One call.
-    async fn ask(&self, rpcid: &str, args: Value) -> Result<Value, RemoteError> {
+    pub(super) async fn ask(&self, rpcid: &str, args: Value) -> Result<Value, RemoteError> {
         // As many answers as calls: one.
         self.ask_all(rpcid, &[args])
             .await?
@@ -300,6 +300,10 @@ impl RemoteLibrary for GooglePhotos {
         }
     }
 
+    async fn prepare(&self) {
+        self.probe().await;
+    }
+
     async fn list_before(&self, ms: i64) -> Result<ListPage, RemoteError> {
         timeline::decode(&self.ask(timeline::RPCID, timeline::args(None, Some(ms))).await?)
     }
@@ -313,19 +317,22 @@ impl RemoteLibrary for GooglePhotos {
 
     async fn recent(&self, from: Option<&Cursor>) -> Result<ListPage, RemoteError> {
         self.needs_calls("the list of the latest uploads")?;
-        recent::decode(&self.ask(recent::RPCID, recent::args(from)).await?)
+        let page = recent::decode(&self.ask(recent::RPCID, recent::args(from)).await?);
+        self.noting("new photos are found by Google's counts alone", page).await
     }
 
     async fn counts(&self) -> Result<Option<TimelineCounts>, RemoteError> {
         if self.settings.method == Method::Viewer {
             return Ok(None);
         }
-        counts::decode(&self.ask(counts::RPCID, counts::args()).await?).map(Some)
+        let counts = counts::decode(&self.ask(counts::RPCID, counts::args()).await?).map(Some);
+        self.noting("deletions are not noted, and the report has no counts of Google's", counts).await
     }
 
     async fn trash(&self, from: Option<&Cursor>) -> Result<ListPage, RemoteError> {
         self.needs_calls("the trash")?;
-        trash::decode(&self.ask(trash::RPCID, trash::args(from)).await?)
+        let page = trash::decode(&self.ask(trash::RPCID, trash::args(from)).await?);
+        self.noting("nothing is noted of the trash", page).await
     }
 
     async fn albums(&self, shared: bool, from: Option<&Cursor>) -> Result<AlbumListing, RemoteError> {

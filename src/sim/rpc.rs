@@ -154,12 +154,15 @@ fn push_chunk(out: &mut String, value: &Value) {
 
 /// One call; the error is a gRPC-style code.
 pub(crate) fn call(google: &Google, rpcid: &str, args: &Value, struck: &[Fault]) -> Result<Value, i64> {
+    let drifts = struck.contains(&Fault::Drift);
     if let Some(listing) = listings::answer(google, rpcid, args, struck) {
-        return listing;
+        let moved = drifts && rpcid != "lcxiM";
+        return listing
+            .map(|payload| if moved { json!([["moved"], { "answer": payload }]) } else { payload });
     }
     match rpcid {
-        "EWgK9e" if struck.contains(&Fault::Drift) => Ok(json!([{ "7": [[]] }])),
-        "VrseUb" if struck.contains(&Fault::Drift) => Ok(json!([["moved"], 5, [[4]]])),
+        "EWgK9e" if drifts => Ok(json!([{ "7": [[]] }])),
+        "VrseUb" if drifts => Ok(json!([["moved"], 5, [[4]]])),
         "EWgK9e" => details(google, args),
         "VrseUb" => info(google, args),
         "EzWwHf" | "EzwWhf" => {

@@ -133,6 +133,8 @@ async fn counts<R: RemoteLibrary>(lister: &Lister<R>) -> Result<Option<TimelineC
     match lister.try_persist(|| lister.pass.remote.counts()).await? {
         Ok(counts) => Ok(counts),
         Err(error @ RemoteError::SignedOut { .. }) => Err(Outcome::of(error.class(), error.to_string())),
+        // The library itself has told of a change.
+        Err(RemoteError::Drift { .. }) => Ok(None),
         Err(error) => {
             tracing::warn!("Google's own counts could not be had: {error}");
             Ok(None)
@@ -157,6 +159,8 @@ async fn look<R: RemoteLibrary>(lister: &mut Lister<R>, last: &Listing) -> Resul
             Err(error @ RemoteError::SignedOut { .. }) => {
                 return Err(Outcome::of(error.class(), error.to_string()));
             }
+            // The counts will show where to look.
+            Err(RemoteError::Drift { .. }) if counts.is_some() && expected.is_some() => break,
             Err(error) => return Ok(Some(format!("the latest uploads could not be had ({error})"))),
         };
         let taken: Vec<_> = page.items.iter().filter(|item| !lister.has_seen(&item.key)).cloned().collect();

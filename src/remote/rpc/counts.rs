@@ -18,11 +18,11 @@ pub fn args() -> Value {
 pub fn decode(payload: &Value) -> Result<TimelineCounts, RemoteError> {
     let unknown = || drift(RPCID, "ranges", payload);
     let slots = payload.as_array().ok_or_else(unknown)?;
-    let list = slots.iter().find_map(|slot| {
+    let lists = slots.iter().filter_map(|slot| {
         let rows = slot.as_array()?;
         rows.iter().map(range).collect::<Option<Vec<_>>>()
     });
-    let mut ranges = list.ok_or_else(unknown)?;
+    let mut ranges = lists.max_by_key(Vec::len).ok_or_else(unknown)?;
     ranges.sort_unstable_by_key(|range| std::cmp::Reverse(range.to_ms));
     let total = slots.iter().find_map(Value::as_u64).unwrap_or_else(|| ranges.iter().map(|r| r.count).sum());
     Ok(TimelineCounts { total, ranges })
@@ -46,6 +46,7 @@ mod tests {
         assert_eq!(counts.total, 7);
         assert_eq!(counts.ranges[0], CountRange { from_ms: 200, to_ms: 299, count: 4 });
         assert_eq!(decode(&json!([[], 0])).unwrap().total, 0);
+        assert_eq!(decode(&json!([[], [[100, 199, 3, 1]], 3])).unwrap().ranges.len(), 1);
         assert_eq!(decode(&json!([[["x", 1, 2]], 7])).unwrap_err().class(), ErrorClass::RemoteChanged);
     }
 }

@@ -19,6 +19,11 @@ pub fn args(from: Option<&Cursor>, before_ms: Option<i64>) -> Value {
     json!([from.map(|c| &c.0), before_ms, PAGE, null, 1, SOURCE_BOTH])
 }
 
+/// The arguments for a handful of items, to see whether the answer is understood.
+pub fn few() -> Value {
+    json!([null, null, 5, null, 1, SOURCE_BOTH])
+}
+
 /// Reads one page. Rows that do not decode are set aside; if none decodes, the page has drifted.
 pub fn decode(payload: &Value) -> Result<ListPage, RemoteError> {
     let page = Fields::new(RPCID, payload)?;
