@@ -107,6 +107,8 @@ pub struct Claim {
     pub media_type: Option<String>,
     /// File name offered.
     pub name: Option<String>,
+    /// Status line and headers of the answer, without those that may carry a secret; for evidence.
+    pub head: Option<String>,
 }
 
 /// Bytes of a download, in order.

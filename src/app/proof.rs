@@ -200,7 +200,7 @@ pub fn quarantine_show(data: &Path, key: &str) -> anyhow::Result<u8> {
     let evidence = archive.store.evidence(key)?;
     for file in &evidence {
         println!("Evidence  {}", file.display());
-        if file.extension().is_some_and(|extension| extension == "json") {
+        if file.extension().is_some_and(|extension| extension == "json" || extension == "txt") {
             let text = std::fs::read_to_string(file).unwrap_or_default();
             for line in text.lines() {
                 println!("          {}", printable(line));

@@ -31,6 +31,7 @@ pub async fn fetch(client: &reqwest::Client, url: &str) -> Result<Download, Remo
         length: response.content_length(),
         media_type: text(response.headers(), CONTENT_TYPE),
         name: text(response.headers(), CONTENT_DISPOSITION).as_deref().and_then(disposition_name),
+        head: Some(head(&response)),
     };
     let body = resume::whole(client, url, response);
     Ok(Download { claim, via: "direct", host, body: Body::Stream(body), seen: None })
@@ -72,6 +73,29 @@ pub(super) fn transport(error: &reqwest::Error) -> RemoteError {
 
 fn text(headers: &HeaderMap, name: reqwest::header::HeaderName) -> Option<String> {
     Some(String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned())
+}
+
+/// What of an answer may be shown to anybody: cookies, addresses and tokens are not in these headers.
+fn head(response: &Response) -> String {
+    const HARMLESS: [&str; 9] = [
+        "accept-ranges",
+        "age",
+        "cache-control",
+        "content-disposition",
+        "content-length",
+        "content-type",
+        "date",
+        "expires",
+        "server",
+    ];
+    let mut head = format!("{:?} {}", response.version(), response.status());
+    for name in HARMLESS {
+        if let Some(value) = response.headers().get(name) {
+            let value: String = String::from_utf8_lossy(value.as_bytes()).chars().take(300).collect();
+            head.push_str(&format!("\n{name}: {value}"));
+        }
+    }
+    head
 }
 
 /// `Retry-After`: seconds, or a date.

@@ -218,7 +218,8 @@ impl RemoteLibrary for FakeLibrary {
         }
         chunks.extend(tail.map(Err));
         let body: ByteStream = futures_util::stream::iter(chunks).boxed();
-        let claim = Claim { length: Some(length), media_type: None, name: Some(item.name.clone()) };
+        let name = Some(item.name.clone());
+        let claim = Claim { length: Some(length), media_type: None, name, head: None };
         Ok(Download { claim, via: "direct", host: "fake".into(), body: Body::Stream(body), seen: None })
     }
 }

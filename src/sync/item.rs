@@ -34,6 +34,8 @@ pub(crate) struct Item<R> {
     edited: bool,
     /// Wall clock of the capture as the photo's page showed it.
     shown: Option<DateTime>,
+    /// Head of the latest answer that brought bytes.
+    head: Option<String>,
 }
 
 /// What an attempt left undone.
@@ -46,7 +48,7 @@ impl<R: RemoteLibrary> Item<R> {
     pub(crate) fn new(pass: Arc<Pass<R>>, minted: Minted) -> Self {
         let Minted { work, offers } = minted;
         let (doubted, stored, adopted) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { pass, work, doubted, stored, adopted, offers, edited: false, shown: None }
+        Self { pass, work, doubted, stored, adopted, offers, edited: false, shown: None, head: None }
     }
 
     /// Archives it. An `Err` concerns every item and ends the pass; trouble of this item alone does not.
@@ -201,6 +203,7 @@ impl<R: RemoteLibrary> Item<R> {
             self.learn(seen);
         }
         let (mut origin, body) = Origin::of(download, pass.clock.now());
+        self.head.clone_from(&origin.claim.head);
         let partial = ingest::receive(&pass.archive.store, pass.pace.measured(body), &origin.claim).await?;
         pass.pace.went_well(waited);
         origin.at = pass.clock.now();
@@ -338,7 +341,7 @@ impl<R: RemoteLibrary> Item<R> {
         let reason = format!("{}: {}", trouble.role.word(), trouble.error);
         tracing::warn!(key = %self.work.item.key, name = ?self.work.details.name, "set aside: {reason}");
         self.pass.progress.add_set_aside();
-        let (pass, key, name) = (self.pass, self.work.item.key, self.work.details.name);
+        let (pass, key, name, head) = (self.pass, self.work.item.key, self.work.details.name, self.head);
         let bytes: Option<PartialBlob> = match trouble.error {
             IngestError::Rejected { partial, .. } => Some(*partial),
             _ => None,
@@ -352,7 +355,7 @@ impl<R: RemoteLibrary> Item<R> {
                     name: Some(name.clone()),
                     reason: reason.clone(),
                     at,
-                    response: None,
+                    response: head,
                 };
                 pass.archive.store.quarantine(bytes, &note)?;
             }

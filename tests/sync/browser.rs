@@ -179,3 +179,26 @@ async fn a_browser_that_has_grown_too_large_is_replaced_in_the_middle_of_a_run()
     assert_eq!(report.retries, 0, "replacing it cost a call");
     assert_equal(&archive, &sim.ledger());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_of_a_refused_file_shows_the_answer_and_no_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = SimConfig { items: 12, fife_share: 0.0, ..SimConfig::default() };
+    let sim = signed_in(config, dir.path()).await;
+    sim.faults().set(FaultRule::new(RequestClass::Download, Fault::AlterByte, When::Always));
+    let archive = open(&dir.path().join("archive"));
+    let google = Arc::new(GooglePhotos::connect(settings(&sim, dir.path(), Method::Rpc)).await.unwrap());
+    let report = pass(&archive, &google).await;
+    google.close().await;
+    assert_eq!((report.outcome(), report.archived), (&Outcome::Partial, 0), "{}", report.sentence());
+    let notes = std::fs::read_dir(archive.store.quarantine_dir()).unwrap().map(|e| e.unwrap().path());
+    let notes: Vec<_> = notes.filter(|path| path.extension().is_some_and(|e| e == "json")).collect();
+    assert!(notes.len() >= 12);
+    for note in notes {
+        let text = std::fs::read_to_string(note).unwrap();
+        let note: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let head = note["response"].as_str().unwrap().to_lowercase();
+        assert!(head.starts_with("http/1.1 200 ok\n") && head.contains("\ncontent-length: "), "{head}");
+        assert!(!head.contains("cookie") && !text.contains("https://"), "{text}");
+    }
+}

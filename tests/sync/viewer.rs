@@ -88,7 +88,9 @@ async fn trouble_inside_pages_costs_an_item_at_most() {
         sim.faults().set(rule.parse().unwrap());
     }
     let archive = open(&dir.path().join("archive"));
-    let google = Arc::new(GooglePhotos::connect(viewer(&sim, dir.path())).await.unwrap());
+    let evidence = archive.store.quarantine_dir();
+    let settings = GoogleSettings { evidence: Some(evidence.clone()), ..viewer(&sim, dir.path()) };
+    let google = Arc::new(GooglePhotos::connect(settings).await.unwrap());
     let report = pass(&archive, &google).await;
     google.close().await;
     let mut ledger = sim.ledger();
@@ -97,6 +99,11 @@ async fn trouble_inside_pages_costs_an_item_at_most() {
     let failures = archive.index.reader().unwrap().failures().unwrap();
     let others: Vec<_> = failures.iter().filter(|f| !f.reason.contains("processing")).collect();
     assert_eq!(report.set_aside, processing, "{others:?}");
+    for failure in &failures {
+        let look =
+            |ending: &str| std::fs::read(evidence.join(format!("{}.page.{ending}", failure.key))).unwrap();
+        assert!(look("png").starts_with(b"\x89PNG") && !look("txt").is_empty(), "{}", failure.key);
+    }
     ledger.items.retain(|item| item.downloadable);
     let have = contents(&archive, &ledger);
     for item in &ledger.items {

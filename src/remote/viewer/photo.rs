@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use data_encoding::BASE64;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use serde::Deserialize;
@@ -161,6 +162,7 @@ impl GooglePhotos {
             Ok(_) if lane.uses < USES => session.viewers.lock().await.push(lane),
             Ok(_) => lane.tab.close().await,
             Err(e) => {
+                self.keep_look(key, &lane.tab, e).await;
                 lane.tab.close().await;
                 if matches!(e, RemoteError::SignedOut { .. }) {
                     // One page may be odd; whether the session is lost, the next look decides.
@@ -170,6 +172,24 @@ impl GooglePhotos {
             }
         }
         result
+    }
+
+    /// Keeps how the page looked when a photo could not be had: one picture and skeleton for each photo.
+    async fn keep_look(&self, key: &MediaKey, tab: &Tab, error: &RemoteError) {
+        let Some(folder) = &self.settings.evidence else { return };
+        let Ok(Some(picture)) = tab.screenshot().await.map(|png| BASE64.decode(png.as_bytes()).ok()) else {
+            return;
+        };
+        let skeleton: String = run(tab, "skeleton()").await.unwrap_or_default();
+        let text = format!("{}\n{error}\n{skeleton}\n", Timestamp::now());
+        let (png, txt) = (folder.join(format!("{key}.page.png")), folder.join(format!("{key}.page.txt")));
+        let kept = tokio::task::spawn_blocking(move || {
+            std::fs::write(png, picture)?;
+            std::fs::write(txt, text)
+        });
+        if let Ok(Err(e)) = kept.await {
+            tracing::debug!(%key, "the picture could not be kept: {e}");
+        }
     }
 
     /// The idle tab that shows the photo already, or any, or a new one.
