@@ -223,6 +223,9 @@ pub enum RemoteError {
     /// May pass: network trouble, a server's bad moment.
     #[error("{0}")]
     Transient(String),
+    /// An answer without content: legitimately empty, or a server under load; nobody can tell (contract 5.4).
+    #[error("{0}: Google answered with nothing")]
+    Nothing(String),
     /// Asked to slow down, perhaps for a given time.
     #[error("the server asked to slow down ({reason})")]
     Throttled {
@@ -274,9 +277,11 @@ impl RemoteError {
     /// The class that decides retry and exit code.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Transient(_) | Self::Throttled { .. } | Self::Refused(_) | Self::Browser(_) => {
-                ErrorClass::Transient
-            }
+            Self::Transient(_)
+            | Self::Nothing(_)
+            | Self::Throttled { .. }
+            | Self::Refused(_)
+            | Self::Browser(_) => ErrorClass::Transient,
             Self::Item(_) | Self::NotYet(_) | Self::NotThisWay(_) => ErrorClass::Transient,
             Self::Drift { .. } => ErrorClass::RemoteChanged,
             Self::SignedOut { .. } => ErrorClass::NeedsHuman,

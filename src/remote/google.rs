@@ -81,6 +81,8 @@ pub(super) struct Session {
 
 /// Downloads after which the browser is renewed: it grows by 10 MB with each thousand.
 const RENEW_AFTER: u32 = 4000;
+/// Pauses before an empty answer is asked for again; another client takes the same.
+const NOTHING_PAUSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(4)];
 /// Attempts to start a browser before the run gives up.
 const START_ATTEMPTS: u32 = 3;
 
@@ -274,6 +276,20 @@ impl GooglePhotos {
             .unwrap_or_else(|| Err(RemoteError::Item("no answer".into())))
     }
 
+    /// One call for a list that may well be empty: believed when the answer stays so.
+    async fn ask_for_list(&self, rpcid: &str, args: Value) -> Result<Value, RemoteError> {
+        for pause in NOTHING_PAUSES {
+            match self.ask(rpcid, args.clone()).await {
+                Err(RemoteError::Nothing(_)) => tokio::time::sleep(pause).await,
+                other => return other,
+            }
+        }
+        match self.ask(rpcid, args).await {
+            Err(RemoteError::Nothing(_)) => Ok(Value::Array(Vec::new())),
+            other => other,
+        }
+    }
+
     /// Makes the next call look at the session first.
     pub(super) fn suspect(&self) {
         self.suspect.store(true, Ordering::Relaxed);
@@ -317,7 +333,7 @@ impl RemoteLibrary for GooglePhotos {
 
     async fn recent(&self, from: Option<&Cursor>) -> Result<ListPage, RemoteError> {
         self.needs_calls("the list of the latest uploads")?;
-        let page = recent::decode(&self.ask(recent::RPCID, recent::args(from)).await?);
+        let page = recent::decode(&self.ask_for_list(recent::RPCID, recent::args(from)).await?);
         self.noting("new photos are found by Google's counts alone", page).await
     }
 
@@ -331,16 +347,16 @@ impl RemoteLibrary for GooglePhotos {
 
     async fn trash(&self, from: Option<&Cursor>) -> Result<ListPage, RemoteError> {
         self.needs_calls("the trash")?;
-        let page = trash::decode(&self.ask(trash::RPCID, trash::args(from)).await?);
+        let page = trash::decode(&self.ask_for_list(trash::RPCID, trash::args(from)).await?);
         self.noting("nothing is noted of the trash", page).await
     }
 
     async fn albums(&self, shared: bool, from: Option<&Cursor>) -> Result<AlbumListing, RemoteError> {
         self.needs_calls("albums")?;
         if shared {
-            return albums::shared(&self.ask(albums::SHARED, albums::shared_args(from)).await?);
+            return albums::shared(&self.ask_for_list(albums::SHARED, albums::shared_args(from)).await?);
         }
-        albums::list(&self.ask(albums::LIST, albums::list_args(from)).await?)
+        albums::list(&self.ask_for_list(albums::LIST, albums::list_args(from)).await?)
     }
 
     async fn album_items(
@@ -349,9 +365,11 @@ impl RemoteLibrary for GooglePhotos {
         from: Option<&Cursor>,
     ) -> Result<AlbumPage, RemoteError> {
         if album.kind == AlbumKind::Partner {
-            return albums::partner(&self.ask(albums::PARTNER, albums::partner_args(album, from)).await?);
+            return albums::partner(
+                &self.ask_for_list(albums::PARTNER, albums::partner_args(album, from)).await?,
+            );
         }
-        albums::contents(&self.ask(albums::CONTENTS, albums::contents_args(album, from)).await?)
+        albums::contents(&self.ask_for_list(albums::CONTENTS, albums::contents_args(album, from)).await?)
     }
 
     async fn describe(&self, keys: &[MediaKey]) -> Result<Vec<ItemDetails>, RemoteError> {

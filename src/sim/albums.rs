@@ -96,7 +96,8 @@ pub(crate) fn foreign_items(config: &SimConfig) -> Vec<Arc<SimItem>> {
             item.shared = Some(usize::try_from(serial % 3).unwrap_or(0));
             item.archived = false;
             item.favourite = false;
-            item.albums.clear();
+            // Guests put a photo of theirs into the account's own album, too.
+            item.albums = if serial % 10 == 0 { vec![0] } else { Vec::new() };
             Arc::new(item)
         })
         .collect()
@@ -105,8 +106,8 @@ pub(crate) fn foreign_items(config: &SimConfig) -> Vec<Arc<SimItem>> {
 impl Library {
     /// An album's items, in the album's own order.
     pub(crate) fn album_contents(&self, number: usize) -> Vec<Arc<SimItem>> {
-        let mut items = self.timeline().as_ref().clone();
-        items.retain(|item| item.albums.contains(&number));
+        let mut items = self.everything();
+        items.retain(|item| item.listed && item.albums.contains(&number));
         items.sort_by(|a, b| a.key[20..].cmp(&b.key[20..]));
         items
     }

@@ -67,7 +67,7 @@ impl FakeLibrary {
                     return Err(RemoteError::Throttled { reason: "status 429".into(), after });
                 }
                 Fault::Status(status, _) => return Err(RemoteError::Transient(format!("status {status}"))),
-                Fault::Reset | Fault::Null => {
+                Fault::Reset | Fault::Null | Fault::Nothing => {
                     return Err(RemoteError::Transient("the connection broke".into()));
                 }
                 Fault::SessionExpired => {

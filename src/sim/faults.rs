@@ -55,6 +55,8 @@ pub enum Fault {
     Drift,
     /// A payload of null.
     Null,
+    /// A payload of an empty list.
+    Nothing,
     /// Something inside a page.
     Page(PageFault),
 }
@@ -241,6 +243,7 @@ impl FromStr for FaultRule {
             "expire" => Fault::SessionExpired,
             "drift" => Fault::Drift,
             "null" => Fault::Null,
+            "nothing" => Fault::Nothing,
             _ => match PageFault::read(fault, number(value)?) {
                 Some(fault) if class == RequestClass::Page => Fault::Page(fault),
                 _ => return Err(format!("`{fault}` is no fault of that class")),

@@ -219,7 +219,11 @@ fn contents(google: &Google, args: &Value) -> Result<Value, i64> {
     let (rows, title): (Vec<Value>, String) = match (own, other) {
         (Some(n), _) => {
             let items = library.album_contents(n);
-            (items.iter().map(|item| in_album(item_json(google, item))).collect(), list.title(n))
+            let row = |item: &Arc<SimItem>| match item.shared {
+                Some(_) => shared_json(google, &item.key, item),
+                None => in_album(item_json(google, item)),
+            };
+            (items.iter().map(row).collect(), list.title(n))
         }
         (None, Some(n)) if google.config.shared > 0 && n != PARTNER => {
             if args.get(3).and_then(Value::as_str) != Some(list.access(n).as_str()) {

@@ -1,6 +1,6 @@
 //! Albums: the account's own, and those of others that the person wants.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -24,15 +24,20 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Whether an album's photos are to be archived; the account's own always are.
+    /// Whether an album is to be read; the account's own always are.
     pub fn wants(&self, album: &RemoteAlbum) -> bool {
+        album.kind.is_own() || self.names(album)
+    }
+
+    /// Whether what others put into an album is to be archived.
+    fn names(&self, album: &RemoteAlbum) -> bool {
         let is = |name: &String| {
             let key = name.rsplit('/').next().unwrap_or(name);
             album.title.as_deref() == Some(name)
                 || album.key.as_str() == key
                 || album.aliases.iter().any(|alias| alias.as_str() == key)
         };
-        album.kind.is_own() || self.all || self.named.iter().any(is)
+        self.all || self.named.iter().any(is)
     }
 
     fn partners(&self) -> impl Iterator<Item = RemoteAlbum> + '_ {
@@ -73,6 +78,10 @@ pub(crate) async fn list<R: RemoteLibrary>(
             return Ok(());
         }
     };
+    if found.is_empty() && lister.ask(|index| index.albums()).await?.iter().any(is_ours_now) {
+        tracing::warn!("Google lists no albums, and there were some: not believed");
+        pass.progress.add_unreadable(1);
+    }
     if wanted.all || !wanted.named.is_empty() {
         match pages(&lister, true).await? {
             Ok(shared) => shared.into_iter().for_each(|album| fold(&mut found, album)),
@@ -105,6 +114,7 @@ async fn pages<R: RemoteLibrary>(
     shared: bool,
 ) -> Result<Result<Vec<RemoteAlbum>, RemoteError>, Outcome> {
     let mut found: Vec<RemoteAlbum> = Vec::new();
+    let mut cursors = HashSet::new();
     let mut from: Option<Cursor> = None;
     loop {
         let page = match lister.try_persist(|| lister.pass.remote.albums(shared, from.as_ref())).await? {
@@ -118,11 +128,19 @@ async fn pages<R: RemoteLibrary>(
             tracing::warn!("an entry of the album list cannot be read: {reason}");
         }
         lister.pass.progress.add_unreadable(page.rejected.len() as u64);
-        let before = found.len();
         page.albums.into_iter().for_each(|album| fold(&mut found, album));
-        let Some(next) = page.next.filter(|_| found.len() > before) else { return Ok(Ok(found)) };
+        let Some(next) = page.next else { return Ok(Ok(found)) };
+        // A page that adds nothing is no end; one that leads back is.
+        if !cursors.insert(next.0.clone()) {
+            let circle = RemoteError::Transient("the list of albums runs in a circle".into());
+            return Ok(if found.is_empty() { Err(circle) } else { Ok(found) });
+        }
         from = Some(next);
     }
+}
+
+fn is_ours_now(album: &KnownAlbum) -> bool {
+    album.kind.is_own() && album.state == ItemState::Present
 }
 
 /// Adds an album, or what is new about one that is there: the two lists have ids of their own for the same.
@@ -156,13 +174,15 @@ async fn one<R: RemoteLibrary>(
     let key = album.key.clone();
     let (known, balance) =
         lister.ask(move |index| Ok((index.album(&key)?, index.album_balance(&key)?))).await?;
-    if !needs_reading(album, known.as_ref(), &balance, wanted, whole) {
+    let named = lister.pass.options.albums.names(album);
+    if !needs_reading(album, known.as_ref(), &balance, (wanted, named), whole) {
         return Ok(Ok(()));
     }
     let mut items = Vec::new();
     let (mut members, mut count) = (Vec::new(), album.count);
     if wanted {
         let mut from: Option<Cursor> = None;
+        let mut cursors = HashSet::new();
         loop {
             let page =
                 match lister.try_persist(|| lister.pass.remote.album_items(album, from.as_ref())).await? {
@@ -178,7 +198,7 @@ async fn one<R: RemoteLibrary>(
             lister.pass.progress.add_unreadable(page.rejected.len() as u64);
             count = page.count.or(count);
             members = page.members;
-            let next = page.next.filter(|next| Some(next) != from.as_ref());
+            let next = page.next.filter(|next| cursors.insert(next.0.clone()));
             let own = resolve(lister, &page.items).await?;
             let mut others = Vec::new();
             for item in page.items {
@@ -192,12 +212,15 @@ async fn one<R: RemoteLibrary>(
                     }
                 }
             }
-            if !album.kind.is_own() {
+            if named {
                 let through = Through { album: album.key.clone(), access: album.access.clone() };
                 lister.take_shared(others, &through).await?;
             }
             let Some(next) = next else { break };
             from = Some(next);
+        }
+        if items.is_empty() && album.count.is_some_and(|count| count > 0) {
+            return Ok(Err(RemoteError::Nothing(format!("{} items are counted", count.unwrap_or(0)))));
         }
     }
     record(lister, album, known, (items, members, count)).await.map(Ok)
@@ -207,7 +230,7 @@ fn needs_reading(
     album: &RemoteAlbum,
     known: Option<&KnownAlbum>,
     balance: &Balance,
-    wanted: bool,
+    (wanted, named): (bool, bool),
     whole: bool,
 ) -> bool {
     let Some(known) = known else { return true };
@@ -217,8 +240,8 @@ fn needs_reading(
         || (album.modified_ms.is_some() && known.modified_ms != album.modified_ms);
     // Without a time of change only reading tells; and what is wanted and not there is tried again.
     let blind = album.modified_ms.is_none() && (whole || album.count.is_none());
-    let lacking = !album.kind.is_own()
-        && (balance.missing + balance.set_aside > 0 || (balance.shown == 0 && album.count != Some(0)));
+    let lacking =
+        named && (balance.missing + balance.set_aside > 0 || (balance.shown == 0 && album.count != Some(0)));
     changed || (wanted && (blind || lacking))
 }
 

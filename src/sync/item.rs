@@ -34,6 +34,8 @@ pub(crate) struct Item<R> {
     edited: bool,
     /// Wall clock of the capture as the photo's page showed it.
     shown: Option<DateTime>,
+    /// The photo's page named another file than the one that came.
+    misnamed: bool,
     /// Head of the latest answer that brought bytes.
     head: Option<String>,
 }
@@ -48,7 +50,18 @@ impl<R: RemoteLibrary> Item<R> {
     pub(crate) fn new(pass: Arc<Pass<R>>, minted: Minted) -> Self {
         let Minted { work, offers } = minted;
         let (doubted, stored, adopted) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { pass, work, doubted, stored, adopted, offers, edited: false, shown: None, head: None }
+        Self {
+            pass,
+            work,
+            doubted,
+            stored,
+            adopted,
+            offers,
+            edited: false,
+            shown: None,
+            misnamed: false,
+            head: None,
+        }
     }
 
     /// Archives it. An `Err` concerns every item and ends the pass; trouble of this item alone does not.
@@ -163,8 +176,8 @@ impl<R: RemoteLibrary> Item<R> {
         let (mut partial, mut origin) = self.transfer(offer).await?;
         let saver = self.quality() == Quality::StorageSaver;
         let proven = offer.role == PartRole::Original && self.upload().is_some() && !saver;
-        // The viewer compares names, and a page at a time is slow enough.
-        if !proven && !offer.url.starts_with("viewer:") {
+        // The viewer compares names and times, and a page at a time is slow enough.
+        if !proven && (!offer.url.starts_with("viewer:") || self.misnamed) {
             // Google gives no hash of these: another item's file in their place would be believed.
             pass.progress.add_bytes(partial.size());
             let again = self.transfer(offer).await?;
@@ -252,6 +265,7 @@ impl<R: RemoteLibrary> Item<R> {
     /// Takes over what the photo's page says, where the listing has said less.
     fn learn(&mut self, seen: &Seen) {
         self.shown = seen.local;
+        self.misnamed = seen.named_otherwise;
         let Work { item, details, unnamed, .. } = &mut self.work;
         if *unnamed && !seen.name.is_empty() {
             details.name.clone_from(&seen.name);

@@ -17,6 +17,7 @@ use shoebox::model::{Clock, SystemClock};
 use shoebox::sim::fake::FakeLibrary;
 use shoebox::sim::{FileBytes, SimConfig};
 use shoebox::store::{RealDisk, Store};
+use shoebox::sync::pace::Limits;
 use shoebox::sync::progress::Progress;
 use shoebox::sync::{self, ListingMode, SyncOptions};
 
@@ -185,7 +186,12 @@ pub fn fill(data: &Path, items: usize, size: u64) {
         Arc::clone(&archive),
         library,
         clock,
-        SyncOptions { listing: ListingMode::Whole, ..SyncOptions::default() },
+        // Nobody to be polite to.
+        SyncOptions {
+            listing: ListingMode::Whole,
+            limits: Limits { workers: 8, calls_per_second: 1e6, ..Limits::default() },
+            ..SyncOptions::default()
+        },
         Arc::new(Progress::default()),
         tokio_util::sync::CancellationToken::new(),
     );

@@ -202,3 +202,30 @@ async fn evidence_of_a_refused_file_shows_the_answer_and_no_secret() {
         assert!(!head.contains("cookie") && !text.contains("https://"), "{text}");
     }
 }
+
+/// An answer without content may be a server under load: asked again, and neither drift nor the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_without_content_are_asked_for_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let sim = signed_in(SimConfig { items: 30, page: 10, ..SimConfig::default() }, dir.path()).await;
+    for call in ["lcxiM", "EWgK9e", "VrseUb", "rJ0tlb", "Z5xsfc", "snAcKc"] {
+        let class = RequestClass::Rpc(Some(call.into()));
+        sim.faults().set(FaultRule::new(class, Fault::Nothing, When::Every(3)));
+    }
+    let archive = open(&dir.path().join("archive"));
+    let evidence = archive.store.quarantine_dir();
+    let settings =
+        GoogleSettings { evidence: Some(evidence.clone()), ..settings(&sim, dir.path(), Method::Rpc) };
+    let google = Arc::new(GooglePhotos::connect(settings).await.unwrap());
+    let report = pass(&archive, &google).await;
+    google.close().await;
+    assert_eq!(report.outcome(), &Outcome::Complete, "{}", report.sentence());
+    assert_equal(&archive, &sim.ledger());
+    assert_eq!(std::fs::read_dir(evidence).unwrap().count(), 0, "taken for a change");
+    let albums = archive.index.reader().unwrap().albums().unwrap();
+    let sizes: usize = sim.ledger().items.iter().map(|item| item.albums.len()).sum();
+    assert_eq!(
+        (albums.len(), albums.iter().map(|album| album.count.unwrap()).sum::<u64>()),
+        (5, sizes as u64)
+    );
+}

@@ -36,7 +36,8 @@ fn trouble(sim: &Sim) {
     downloads
         .into_iter()
         .for_each(|fault| sim.faults().set(FaultRule::new(RequestClass::Download, fault, p)));
-    let calls = [Fault::Status(429, Some(1)), Fault::Status(504, None), Fault::Null, Fault::Reset];
+    let calls =
+        [Fault::Status(429, Some(1)), Fault::Status(504, None), Fault::Null, Fault::Nothing, Fault::Reset];
     calls.into_iter().for_each(|fault| sim.faults().set(FaultRule::new(RequestClass::Rpc(None), fault, p)));
     sim.faults().set(FaultRule::new(RequestClass::Download, Fault::Latency(Duration::from_millis(20)), p));
 }

@@ -48,12 +48,16 @@ fn payload_of(rpcid: &str, row: &[Value]) -> Result<Value, RemoteError> {
         return Err(rpc_error(rpcid, error));
     }
     match row.get(2) {
-        Some(Value::String(text)) => serde_json::from_str(&mend_surrogates(text))
-            .map_err(|e| RemoteError::Transient(format!("{rpcid}: the payload is cut or not JSON: {e}"))),
-        // Legitimately empty or throttled: nobody can tell (contract 5.4), so the caller must ask again.
-        Some(Value::Null) | None => {
-            Err(RemoteError::Transient(format!("{rpcid}: Google answered with nothing")))
+        Some(Value::String(text)) => {
+            let payload = serde_json::from_str(&mend_surrogates(text)).map_err(|e| {
+                RemoteError::Transient(format!("{rpcid}: the payload is cut or not JSON: {e}"))
+            })?;
+            if payload == Value::Null || payload == json!([]) {
+                return Err(RemoteError::Nothing(rpcid.into()));
+            }
+            Ok(payload)
         }
+        Some(Value::Null) | None => Err(RemoteError::Nothing(rpcid.into())),
         Some(other) => {
             Err(RemoteError::Drift { what: rpcid.into(), at: "payload".into(), skeleton: skeleton(other) })
         }

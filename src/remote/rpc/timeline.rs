@@ -28,12 +28,7 @@ pub fn few() -> Value {
 pub fn decode(payload: &Value) -> Result<ListPage, RemoteError> {
     let page = Fields::new(RPCID, payload)?;
     let next = page.text(2)?.filter(|c| !c.is_empty()).map(|c| Cursor(c.to_owned()));
-    let rows = page.list(1)?.unwrap_or_default();
-    if rows.is_empty() && next.is_none() && payload.as_array().is_none_or(Vec::is_empty) {
-        // `[]` is a throttled answer as often as an empty library (contract 5.4).
-        return Err(RemoteError::Transient(format!("{RPCID}: Google answered with an empty page")));
-    }
-    let (items, rejected) = item::rows(RPCID, rows)?;
+    let (items, rejected) = item::rows(RPCID, page.list(1)?.unwrap_or_default())?;
     Ok(ListPage { items, rejected, next, thin: false })
 }
 
@@ -81,11 +76,10 @@ mod tests {
     }
 
     #[test]
-    fn the_end_has_no_cursor_and_an_empty_answer_is_doubted() {
+    fn the_end_has_no_cursor() {
         for end in [json!([[dense()], null, "5"]), json!([[dense()], ""]), json!([[dense()]])] {
             assert_eq!(decode(&end).unwrap().next, None);
         }
-        assert_eq!(decode(&json!([])).unwrap_err().class(), ErrorClass::Transient);
         assert!(decode(&json!([null, "cursor"])).unwrap().next.is_some());
         assert!(decode(&json!([null, null, "0"])).unwrap().items.is_empty());
     }

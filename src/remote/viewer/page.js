@@ -134,11 +134,14 @@ const entriesWithin = async milliseconds => {
 };
 
 // What the page says instead of starting a download.
-const notice = words => {
+const notice = (key, words) => {
   const says = text => words.processing.some(word => text.includes(word));
-  const box = [...document.querySelectorAll('[role="dialog"], [role="alert"]')].filter(visible)[0];
-  if (box) return says(`${box.getAttribute('aria-label') || ''} ${box.textContent}`) ? 'processing' : 'notice';
-  return says(document.body.textContent || '') ? 'processing' : '';
+  const boxes = [...document.querySelectorAll('[role="dialog"], [role="alert"], [role="status"]')].filter(visible);
+  if (boxes.some(box => says(`${box.getAttribute('aria-label') || ''} ${box.innerText}`))) return 'processing';
+  // Only what can be seen: pages carry texts of all kinds in their scripts.
+  const layer = layerOf(key);
+  if (layer && says(layer.innerText || '')) return 'processing';
+  return boxes.some(box => box.getAttribute('role') !== 'status') ? 'notice' : '';
 };
 
 // Shortcuts go nowhere while a field or a film has the focus.

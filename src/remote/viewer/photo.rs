@@ -44,6 +44,8 @@ pub struct Seen {
     pub zone_offset_ms: Option<i64>,
     /// Description.
     pub description: Option<String>,
+    /// The download has another name, twice the same one: the bytes need more proof.
+    pub named_otherwise: bool,
 }
 
 #[derive(Deserialize)]
@@ -269,6 +271,7 @@ fn seen(words: &Words, fields: Fields) -> Seen {
         local,
         zone_offset_ms: zone,
         description: Some(fields.description).filter(|text| !text.is_empty()),
+        named_otherwise: false,
     }
 }
 
@@ -353,7 +356,7 @@ async fn begin(
 ) -> Result<Begun, RemoteError> {
     let frame = lane.tab.id().inner().clone();
     let words = json(lane.words);
-    let mut other = None;
+    let mut other: Option<String> = None;
     for ask in 0..ASKS {
         let mut begun = chromium.downloads().expect(&frame);
         request(lane, key, choice, ask).await?;
@@ -362,7 +365,7 @@ async fn begin(
             match timeout(LOOK, &mut begun).await {
                 Ok(begun) => break Some(begun),
                 Err(_) if Instant::now() > until => break None,
-                Err(_) if notice(lane, &words).await? == "processing" => {
+                Err(_) if notice(lane, key, &words).await? == "processing" => {
                     chromium.downloads().forget(&frame);
                     return Err(RemoteError::NotYet(
                         "Google is still processing this video; it cannot be downloaded yet".into(),
@@ -378,12 +381,19 @@ async fn begin(
                 if video || names::agree(&begun.name, named) {
                     return Ok(begun);
                 }
+                // The site and the browser change names in more ways than anybody has listed.
+                if other.as_ref() == Some(&begun.name)
+                    && let Some(seen) = &mut lane.seen
+                {
+                    seen.named_otherwise = true;
+                    return Ok(begun);
+                }
                 lanes::cancel(chromium, &begun.guid).await;
                 if let Some(file) = chromium.downloads().file(&begun.guid) {
                     // Gone already where it was cut short.
                     let _gone = tokio::fs::remove_file(file).await;
                 }
-                other = Some(RemoteError::Transient("the page sent a file of another name".into()));
+                other = Some(begun.name);
             }
             Some(Err(_)) => return Err(RemoteError::Browser("the browser forgot a download".into())),
             None => chromium.downloads().forget(&frame),
@@ -391,16 +401,17 @@ async fn begin(
         if !chromium.is_alive() {
             return Err(RemoteError::Browser("the browser went away before a download".into()));
         }
-        if ask + 1 == ASKS && notice(lane, &words).await? == "notice" {
+        if ask + 1 == ASKS && notice(lane, key, &words).await? == "notice" {
             return Err(RemoteError::Item("the page shows a notice instead of downloading it".into()));
         }
     }
-    Err(other.unwrap_or_else(|| RemoteError::Transient("the page started no download".into())))
+    let what = if other.is_some() { "sent files of other names" } else { "started no download" };
+    Err(RemoteError::Transient(format!("the page {what}")))
 }
 
 /// What the page says instead of starting a download: `processing`, `notice` or nothing.
-async fn notice(lane: &Lane, words: &str) -> Result<String, RemoteError> {
-    run(&lane.tab, &format!("notice({words})")).await
+async fn notice(lane: &Lane, key: &MediaKey, words: &str) -> Result<String, RemoteError> {
+    run(&lane.tab, &format!("notice('{key}', {words})")).await
 }
 
 /// One request: by the keyboard first, by the menu when that does not help or when only it can.
