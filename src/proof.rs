@@ -49,6 +49,9 @@ pub struct Library {
     pub account: String,
     /// When it was last listed as a whole.
     pub listed_at: Timestamp,
+    /// Photos of the archive section, which Google's counts left out: they are added to these.
+    #[serde(default)]
+    pub hidden: u64,
     /// All of it.
     pub total: Line,
     /// By month of capture, UTC.
@@ -188,7 +191,20 @@ pub fn report(archive: &Archive, at: Timestamp) -> Result<Report, ArchiveError> 
 fn library(account: String, listing: &Listing, months: Vec<(String, Balance)>) -> Library {
     let counts: Option<TimelineCounts> =
         listing.ranges.as_deref().and_then(|text| serde_json::from_str(text).ok());
-    let by_month = counts.as_ref().and_then(by_month);
+    let mut by_month = counts.as_ref().and_then(by_month);
+    let sum = |of: fn(&Balance) -> u64| months.iter().map(|(_, balance)| of(balance)).sum::<u64>();
+    let (shown, mut hidden) = (sum(|b| b.shown), sum(|b| b.hidden));
+    // Nobody says whether the counts include the archive section: what they say does.
+    if counts.as_ref().is_none_or(|counts| counts.total == shown || counts.total + hidden != shown) {
+        hidden = 0;
+    }
+    if hidden > 0 {
+        for (month, balance) in months.iter().filter(|(_, balance)| balance.hidden > 0) {
+            by_month
+                .iter_mut()
+                .for_each(|counts| *counts.entry(month.clone()).or_insert(0) += balance.hidden);
+        }
+    }
     let mut total = Balance::default();
     let mut lines: BTreeMap<String, Line> = BTreeMap::new();
     for (month, balance) in months {
@@ -207,8 +223,9 @@ fn library(account: String, listing: &Listing, months: Vec<(String, Balance)>) -
         let line = || Line::new(month.clone(), google, &Balance::default(), 0);
         lines.entry(month.clone()).or_insert_with(line);
     }
-    let google = counts.map_or(total.shown, |counts| counts.total);
+    let google = counts.map_or(total.shown, |counts| counts.total + hidden);
     Library {
+        hidden,
         total: Line::new(account.clone(), google, &total, 0),
         account,
         listed_at: listing.ended,

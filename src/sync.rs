@@ -15,6 +15,7 @@ mod lister;
 mod listing;
 mod mint;
 pub mod pace;
+mod pages;
 pub mod progress;
 pub mod quiet;
 pub mod report;

@@ -108,6 +108,12 @@ fn print_text(report: &Report) {
             library.account,
             library.listed_at.strftime("%Y-%m-%d %H:%M UTC")
         );
+        if library.hidden > 0 {
+            println!(
+                "Google's counts leave out its archive section; the {} photos there are added.",
+                library.hidden
+            );
+        }
         print_lines(
             "month (UTC)",
             [&Line { name: "all".into(), ..library.total.clone() }].into_iter().chain(&library.months),

@@ -58,7 +58,8 @@ impl IndexReader {
                 "SELECT count(*) AS shown,
                      coalesce(sum(item.key IS NOT NULL AND failure.key IS NULL), 0) AS archived,
                      coalesce(sum(failure.key IS NOT NULL), 0) AS set_aside,
-                     coalesce(sum(item.key IS NULL AND failure.key IS NULL), 0) AS missing
+                     coalesce(sum(item.key IS NULL AND failure.key IS NULL), 0) AS missing,
+                     0 AS hidden
                  FROM album_item
                  LEFT JOIN item ON item.key = album_item.key
                  LEFT JOIN failure ON failure.key = album_item.key

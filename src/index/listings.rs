@@ -55,6 +55,8 @@ pub struct Balance {
     pub set_aside: u64,
     /// Of these, nothing of both: not fetched yet.
     pub missing: u64,
+    /// Of those archived, the ones in the library's archive section.
+    pub hidden: u64,
 }
 
 impl IndexWriter {
@@ -228,7 +230,8 @@ impl IndexReader {
                 "SELECT sighting.month AS name, count(*) AS shown,
                      sum(item.key IS NOT NULL AND failure.key IS NULL) AS archived,
                      sum(failure.key IS NOT NULL) AS set_aside,
-                     sum(item.key IS NULL AND failure.key IS NULL) AS missing
+                     sum(item.key IS NULL AND failure.key IS NULL) AS missing,
+                     sum(coalesce(json_extract(item.remote, '$.archived'), 0)) AS hidden
                  FROM sighting
                  LEFT JOIN item ON item.key = sighting.key
                  LEFT JOIN failure ON failure.key = sighting.key
@@ -271,6 +274,7 @@ pub(super) fn balance(row: &Row<'_>) -> rusqlite::Result<Balance> {
         archived: unsigned(row, "archived")?,
         set_aside: unsigned(row, "set_aside")?,
         missing: unsigned(row, "missing")?,
+        hidden: unsigned(row, "hidden")?,
     })
 }
 

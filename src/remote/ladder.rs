@@ -100,14 +100,15 @@ impl GooglePhotos {
         if let Err(e) = named.and_then(|payload| details::decode(&payload)) {
             self.falls(Capability::Names, &e).await;
         }
-        let calls: Vec<_> = keys.iter().map(|key| info::args(key, None)).collect();
-        let Ok(answers) = self.ask_all(info::RPCID, &calls).await else { return };
-        for (key, answer) in keys.iter().zip(answers) {
+        // One odd item is no change: only when the first is strange, others are asked.
+        for key in &keys {
+            let answer = self.ask(info::RPCID, info::args(key, None)).await;
             let answer = answer.and_then(|payload| info::decode(key, &payload));
-            if let Err(e) = &answer {
-                self.falls(Capability::Addresses, e).await;
-            }
             self.ladder.went(Capability::Addresses, &answer);
+            match answer {
+                Err(e) if self.falls(Capability::Addresses, &e).await => {}
+                _ => break,
+            }
         }
     }
 

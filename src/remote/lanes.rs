@@ -149,7 +149,12 @@ pub(super) async fn finish(
         }
     };
     let length = (total > 0).then_some(total);
-    let claim = Claim { length, media_type: None, name: Some(begun.name), head: None };
+    let claim = Claim {
+        length,
+        media_type: None,
+        name: Some(begun.name).filter(|name| !name.is_empty()),
+        head: None,
+    };
     Ok(Download { claim, via: "browser", host: begun.host, body: Body::File(file), seen: None })
 }
 

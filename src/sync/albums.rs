@@ -1,12 +1,13 @@
 //! Albums: the account's own, and those of others that the person wants.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use super::Pass;
 use super::lister::{Lister, Work};
+use super::pages::Trail;
 use super::report::Outcome;
 use crate::index::{Balance, KnownAlbum};
 use crate::ingest;
@@ -114,7 +115,7 @@ async fn pages<R: RemoteLibrary>(
     shared: bool,
 ) -> Result<Result<Vec<RemoteAlbum>, RemoteError>, Outcome> {
     let mut found: Vec<RemoteAlbum> = Vec::new();
-    let mut cursors = HashSet::new();
+    let mut trail = Trail::default();
     let mut from: Option<Cursor> = None;
     loop {
         let page = match lister.try_persist(|| lister.pass.remote.albums(shared, from.as_ref())).await? {
@@ -128,14 +129,13 @@ async fn pages<R: RemoteLibrary>(
             tracing::warn!("an entry of the album list cannot be read: {reason}");
         }
         lister.pass.progress.add_unreadable(page.rejected.len() as u64);
+        let rows = page.albums.len() + page.rejected.len();
         page.albums.into_iter().for_each(|album| fold(&mut found, album));
-        let Some(next) = page.next else { return Ok(Ok(found)) };
-        // A page that adds nothing is no end; one that leads back is.
-        if !cursors.insert(next.0.clone()) {
-            let circle = RemoteError::Transient("the list of albums runs in a circle".into());
-            return Ok(if found.is_empty() { Err(circle) } else { Ok(found) });
+        match trail.after(page.next, rows) {
+            Ok(None) => return Ok(Ok(found)),
+            Ok(next) => from = next,
+            Err(error) => return Ok(Err(error)),
         }
-        from = Some(next);
     }
 }
 
@@ -182,7 +182,7 @@ async fn one<R: RemoteLibrary>(
     let (mut members, mut count) = (Vec::new(), album.count);
     if wanted {
         let mut from: Option<Cursor> = None;
-        let mut cursors = HashSet::new();
+        let mut trail = Trail::default();
         loop {
             let page =
                 match lister.try_persist(|| lister.pass.remote.album_items(album, from.as_ref())).await? {
@@ -198,7 +198,10 @@ async fn one<R: RemoteLibrary>(
             lister.pass.progress.add_unreadable(page.rejected.len() as u64);
             count = page.count.or(count);
             members = page.members;
-            let next = page.next.filter(|next| cursors.insert(next.0.clone()));
+            let next = match trail.after(page.next, page.items.len() + page.rejected.len()) {
+                Ok(next) => next,
+                Err(error) => return Ok(Err(error)),
+            };
             let own = resolve(lister, &page.items).await?;
             let mut others = Vec::new();
             for item in page.items {
@@ -242,7 +245,9 @@ fn needs_reading(
     let blind = album.modified_ms.is_none() && (whole || album.count.is_none());
     let lacking =
         named && (balance.missing + balance.set_aside > 0 || (balance.shown == 0 && album.count != Some(0)));
-    changed || (wanted && (blind || lacking))
+    // Read short of its count once, it may have been a bad moment of Google's.
+    let short = whole && album.count.is_some_and(|count| balance.shown < count);
+    changed || (wanted && (blind || lacking || short))
 }
 
 /// Which of these rows are items of the account's own library, and under which key.

@@ -40,6 +40,9 @@ pub(crate) struct Item<R> {
     head: Option<String>,
 }
 
+/// Refusals because of load that an item may meet before they count as its own trouble.
+const MOST_THROTTLED: usize = 12;
+
 /// What an attempt left undone.
 struct Trouble {
     error: IngestError,
@@ -72,6 +75,7 @@ impl<R: RemoteLibrary> Item<R> {
         }
         let _claim = self.claim().await;
         let mut delays = self.pass.pace.delays(self.pass.options.attempts);
+        let mut waits = self.pass.pace.delays(MOST_THROTTLED);
         loop {
             let attempt = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -93,7 +97,10 @@ impl<R: RemoteLibrary> Item<R> {
             if let IngestError::Rejected { sha256, .. } = &trouble.error {
                 self.doubted.insert(trouble.role, *sha256);
             }
-            let Some(delay) = delays.next() else { return self.finish(Some(trouble)).await };
+            // A server under load is no fault of this item: everybody waits, and nobody's attempts are spent.
+            let overload = matches!(trouble.error, IngestError::Remote(RemoteError::Throttled { .. }));
+            let next = if overload { waits.next() } else { delays.next() };
+            let Some(delay) = next else { return self.finish(Some(trouble)).await };
             tracing::debug!(key = %self.work.item.key, "{}; trying again", trouble.error);
             self.pass.progress.add_retry();
             tokio::select! {
@@ -273,8 +280,10 @@ impl<R: RemoteLibrary> Item<R> {
         }
         details.description = details.description.take().or_else(|| seen.description.clone());
         if item.zone_offset_ms.is_none() {
-            // The tile's time is local; the panel's is too, with its zone beside it.
-            item.taken_ms = seen.taken_ms.or(item.taken_ms);
+            // The tile's time is local and has seconds; the panel's is too, with its zone beside it.
+            let exact = item.taken_ms.map(|ms| ms - seen.zone_offset_ms.unwrap_or(0));
+            let same = |exact: &i64| seen.taken_ms.is_none_or(|ms| (exact - ms).abs() < 60_000);
+            item.taken_ms = exact.filter(same).or(seen.taken_ms).or(item.taken_ms);
             item.zone_offset_ms = seen.zone_offset_ms;
         }
     }

@@ -4,8 +4,7 @@
 //! counts show more than the uploads explain, the months in question are listed; where something has
 //! vanished, or too much moved, the whole library is.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -13,6 +12,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use tokio::sync::mpsc;
 
 use super::lister::{Lister, Work};
+use super::pages::Trail;
 use super::report::Outcome;
 use super::{ListingMode, Pass, tombstones};
 use crate::index::Listing;
@@ -51,9 +51,16 @@ pub(crate) async fn list<R: RemoteLibrary>(
             Some(doubt) => tracing::info!("{doubt}: listing the whole library"),
         }
     }
-    lister.begin_anew(next);
     pass.progress.lists_everything();
-    whole(&mut lister).await?;
+    lister.begin_anew(next);
+    if let Some(lacking) = whole(&mut lister).await? {
+        tracing::info!(lacking, "the listing ended before Google's own count: listing again");
+        lister.begin_anew(next + 1);
+        if let Some(lacking) = whole(&mut lister).await? {
+            tracing::warn!("Google counts {lacking} photos more than it lists; the next pass looks again");
+            pass.progress.add_unreadable(lacking);
+        }
+    }
     pass.progress.listing_is_done();
     Ok(())
 }
@@ -70,38 +77,36 @@ fn is_fresh<R>(pass: &Pass<R>, last: &Listing) -> bool {
     }
 }
 
-/// Lists everything, then compares with Google's counts and with the listing before.
-async fn whole<R: RemoteLibrary>(lister: &mut Lister<R>) -> Result<(), Outcome> {
+/// Lists everything, then compares with Google's counts and with the listing before. The answer is how many
+/// photos Google has counted before and after and not listed, if so.
+async fn whole<R: RemoteLibrary>(lister: &mut Lister<R>) -> Result<Option<u64>, Outcome> {
     let pass = Arc::clone(&lister.pass);
     let (id, account) = (lister.listing, lister.account.clone());
     let started = pass.clock.now();
     begin(lister, started).await?;
     let before = counts(lister).await?;
-    let mut cursors = HashSet::new();
+    let mut trail = Trail::default();
     let mut from: Option<Cursor> = None;
     let (mut unreadable, mut listed, mut thin) = (0, 0, false);
-    let hasher = RandomState::new();
     loop {
         let page = lister.persist("the listing", || pass.remote.list(from.as_ref())).await?;
         unreadable += page.rejected.len() as u64;
-        let next = page.next.clone();
+        let next = trail.after(page.next.clone(), page.items.len() + page.rejected.len());
         thin |= page.thin;
         listed += lister.take(page, true).await?.fresh as u64;
-        let Some(next) = next else { break };
-        if !cursors.insert(hasher.hash_one(&next.0)) {
-            return Err(Outcome::Failed("Google's listing runs in a circle; try again later".into()));
+        from = next.map_err(|error| Outcome::Failed(error.to_string()))?;
+        if from.is_none() {
+            break;
         }
-        from = Some(next);
     }
     listed += unreadable;
     let after = counts(lister).await?;
     let counted = after.as_ref().map(|counts| counts.total);
     // Nobody says whether the counts include the archive section.
     let agrees = |total| total == listed || total == listed.saturating_sub(lister.hidden);
-    let agrees = counted.is_some_and(agrees)
-        && before.map(|counts| counts.total) == counted
-        && unreadable == 0
-        && !thin;
+    let steady = before.map(|counts| counts.total) == counted;
+    let lacking = counted.filter(|_| steady && !thin).and_then(|counted| counted.checked_sub(listed));
+    let agrees = counted.is_some_and(agrees) && steady && unreadable == 0 && !thin;
     if !agrees {
         tracing::info!(
             listed,
@@ -113,7 +118,8 @@ async fn whole<R: RemoteLibrary>(lister: &mut Lister<R>) -> Result<(), Outcome> 
     let end = Listing { id, started, ended: pass.clock.now(), listed, counted, agrees, ranges, thin };
     let writer = pass.archive.index.writer();
     blocking(move || writer.end_listing(&account, &end)).await?;
-    tombstones::write(lister).await
+    tombstones::write(lister).await?;
+    Ok(lacking.filter(|&lacking| lacking > 0))
 }
 
 async fn begin<R: RemoteLibrary>(lister: &Lister<R>, started: Timestamp) -> Result<(), Outcome> {

@@ -146,3 +146,36 @@ async fn drift_of_the_listing_fails_the_pass_in_one_sentence() {
     assert!(matches!(report.outcome(), Outcome::Failed(_)));
     assert!(report.sentence().contains("changed shape"), "{}", report.sentence());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_ends_before_googles_count_is_made_again_and_never_called_complete() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path());
+    let archive = open(dir.path());
+    let library = Arc::new(FakeLibrary::new(SimConfig { items: 30, page: 10, ..SimConfig::default() }));
+    // An empty page without a way on, once in the middle: the second listing is whole.
+    library.faults().set(rpc("lcxiM", Fault::EmptyListing, When::Nth(2)));
+    let report = pass(&archive, &library).await;
+    assert_eq!(report.outcome(), &Outcome::Complete, "{}", report.sentence());
+    assert_equal(&archive, &library.ledger());
+    library.faults().clear();
+    library.faults().set(rpc("lcxiM", Fault::ShrunkenListing(12), When::Always));
+    let report = pass(&archive, &library).await;
+    assert_eq!((report.outcome(), report.unreadable), (&Outcome::Partial, 18), "{}", report.sentence());
+    library.faults().clear();
+    let report = pass(&archive, &library).await;
+    assert_eq!((report.outcome(), report.gone), (&Outcome::Complete, 0), "{}", report.sentence());
+}
+
+/// A server under load is no fault of an item: twelve refusals do not set it aside after four attempts.
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_because_of_load_are_waited_out() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path());
+    let archive = open(dir.path());
+    let library = library(6);
+    library.faults().set(download(Fault::Status(503, None), When::FirstPerItem(7)));
+    let report = pass(&archive, &library).await;
+    assert_eq!(report.outcome(), &Outcome::Complete, "{}", report.sentence());
+    assert_equal(&archive, &library.ledger());
+}

@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 pub struct Begun {
     /// The browser's name for it, and of the file in the folder.
     pub guid: String,
-    /// Name that the server suggests, as the browser cleaned it.
+    /// Name that the server suggests, as the browser cleaned it; empty where it only took the end of the address.
     pub name: String,
     /// Host of the final address.
     pub host: String,
@@ -57,6 +57,17 @@ struct Waiting {
     by_guid: HashMap<String, watch::Sender<Progress>>,
 }
 
+/// What the server suggests. A browser that can use no suggestion makes a name of the address' last piece.
+fn suggested(name: &str, url: &str) -> String {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let piece = path.rsplit('/').next().unwrap_or_default();
+    let stem = |name: &str| name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
+    if !piece.is_empty() && (name == piece || stem(name) == piece || stem(name) == stem(piece)) {
+        return String::new();
+    }
+    name.to_owned()
+}
+
 impl Downloads {
     pub(super) fn new(folder: &Path) -> Self {
         Self { folder: Arc::new(folder.to_owned()), waiting: Arc::default() }
@@ -92,7 +103,7 @@ impl Downloads {
         let host = event.url.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next());
         let begun = Begun {
             guid: event.guid.clone(),
-            name: event.suggested_filename.clone(),
+            name: suggested(&event.suggested_filename, &event.url),
             host: host.unwrap_or_default().to_owned(),
             progress: receiver,
         };
@@ -132,4 +143,17 @@ impl Downloads {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes, clamped at zero")]
 fn whole(bytes: f64) -> u64 {
     bytes.max(0.0) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::suggested;
+
+    #[test]
+    fn the_end_of_the_address_is_no_name() {
+        let url = "https://video-downloads.googleusercontent.com/ADGPM2abc?authuser=0";
+        assert_eq!(suggested("ADGPM2abc.jpeg", url), "");
+        assert_eq!(suggested("ADGPM2abc", url), "");
+        assert_eq!(suggested("IMG_1.jpg", url), "IMG_1.jpg");
+    }
 }

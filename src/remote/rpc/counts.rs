@@ -24,12 +24,14 @@ pub fn decode(payload: &Value) -> Result<TimelineCounts, RemoteError> {
     });
     let mut ranges = lists.max_by_key(Vec::len).ok_or_else(unknown)?;
     ranges.sort_unstable_by_key(|range| std::cmp::Reverse(range.to_ms));
-    let total = slots.iter().find_map(Value::as_u64).unwrap_or_else(|| ranges.iter().map(|r| r.count).sum());
+    let whole_number = |v: &Value| v.as_u64().or_else(|| v.as_str()?.parse().ok());
+    let total = slots.iter().find_map(whole_number).unwrap_or_else(|| ranges.iter().map(|r| r.count).sum());
     Ok(TimelineCounts { total, ranges })
 }
 
 fn range(row: &Value) -> Option<CountRange> {
-    let number = |n: usize| row.get(n)?.as_i64();
+    // 64-bit numbers come as text at times.
+    let number = |n: usize| row.get(n).and_then(|v| v.as_i64().or_else(|| v.as_str()?.parse().ok()));
     let (one, two) = (number(0)?, number(1)?);
     Some(CountRange { from_ms: one.min(two), to_ms: one.max(two), count: u64::try_from(number(2)?).ok()? })
 }
@@ -46,6 +48,10 @@ mod tests {
         assert_eq!(counts.total, 7);
         assert_eq!(counts.ranges[0], CountRange { from_ms: 200, to_ms: 299, count: 4 });
         assert_eq!(decode(&json!([[], 0])).unwrap().total, 0);
+        assert_eq!(
+            decode(&json!([[["100", "199", "3", 1]], "3"])).unwrap(),
+            decode(&json!([[[100, 199, 3, 1]], 3])).unwrap()
+        );
         assert_eq!(decode(&json!([[], [[100, 199, 3, 1]], 3])).unwrap().ranges.len(), 1);
         assert_eq!(decode(&json!([[["x", 1, 2]], 7])).unwrap_err().class(), ErrorClass::RemoteChanged);
     }

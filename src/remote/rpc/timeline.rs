@@ -28,7 +28,12 @@ pub fn few() -> Value {
 pub fn decode(payload: &Value) -> Result<ListPage, RemoteError> {
     let page = Fields::new(RPCID, payload)?;
     let next = page.text(2)?.filter(|c| !c.is_empty()).map(|c| Cursor(c.to_owned()));
-    let (items, rejected) = item::rows(RPCID, page.list(1)?.unwrap_or_default())?;
+    let rows = page.list(1)?;
+    // An end has its slots, be they null; an answer of which nothing is known is another shape.
+    if rows.is_none() && next.is_none() && payload.as_array().is_none_or(|slots| slots.len() < 2) {
+        return Err(page.drift(1));
+    }
+    let (items, rejected) = item::rows(RPCID, rows.unwrap_or_default())?;
     Ok(ListPage { items, rejected, next, thin: false })
 }
 
@@ -80,6 +85,7 @@ mod tests {
         for end in [json!([[dense()], null, "5"]), json!([[dense()], ""]), json!([[dense()]])] {
             assert_eq!(decode(&end).unwrap().next, None);
         }
+        assert_eq!(decode(&json!([{ "x": 1 }])).unwrap_err().class(), ErrorClass::RemoteChanged);
         assert!(decode(&json!([null, "cursor"])).unwrap().next.is_some());
         assert!(decode(&json!([null, null, "0"])).unwrap().items.is_empty());
     }
