@@ -50,6 +50,9 @@ enum Command {
         /// Let files be asked for from the middle on.
         #[arg(long)]
         ranges: bool,
+        /// Give some items names at which most other clients stop: a path, half a character.
+        #[arg(long)]
+        unsavable_names: bool,
         /// Language of the account: en, en-US, en-GB, nl, de or pl.
         #[arg(long, default_value = "en")]
         language: Language,
@@ -104,6 +107,7 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             live_clips,
             fife_share,
             ranges,
+            unsavable_names,
             language,
             sign_in,
             processing,
@@ -112,11 +116,12 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
         } => {
             let config = SimConfig {
                 items,
-                seed,
+                    seed,
                 file_bytes: file_bytes.map_or(FileBytes::Natural, FileBytes::Fixed),
                 live: if live_clips { LiveAs::Clip } else { LiveAs::Zip },
                 fife_share,
                 ranges,
+                unsavable_names,
                 language,
                 sign_in,
                 processing,
