@@ -13,6 +13,7 @@ mod google;
 mod history;
 pub mod library;
 mod listings;
+mod lookups;
 pub mod media;
 pub mod pages;
 pub mod picture;
