@@ -187,6 +187,33 @@ async fn a_client_that_reads_the_document_sees_every_photo() {
     rig.close().await;
 }
 
+/// spraot's, on its way to a date: it looks for the scroller by a photo in it, right after every jump.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_grid_is_never_without_a_photo() {
+    use shoebox::sim::{Fault, FaultRule, RequestClass, When};
+    let rig = Rig::signed_in(SimConfig { items: 220, ..SimConfig::default() }).await;
+    rig.open(HOME).await;
+    rig.until("document.querySelector('a.p137Zd')").await;
+    rig.key("ArrowRight").await;
+    let class = RequestClass::Rpc(Some("lcxiM".into()));
+    let slow = Fault::Latency(std::time::Duration::from_millis(1500));
+    rig.sim.faults().set(FaultRule::new(class, slow, When::Always));
+    let scroller = "[...document.querySelectorAll('[role=\"main\"]')].filter(x => x.querySelector('a[href*=\"/photo/\"]') && getComputedStyle(x).visibility != 'hidden')[0]";
+    for part in ["0.5", "0.25", "0.75"] {
+        rig.js::<Value>(&format!("({scroller}.scrollTo(0, {scroller}.scrollHeight * {part}), 1)")).await;
+        pause(100).await;
+        assert!(rig.js::<bool>(&format!("!!{scroller}")).await, "after a jump to {part}");
+        assert_eq!(rig.js::<Option<String>>(ACTIVE).await, None, "the focus stayed behind");
+        // What is told of days is told of those in sight.
+        let near = "[...document.querySelectorAll('.xA0gfb')].every(x => Math.abs(x.getBoundingClientRect().top) < 3000)";
+        assert!(rig.js::<bool>(near).await);
+    }
+    let near = "[...document.querySelectorAll('a.p137Zd')].every(x => Math.abs(x.getBoundingClientRect().top) < 3000)";
+    rig.until(near).await;
+    assert!(rig.js::<bool>(&format!("!!{scroller}")).await);
+    rig.close().await;
+}
+
 /// What spraot's client reads of the headers, in two languages and all four forms.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_and_panel_speak_the_language_of_the_account() {

@@ -10,6 +10,7 @@ class Grid {
     this.rows = new Map();
     this.chosen = new Set();
     this.awaited = null;
+    this.left = [];
     this.space = el('div.yKzHyd');
     const bar = el('div.J3TAe', { role: 'menubar' }, el('span.rtExYb'));
     if (settings.album) {
@@ -60,7 +61,20 @@ class Grid {
     return low;
   }
 
-  // Makes the rows within a screen of the viewport, and takes the others away with whatever focus they had.
+  // Takes a row away, with whatever focus it had. Its photos stay in the document until there are others.
+  leave(row) {
+    if (row.element.contains(document.activeElement)) document.activeElement.blur();
+    row.element.querySelector('.ow')?.remove();
+    this.left.push(row.element);
+  }
+
+  // However far one jumps, the scroller is never without a photo: that is what clients know it by.
+  sweep() {
+    if (![...this.rows.values()].some(row => row.tiles.some(tile => tile.firstChild))) return;
+    for (const element of this.left.splice(0)) element.remove();
+  }
+
+  // Makes the rows within a screen of the viewport, and takes the others away.
   fill() {
     const { sections } = this.listing;
     const height = this.scroller.clientHeight;
@@ -70,11 +84,12 @@ class Grid {
     for (let n = this.sectionAtHeight(from); n < sections.length && sections[n].top < to; n++) wanted.add(n);
     for (const [n, row] of this.rows) {
       if (!wanted.has(n)) {
-        row.element.remove();
         this.rows.delete(n);
+        if (row.tiles.some(tile => tile.firstChild)) this.leave(row); else row.element.remove();
       }
     }
     for (const n of wanted) if (!this.rows.has(n)) this.make(n);
+    this.sweep();
     if (this.soon) return;
     // What flies past is not loaded.
     this.soon = setTimeout(() => {
@@ -87,6 +102,7 @@ class Grid {
 
   refresh() {
     for (const n of this.rows.keys()) this.dress(n);
+    this.sweep();
     if (this.awaited !== null) this.focus(this.awaited);
   }
 
