@@ -214,7 +214,7 @@ async fn the_grid_is_never_without_a_photo() {
     rig.close().await;
 }
 
-/// What spraot's client reads of the headers, in two languages and all four forms.
+/// What spraot's client reads of the headers, in its languages and all four forms.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_and_panel_speak_the_language_of_the_account() {
     use shoebox::sim::Language;
@@ -232,6 +232,13 @@ async fn headers_and_panel_speak_the_language_of_the_account() {
             "Gisteren",
             "ma, 31 dec 2001",
             ["Bestandsnaam:", "Fotodatum:", "Tijdsduur:"],
+        ),
+        (
+            Language::Spanish,
+            "Seleccionar todas las fotos desde",
+            "Ayer",
+            "lun, 31 dic 2001",
+            ["Nombre del archivo:", "Fecha de captura:", "Tiempo utilizado:"],
         ),
     ] {
         let now = jiff::Timestamp::from_millisecond(1_715_000_000_000).unwrap();
