@@ -1,6 +1,8 @@
 //! Calls that look single things up: an item's details, items by their hash, addresses of several files, the
 //! locked folder (contract 5.7).
 
+use std::collections::HashMap;
+
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD};
 use serde_json::{Value, json};
 
@@ -66,6 +68,8 @@ fn camera(item: &SimItem) -> Value {
 fn by_hash(google: &Google, args: &Value) -> Result<Value, i64> {
     let wanted = args.get(0).and_then(Value::as_array).ok_or(3)?;
     let timeline = google.library.timeline();
+    let by_hash: HashMap<_, _> =
+        timeline.iter().rev().map(|item| (google.library.upload_hash(item), item)).collect();
     let mut found = Vec::new();
     for hash in wanted {
         let text = hash.as_str().ok_or(3)?;
@@ -74,8 +78,7 @@ fn by_hash(google: &Google, args: &Value) -> Result<Value, i64> {
             .find_map(|encoding| encoding.decode(text.as_bytes()).ok())
             .filter(|sha1| sha1.len() == 20)
             .ok_or(3)?;
-        let sha1 = BASE64URL_NOPAD.encode(&sha1);
-        let item = timeline.iter().find(|item| google.library.upload_hash(item) == sha1);
+        let item = by_hash.get(&BASE64URL_NOPAD.encode(&sha1));
         found.extend(item.map(|item| json!([text, item_json(google, item)])));
     }
     Ok(json!([found]))
