@@ -214,6 +214,35 @@ async fn the_grid_is_never_without_a_photo() {
     rig.close().await;
 }
 
+/// spraot's again, while some answers are late: it never looks above the last photo that it has read.
+#[tokio::test(flavor = "multi_thread")]
+async fn photos_of_the_grid_come_in_their_order() {
+    use shoebox::sim::{Fault, FaultRule, RequestClass, When};
+    let rig = Rig::signed_in(SimConfig { items: 220, ..SimConfig::default() }).await;
+    let class = RequestClass::Rpc(Some("lcxiM".into()));
+    let slow = Fault::Latency(std::time::Duration::from_millis(500));
+    rig.sim.faults().set(FaultRule::new(class, slow, When::Every(2)));
+    rig.open(HOME).await;
+    rig.until("document.querySelector('a.p137Zd')").await;
+    let timeline: Vec<_> = rig.timeline().into_iter().map(|item| format!("./photo/{}", item.key)).collect();
+    let mut seen: Vec<String> = Vec::new();
+    for _ in 0..400 {
+        let hrefs: Vec<String> =
+            rig.js("[...document.querySelectorAll('a.p137Zd')].map(a => a.getAttribute('href'))").await;
+        let from = seen.last().and_then(|last| hrefs.iter().position(|href| href == last));
+        seen.extend_from_slice(&hrefs[from.map_or(0, |last| last + 1)..]);
+        assert_eq!(seen, timeline[..seen.len()], "one was left out");
+        if seen.len() == timeline.len() {
+            break;
+        }
+        let last = seen.last().unwrap();
+        rig.js::<Value>(&format!("(document.querySelector('a[href=\"{last}\"]')?.focus(), 1)")).await;
+        pause(30).await;
+    }
+    assert_eq!(seen.len(), timeline.len());
+    rig.close().await;
+}
+
 /// What spraot's client reads of the headers, in its languages and all four forms.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_and_panel_speak_the_language_of_the_account() {

@@ -89,7 +89,7 @@ class Grid {
       }
     }
     for (const n of wanted) if (!this.rows.has(n)) this.make(n);
-    this.sweep();
+    this.dressAll();
     if (this.soon) return;
     // What flies past is not loaded.
     this.soon = setTimeout(() => {
@@ -100,9 +100,17 @@ class Grid {
     }, 30);
   }
 
-  refresh() {
-    for (const n of this.rows.keys()) this.dress(n);
+  // Photos come from the top to the bottom: who has read up to one of them has not missed any above it.
+  dressAll() {
+    for (const n of [...this.rows.keys()].sort((a, b) => a - b)) {
+      this.dress(n);
+      if (!this.listing.isSettled(this.listing.sections[n])) break;
+    }
     this.sweep();
+  }
+
+  refresh() {
+    this.dressAll();
     if (this.awaited !== null) this.focus(this.awaited);
   }
 
@@ -120,7 +128,6 @@ class Grid {
     }
     element.append(...tiles);
     this.rows.set(n, { element, tiles });
-    this.dress(n);
     // In the order of the library, as those who walk over the document expect.
     const after = [...this.rows.keys()].filter(other => other > n).sort((a, b) => a - b)[0];
     this.space.insertBefore(element, after === undefined ? null : this.rows.get(after).element);
