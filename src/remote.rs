@@ -85,6 +85,8 @@ pub struct AlbumPage {
     pub next: Option<Cursor>,
     /// Google's count of the album's items.
     pub count: Option<u64>,
+    /// The item on the cover, by its key in the album.
+    pub cover: Option<MediaKey>,
     /// Keys of the people who take part, sorted.
     pub members: Vec<String>,
 }

@@ -13,6 +13,7 @@ mod google;
 mod history;
 pub mod library;
 mod listings;
+mod lookups;
 pub mod media;
 pub mod pages;
 pub mod picture;
@@ -86,6 +87,8 @@ pub struct SimConfig {
     pub single_use: bool,
     /// Files can be asked for from the middle on (contract 8.8: open).
     pub ranges: bool,
+    /// Some names are such that most other clients stop there: a path, half a character.
+    pub unsavable_names: bool,
     /// Language of the account.
     pub language: Language,
     /// What a sign-in goes through.
@@ -115,6 +118,7 @@ impl Default for SimConfig {
             address_life: Duration::from_secs(600),
             single_use: false,
             ranges: false,
+            unsavable_names: true,
             language: Language::English,
             sign_in: Screen::USUAL.to_vec(),
             processing: 0.0,

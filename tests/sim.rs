@@ -1,5 +1,6 @@
 //! The simulator keeps the contract: a client that is not ours looks at it.
 
+mod inside;
 mod pages;
 mod support;
 mod trouble;

@@ -32,6 +32,9 @@ enum Command {
         /// Items in the library.
         #[arg(long, default_value_t = 300)]
         items: usize,
+        /// Items that others share with the account.
+        #[arg(long, default_value_t = 0)]
+        shared: usize,
         /// Seed of everything.
         #[arg(long, default_value_t = 1)]
         seed: u64,
@@ -50,7 +53,10 @@ enum Command {
         /// Let files be asked for from the middle on.
         #[arg(long)]
         ranges: bool,
-        /// Language of the account: en, en-US, en-GB, nl, de or pl.
+        /// Give some items names at which most other clients stop: a path, half a character.
+        #[arg(long)]
+        unsavable_names: bool,
+        /// Language of the account: en, en-US, en-GB, nl, es, de or pl.
         #[arg(long, default_value = "en")]
         language: Language,
         /// Screens of a sign-in, in order: chooser, disambiguate, confirm, identifier, password, device,
@@ -98,12 +104,14 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             listen,
             admin,
             items,
+            shared,
             seed,
             state,
             file_bytes,
             live_clips,
             fife_share,
             ranges,
+            unsavable_names,
             language,
             sign_in,
             processing,
@@ -112,11 +120,13 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
         } => {
             let config = SimConfig {
                 items,
+                shared,
                 seed,
                 file_bytes: file_bytes.map_or(FileBytes::Natural, FileBytes::Fixed),
                 live: if live_clips { LiveAs::Clip } else { LiveAs::Zip },
                 fife_share,
                 ranges,
+                unsavable_names,
                 language,
                 sign_in,
                 processing,

@@ -76,6 +76,11 @@ impl Albums {
         format!("{one}{}", &two[6..32])
     }
 
+    /// Key of the link to a shared container, in the sharing list.
+    pub(crate) fn link(&self, number: usize) -> String {
+        key_text(self.seed, 0x11c4_0000 + number as u64)
+    }
+
     /// What a visitor of a shared container must show.
     pub(crate) fn access(&self, number: usize) -> String {
         key_text(self.seed, 0xacce_0000 + number as u64)[6..38].to_owned()

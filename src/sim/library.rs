@@ -301,16 +301,21 @@ impl Library {
         digests
     }
 
-    /// The content key as it is listed.
-    pub(crate) fn dedup_key(&self, item: &SimItem) -> String {
+    /// SHA-1 of what was uploaded, url-safe.
+    pub(crate) fn upload_hash(&self, item: &SimItem) -> String {
         // The upload that Google recompressed no longer exists: any hash that no file has.
-        let upload = if item.storage_saver {
+        if item.storage_saver {
             digests_of(format!("upload {}", item.serial).as_bytes()).sha1.dedup()
         } else {
             // The phone has said what it will send.
             let whole = SimItem { partial: false, ..item.clone() };
             self.digests(&whole, PartRole::Original).sha1.dedup()
-        };
+        }
+    }
+
+    /// The content key as it is listed.
+    pub(crate) fn dedup_key(&self, item: &SimItem) -> String {
+        let upload = self.upload_hash(item);
         match item.dedup {
             DedupForm::Plain => upload,
             DedupForm::Suffixed => format!("{upload}:{:x}", item.uploaded_ms),

@@ -10,7 +10,7 @@ use super::albums::{BUNDLE, PARTNER, SHARED, WEDDING};
 use super::faults::Fault;
 use super::google::Google;
 use super::library::SimItem;
-use super::rpc::item_json;
+use super::rpc::{item_json, timeline_json};
 
 /// Items in a page of recently added, and of an album.
 const PAGE: usize = 100;
@@ -76,7 +76,7 @@ fn timeline(google: &Google, args: &Value, struck: &[Fault]) -> Result<Value, i6
     rows.truncate(page);
     let last = rows.last();
     let next = last.filter(|_| more).map(|item| cursor(&format!("{}/{}", item.taken_ms, item.key)));
-    let mut items: Vec<_> = rows.iter().map(|item| item_json(google, item)).collect();
+    let mut items: Vec<_> = rows.iter().map(|item| timeline_json(google, item)).collect();
     if struck.contains(&Fault::Drift) {
         for item in &mut items {
             if let Some(slots) = item.as_array_mut() {
@@ -87,18 +87,27 @@ fn timeline(google: &Google, args: &Value, struck: &[Fault]) -> Result<Value, i6
     Ok(json!([items, next, last.map_or(0, |item| item.taken_ms).to_string()]))
 }
 
-/// `["", [[4,"ra",0,0]], cursor]`: newest upload first. `["Favorites", …]`: the marked ones.
+/// `["", [[4,"ra",0,0]], cursor]`: newest upload first. `["Favorites", …]`: the marked ones. `[text, null, …]`:
+/// what the words are about.
 fn search(google: &Google, args: &Value) -> Result<Value, i64> {
     let kind = args.pointer("/1/0/1").and_then(Value::as_str);
+    let text = args.get(0).and_then(Value::as_str).unwrap_or_default().to_lowercase();
     let mut items = google.library.timeline().as_ref().clone();
     match kind {
         Some("ra") => items.sort_by(|a, b| (b.uploaded_ms, &b.key).cmp(&(a.uploaded_ms, &a.key))),
         Some("8") => items.retain(|item| item.favourite),
+        None if !text.is_empty() => items.retain(|item| is_about(item, &text)),
         _ => return Err(3),
     }
     let (rows, next) = page_of(&items, args.get(2), PAGE)?;
     let rows: Vec<_> = rows.iter().map(|item| item_json(google, item)).collect();
     Ok(json!([rows, next, null, null, null, 2, [], [""], 3, false]))
+}
+
+/// Whether a search for this text, in small letters, finds the item. The real one sees the pictures, too.
+fn is_about(item: &SimItem, text: &str) -> bool {
+    let words = [Some(item.name.as_str()), item.description.as_deref(), item.place.map(|(.., name)| name)];
+    words.into_iter().flatten().any(|words| words.to_lowercase().contains(text))
 }
 
 /// One range per month, and the total.
@@ -135,25 +144,8 @@ fn albums(google: &Google, args: &Value) -> Result<Value, i64> {
     let list = &library.albums;
     let mut entries: Vec<_> = (0..list.len())
         .map(|n| {
-            let contents = library.album_contents(n);
-            let (start, end) = span(&contents);
-            let times = json!([
-                start,
-                end,
-                null,
-                null,
-                1_500_000_000_000_i64,
-                [start, 0],
-                [end, 0],
-                list.modified(n),
-                1_500_000_000_000_i64,
-                list.modified(n)
-            ]);
-            let title = list.title(n);
-            let title = if title.is_empty() { Value::Null } else { json!(title) };
-            let about =
-                json!([1, title, times, contents.len(), false, null, [20_000], null, null, null, null]);
-            let cover = contents.first().map(|item| json!([item.key]));
+            let cover = library.album_contents(n).first().map(|item| item_json(google, item)[1].clone());
+            let about = own_album(google, n);
             json!([list.key(n), cover, null, null, null, null, [OWNER], [[1], [2]], {"72930366": about}])
         })
         .collect();
@@ -183,7 +175,56 @@ fn albums(google: &Google, args: &Value) -> Result<Value, i64> {
     Ok(json!([rows, next, [1], [1]]))
 }
 
-const OWNER: &str = "AF1QipMtheownersactorkeythatis44characterslng";
+/// What an entry says of one of the account's own albums.
+pub(crate) fn own_album(google: &Google, number: usize) -> Value {
+    let contents = google.library.album_contents(number);
+    let title = titled(google.library.albums.title(number));
+    let times = times(span(&contents), google.library.albums.modified(number));
+    json!([1, title, times, contents.len(), false, null, [free(contents.len())], null, null, null, null])
+}
+
+/// The times of an album: of its photos, then of what was done with it.
+fn times((start, end): (i64, i64), modified: i64) -> Value {
+    json!([start, end, null, null, CREATED, [start, 0], [end, 0], modified, CREATED, modified])
+}
+
+/// An album without a title has none, not an empty one.
+fn titled(title: String) -> Value {
+    if title.is_empty() { Value::Null } else { json!(title) }
+}
+
+/// Room that an album has left.
+fn free(count: usize) -> usize {
+    20_000_usize.saturating_sub(count)
+}
+
+/// A person: key, number of the account, name, picture.
+pub(crate) fn actor(key: &str) -> Value {
+    let (number, name) = if key == OWNER { ("117", "Demo Person") } else { ("118", "A Friend") };
+    let given = name.split(' ').next();
+    let picture = format!("https://lh3.googleusercontent.com/a/{number}");
+    json!([
+        key,
+        number,
+        null,
+        null,
+        null,
+        [key, number],
+        null,
+        null,
+        null,
+        null,
+        null,
+        [name, 1, null, given],
+        [picture]
+    ])
+}
+
+/// When every album was made.
+const CREATED: i64 = 1_500_000_000_000;
+
+/// The account's own key.
+pub(crate) const OWNER: &str = "AF1QipMtheownersactorkeythatis44characterslng";
 const FRIEND: &str = "AF1QipMafriendsactorkeythatis44characterslong";
 
 fn shared(google: &Google, args: &Value) -> Result<Value, i64> {
@@ -200,9 +241,11 @@ fn shared(google: &Google, args: &Value) -> Result<Value, i64> {
             entry[4] = json!(1_500_000_000_000_i64);
             entry[6] = json!(list.envelope(n));
             entry[7] = json!(list.access(n));
-            entry[9] = json!([[OWNER], [FRIEND]]);
-            entry[10] = json!([[FRIEND]]);
+            entry[9] = json!([actor(OWNER), actor(FRIEND)]);
+            entry[10] = json!([actor(FRIEND)]);
             entry[13] = json!([19_000]);
+            entry[16] = times((0, 0), CREATED);
+            entry[17] = json!(list.link(n));
             entries.push(Value::Array(entry));
         }
     }
@@ -215,10 +258,14 @@ fn contents(google: &Google, args: &Value) -> Result<Value, i64> {
     let library = &google.library;
     let list = &library.albums;
     let own = (0..list.len()).find(|&n| list.key(n) == key);
-    let other = (0..SHARED.len()).find(|&n| list.shared_key(n) == key || list.envelope(n) == key);
+    let other = (0..SHARED.len())
+        .find(|&n| [list.shared_key(n), list.envelope(n), list.link(n)].contains(&key.to_owned()));
+    let mut about = vec![Value::Null; 42];
     let (rows, title): (Vec<Value>, String) = match (own, other) {
         (Some(n), _) => {
             let items = library.album_contents(n);
+            about[2] = times(span(&items), list.modified(n));
+            about[5] = actor(OWNER);
             let row = |item: &Arc<SimItem>| match item.shared {
                 Some(_) => shared_json(google, &item.key, item),
                 None => in_album(item_json(google, item)),
@@ -226,21 +273,30 @@ fn contents(google: &Google, args: &Value) -> Result<Value, i64> {
             (items.iter().map(row).collect(), list.title(n))
         }
         (None, Some(n)) if google.config.shared > 0 && n != PARTNER => {
-            if args.get(3).and_then(Value::as_str) != Some(list.access(n).as_str()) {
+            // The link is its own permission.
+            if key != list.link(n) && args.get(3).and_then(Value::as_str) != Some(list.access(n).as_str()) {
                 return Err(7);
             }
             let items = library.shared_contents(n);
+            about[2] = times((0, 0), CREATED);
+            about[5] = actor(FRIEND);
+            about[19] = json!(list.access(n));
+            about[32] = json!("https://photos.app.goo.gl/x");
             let rows = items.iter().map(|(key, item)| shared_json(google, key, item)).collect();
             (rows, SHARED[n].unwrap_or_default().to_owned())
         }
         _ => return Err(5),
     };
     let (page, next) = page_of(&rows, args.get(1), ALBUM_PAGE)?;
-    let mut about = vec![Value::Null; 33];
     about[0] = json!(key);
-    about[1] = if title.is_empty() { Value::Null } else { json!(title) };
-    about[9] = json!([[OWNER, "117"], [FRIEND, "118"]]);
+    about[1] = titled(title);
+    about[4] = rows.first().map_or(Value::Null, |row| row[1].clone());
+    about[6] = json!([[1], [2]]);
+    about[9] = json!([actor(OWNER), actor(FRIEND)]);
     about[21] = json!(rows.len());
+    about[25] = json!([free(rows.len())]);
+    about[40] = rows.first().map_or(Value::Null, |row| row[0].clone());
+    about[41] = rows.first().map_or(Value::Null, |row| row[3].clone());
     let items = if page.is_empty() { Value::Null } else { json!(page) };
     Ok(json!([null, items, next.unwrap_or_default(), about, null, 0]))
 }
@@ -253,7 +309,7 @@ fn partner(google: &Google, args: &Value) -> Result<Value, i64> {
     let items = google.library.shared_contents(PARTNER);
     let rows: Vec<_> = items.iter().map(|(key, item)| shared_json(google, key, item)).collect();
     let (page, next) = page_of(&rows, args.get(0), ALBUM_PAGE)?;
-    Ok(json!([next, page, [[asked, "118"]], null, "118", asked]))
+    Ok(json!([next, page, [actor(asked)], null, "118", asked]))
 }
 
 /// Outside the timeline nobody says whether an item is archived.

@@ -16,7 +16,7 @@ use self::document::{Page, globals, script_json};
 use super::answer::{Answer, add_cookies, plain, redirect, set};
 use super::faults::Fault;
 use super::google::Google;
-use super::{Session, SignedOutModel, rpc};
+use super::{Session, SignedOutModel, lookups, rpc};
 
 pub(crate) use self::scripts::asset;
 
@@ -83,7 +83,7 @@ fn inside(google: &Google, user: &str, path: &str) -> Answer {
         ..,
     ] = pieces[..]
     {
-        return cards(google, user, pieces[0] == "albums");
+        return cards(google, user, pieces[0]);
     }
     let (place, key) = match pieces[..] {
         [ref place @ .., "photo", key] => (place, Some(key)),
@@ -168,10 +168,10 @@ fn deaf_ms(google: &Google, key: &str) -> Value {
 }
 
 /// The list of albums, and the views of which an archiver needs nothing.
-fn cards(google: &Google, user: &str, albums: bool) -> Answer {
+fn cards(google: &Google, user: &str, place: &str) -> Answer {
     let cards: String = container::albums(google)
         .iter()
-        .filter(|_| albums)
+        .filter(|_| place == "albums")
         .map(|(key, title)| {
             format!(
                 "<a class=\"MTmRkb\" href=\"./album/{key}\"><div class=\"Fbw5bb\">{}</div></a>",
@@ -182,7 +182,9 @@ fn cards(google: &Google, user: &str, albums: bool) -> Answer {
     let body = format!(
         "<div id=\"yDmH0d\"><c-wiz><div class=\"J3TAe c9yG5b\"></div><c-wiz role=\"main\" class=\"yDSiEe\">{cards}</c-wiz></c-wiz></div>"
     );
-    let head = globals(google, user, true);
+    // Only this page has proven again who is there (contract 5.1).
+    let proof = (place == "lockedfolder").then(|| lookups::proof(google));
+    let head = document::globals_with(google, user, true, proof);
     Page { user: Some(user), head: &head, body: &body, ..Page::new(google) }.answer(StatusCode::OK)
 }
 

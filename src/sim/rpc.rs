@@ -12,8 +12,9 @@ use super::answer::{Answer, add_cookies, afflict, plain, set};
 use super::faults::{Fault, RequestClass};
 use super::google::{Google, before};
 use super::library::{Kind, SimItem};
+use super::listings::{OWNER, actor};
 use super::media::STOCK;
-use super::{LiveAs, Session, listings};
+use super::{LiveAs, Session, listings, lookups};
 use crate::model::PartRole;
 
 /// Calls that change a library (contract 5.7): answered, counted, never obeyed.
@@ -23,8 +24,12 @@ const MUTATING: [&str; 21] = [
     "yXN3Hd",
 ];
 
-/// Most keys in one EWgK9e call; more bring nulls on the real site (contract 5.4).
-const MOST_DETAILS: usize = 250;
+/// Most keys in one EWgK9e call: what a known client asks for. More bring nulls on the real site, and now and
+/// then fewer do, too (contract 5.7).
+const MOST_DETAILS: usize = 5000;
+
+/// What may be done with an item (contract 5.6).
+pub(crate) const CAPABILITIES: [i64; 3] = [4, 17, 18];
 
 /// Answers one POST to batchexecute.
 pub(crate) async fn answer(google: &Google, parts: &Parts, body: &[u8]) -> io::Result<Answer> {
@@ -63,6 +68,9 @@ pub(crate) async fn answer(google: &Google, parts: &Parts, body: &[u8]) -> io::R
     let mut rows = Vec::new();
     for (rpcid, args, tag) in &calls {
         let payload = match serde_json::from_str::<Value>(args) {
+            Ok(_) if rpcid == lookups::LOCKED_FOLDER && !struck.contains(&Fault::Null) => {
+                lookups::locked_folder(google, query.get("rapt"))
+            }
             Ok(args) if !struck.contains(&Fault::Null) => call(google, rpcid, &args, &struck),
             Ok(_) => Ok(Value::Null),
             Err(_) => Err(3),
@@ -170,7 +178,9 @@ pub(crate) fn call(google: &Google, rpcid: &str, args: &Value, struck: &[Fault])
             Ok(json!([null, null, null, null, null, null, [1_000_000, 16_106_127_360_i64, false, 900_000]]))
         }
         _ if MUTATING.contains(&rpcid) => Ok(json!([])),
-        _ => super::pages::calls::call(google, rpcid, args).unwrap_or(Err(3)),
+        _ => lookups::call(google, rpcid, args)
+            .or_else(|| super::pages::calls::call(google, rpcid, args))
+            .unwrap_or(Err(3)),
     }
 }
 
@@ -228,27 +238,50 @@ fn info(google: &Google, args: &Value) -> Result<Value, i64> {
     } else {
         (address(PartRole::Original), None)
     };
-    let sparse = item.serial % 2 == 1;
     let current = item.processing.is_none().then_some(current);
-    let row = item_json(google, &item);
-    Ok(match (upload, sparse) {
-        (Some(upload), true) => json!([row, current, [[4], [17]], {"8": upload, "11": item.description}]),
-        (upload, _) => {
-            json!([row, current, [[4], [17]], null, null, null, null, upload, null, null, item.description])
-        }
-    })
+    let mut slots = vec![timeline_json(google, &item), json!(current), json!([[4], [17]]), actor(OWNER)];
+    if let Some(upload) = upload {
+        // Always in its place: a known client reads it there only.
+        slots.extend([Value::Null, Value::Null, Value::Null, json!(upload)]);
+    }
+    let (description, thumb) = (json!(item.description), json!(thumb_address(&item)));
+    if item.serial % 2 == 1 {
+        slots.push(json!({"11": description, "13": thumb}));
+    } else {
+        slots.resize(10, Value::Null);
+        slots.extend([description, Value::Null, thumb]);
+    }
+    Ok(Value::Array(slots))
+}
+
+/// Width and height.
+pub(crate) fn pixels(item: &SimItem) -> (u32, u32) {
+    match item.kind {
+        Kind::Jpeg => (720, 480),
+        Kind::Png | Kind::WebP => (360, 240),
+        Kind::Stock(_) => (64, 48),
+    }
+}
+
+fn thumb_address(item: &SimItem) -> String {
+    format!("https://lh3.googleusercontent.com/{}", item.key)
 }
 
 /// A media item (contract 5.6): every other one with its tail early.
 pub(crate) fn item_json(google: &Google, item: &SimItem) -> Value {
+    item_with_tail(google, item, item.serial % 2 == 1)
+}
+
+/// A media item as the timeline and its own page have it: 16 slots, because whether it is archived is told.
+pub(crate) fn timeline_json(google: &Google, item: &SimItem) -> Value {
+    item_with_tail(google, item, false)
+}
+
+fn item_with_tail(google: &Google, item: &SimItem, early: bool) -> Value {
     let library = &google.library;
-    let (width, height) = match item.kind {
-        Kind::Jpeg => (720, 480),
-        Kind::Png | Kind::WebP => (360, 240),
-        Kind::Stock(_) => (64, 48),
-    };
+    let (width, height) = pixels(item);
     let thumb = json!([
-        format!("https://lh3.googleusercontent.com/{}", item.key),
+        thumb_address(item),
         width,
         height,
         null,
@@ -260,9 +293,7 @@ pub(crate) fn item_json(google: &Google, item: &SimItem) -> Value {
         [4_473_924]
     ]);
     let mut tail = Map::new();
-    if item.favourite {
-        tail.insert("163238866".into(), json!([true]));
-    }
+    tail.insert("163238866".into(), json!([item.favourite]));
     if let Some(description) = &item.description {
         tail.insert("396644657".into(), json!([description]));
     }
@@ -300,11 +331,11 @@ pub(crate) fn item_json(google: &Google, item: &SimItem) -> Value {
         json!(item.zone_ms),
         json!(item.uploaded_ms),
         json!(["AF1QipMtheownersactorkeythatis44characterslng"]),
-        json!([[4], [17], [18]]),
+        json!(CAPABILITIES.map(|capability| [capability])),
         json!(2),
     ];
     let upload = if item.partial { json!([20]) } else { Value::Null };
-    if item.serial.is_multiple_of(2) {
+    if !early {
         slots.extend([
             Value::Null,
             Value::Null,

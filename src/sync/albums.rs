@@ -179,7 +179,7 @@ async fn one<R: RemoteLibrary>(
         return Ok(Ok(()));
     }
     let mut items = Vec::new();
-    let (mut members, mut count) = (Vec::new(), album.count);
+    let (mut members, mut count, mut cover) = (Vec::new(), album.count, album.cover.clone());
     if wanted {
         let mut from: Option<Cursor> = None;
         let mut trail = Trail::default();
@@ -203,6 +203,9 @@ async fn one<R: RemoteLibrary>(
                 Err(error) => return Ok(Err(error)),
             };
             let own = resolve(lister, &page.items).await?;
+            if from.is_none() {
+                cover = page.cover.map(|key| own.get(&key).cloned().unwrap_or(key)).or(cover);
+            }
             let mut others = Vec::new();
             for item in page.items {
                 match own.get(&item.key) {
@@ -226,7 +229,8 @@ async fn one<R: RemoteLibrary>(
             return Ok(Err(RemoteError::Nothing(format!("{} items are counted", count.unwrap_or(0)))));
         }
     }
-    record(lister, album, known, (items, members, count)).await.map(Ok)
+    let album = RemoteAlbum { cover, count, ..album.clone() };
+    record(lister, album, known, (items, members)).await.map(Ok)
 }
 
 fn needs_reading(
@@ -276,15 +280,15 @@ async fn resolve<R: RemoteLibrary>(
         .await
 }
 
-type Contents = (Vec<MediaKey>, Vec<String>, Option<u64>);
+type Contents = (Vec<MediaKey>, Vec<String>);
 
 async fn record<R: RemoteLibrary>(
     lister: &Lister<R>,
-    album: &RemoteAlbum,
+    album: RemoteAlbum,
     known: Option<KnownAlbum>,
-    (items, members, count): Contents,
+    (items, members): Contents,
 ) -> Result<(), Outcome> {
-    let (pass, account, album) = (Arc::clone(&lister.pass), lister.account.clone(), album.clone());
+    let (pass, account) = (Arc::clone(&lister.pass), lister.account.clone());
     let written = ingest::blocking(move || {
         let store = &pass.archive.store;
         let previous = known.map(|known| store.read_album(&known.record)).transpose()?;
@@ -311,7 +315,7 @@ async fn record<R: RemoteLibrary>(
             members,
             created_ms: album.created_ms,
             modified_ms: album.modified_ms,
-            count,
+            count: album.count,
             items,
             unknown: previous.as_ref().map(|p| p.record().unknown.clone()).unwrap_or_default(),
         };

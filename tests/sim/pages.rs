@@ -187,7 +187,63 @@ async fn a_client_that_reads_the_document_sees_every_photo() {
     rig.close().await;
 }
 
-/// What spraot's client reads of the headers, in two languages and all four forms.
+/// spraot's, on its way to a date: it looks for the scroller by a photo in it, right after every jump.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_grid_is_never_without_a_photo() {
+    use shoebox::sim::{Fault, FaultRule, RequestClass, When};
+    let rig = Rig::signed_in(SimConfig { items: 220, ..SimConfig::default() }).await;
+    rig.open(HOME).await;
+    rig.until("document.querySelector('a.p137Zd')").await;
+    rig.key("ArrowRight").await;
+    let class = RequestClass::Rpc(Some("lcxiM".into()));
+    let slow = Fault::Latency(std::time::Duration::from_millis(1500));
+    rig.sim.faults().set(FaultRule::new(class, slow, When::Always));
+    let scroller = "[...document.querySelectorAll('[role=\"main\"]')].filter(x => x.querySelector('a[href*=\"/photo/\"]') && getComputedStyle(x).visibility != 'hidden')[0]";
+    for part in ["0.5", "0.25", "0.75"] {
+        rig.js::<Value>(&format!("({scroller}.scrollTo(0, {scroller}.scrollHeight * {part}), 1)")).await;
+        pause(100).await;
+        assert!(rig.js::<bool>(&format!("!!{scroller}")).await, "after a jump to {part}");
+        assert_eq!(rig.js::<Option<String>>(ACTIVE).await, None, "the focus stayed behind");
+        // What is told of days is told of those in sight.
+        let near = "[...document.querySelectorAll('.xA0gfb')].every(x => Math.abs(x.getBoundingClientRect().top) < 3000)";
+        assert!(rig.js::<bool>(near).await);
+    }
+    let near = "[...document.querySelectorAll('a.p137Zd')].every(x => Math.abs(x.getBoundingClientRect().top) < 3000)";
+    rig.until(near).await;
+    assert!(rig.js::<bool>(&format!("!!{scroller}")).await);
+    rig.close().await;
+}
+
+/// spraot's again, while some answers are late: it never looks above the last photo that it has read.
+#[tokio::test(flavor = "multi_thread")]
+async fn photos_of_the_grid_come_in_their_order() {
+    use shoebox::sim::{Fault, FaultRule, RequestClass, When};
+    let rig = Rig::signed_in(SimConfig { items: 220, ..SimConfig::default() }).await;
+    let class = RequestClass::Rpc(Some("lcxiM".into()));
+    let slow = Fault::Latency(std::time::Duration::from_millis(500));
+    rig.sim.faults().set(FaultRule::new(class, slow, When::Every(2)));
+    rig.open(HOME).await;
+    rig.until("document.querySelector('a.p137Zd')").await;
+    let timeline: Vec<_> = rig.timeline().into_iter().map(|item| format!("./photo/{}", item.key)).collect();
+    let mut seen: Vec<String> = Vec::new();
+    for _ in 0..400 {
+        let hrefs: Vec<String> =
+            rig.js("[...document.querySelectorAll('a.p137Zd')].map(a => a.getAttribute('href'))").await;
+        let from = seen.last().and_then(|last| hrefs.iter().position(|href| href == last));
+        seen.extend_from_slice(&hrefs[from.map_or(0, |last| last + 1)..]);
+        assert_eq!(seen, timeline[..seen.len()], "one was left out");
+        if seen.len() == timeline.len() {
+            break;
+        }
+        let last = seen.last().unwrap();
+        rig.js::<Value>(&format!("(document.querySelector('a[href=\"{last}\"]')?.focus(), 1)")).await;
+        pause(30).await;
+    }
+    assert_eq!(seen.len(), timeline.len());
+    rig.close().await;
+}
+
+/// What spraot's client reads of the headers, in its languages and all four forms.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_and_panel_speak_the_language_of_the_account() {
     use shoebox::sim::Language;
@@ -205,6 +261,13 @@ async fn headers_and_panel_speak_the_language_of_the_account() {
             "Gisteren",
             "ma, 31 dec 2001",
             ["Bestandsnaam:", "Fotodatum:", "Tijdsduur:"],
+        ),
+        (
+            Language::Spanish,
+            "Seleccionar todas las fotos desde",
+            "Ayer",
+            "lun, 31 dic 2001",
+            ["Nombre del archivo:", "Fecha de captura:", "Tiempo utilizado:"],
         ),
     ] {
         let now = jiff::Timestamp::from_millisecond(1_715_000_000_000).unwrap();

@@ -262,6 +262,7 @@ async fn own_albums_are_recorded_in_their_order_and_followed() {
         inside.sort_by(|a, b| a[20..].cmp(&b[20..]));
         let recorded: Vec<_> = stored.record().items.iter().map(ToString::to_string).collect();
         assert_eq!(recorded, inside, "{}", album.title);
+        assert_eq!(stored.record().cover.as_ref(), stored.record().items.first(), "{}", album.title);
         let balance = reader.album_balance(&album.record.key).unwrap();
         assert_eq!((balance.shown, balance.missing), (inside.len() as u64, 0));
     }

@@ -134,6 +134,7 @@ pub fn contents(payload: &Value) -> Result<AlbumPage, RemoteError> {
         rejected,
         next,
         count: about.integer(22)?.and_then(|n| u64::try_from(n).ok()),
+        cover: cover(&about, 41),
         members: people(about.field(10)),
     })
 }
@@ -143,12 +144,15 @@ pub fn partner(payload: &Value) -> Result<AlbumPage, RemoteError> {
     let page = Fields::new(PARTNER, payload)?;
     let next = page.text(1)?.filter(|c| !c.is_empty()).map(|c| Cursor(c.to_owned()));
     let (items, rejected) = item::rows(PARTNER, page.list(2)?.unwrap_or_default())?;
-    Ok(AlbumPage { items, rejected, next, count: None, members: people(page.field(3)) })
+    Ok(AlbumPage { items, rejected, next, count: None, cover: None, members: people(page.field(3)) })
 }
 
-/// The key of the cover: it stands alone, or begins a message.
+/// The key of the cover: it stands alone, or begins a message. A picture's address is none.
 fn cover(entry: &Fields<'_>, number: u32) -> Option<MediaKey> {
-    first_text(entry.field(number)).as_deref().and_then(MediaKey::new)
+    first_text(entry.field(number))
+        .filter(|text| !text.contains(['/', ':']))
+        .as_deref()
+        .and_then(MediaKey::new)
 }
 
 /// The first text of a value that is one or begins with one.

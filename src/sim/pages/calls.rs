@@ -1,10 +1,8 @@
-//! Calls that only the pages make: prepared zips, the info panel. And what of the fault
-//! script concerns a page.
+//! Calls that only the pages make: prepared zips. And what of the fault script concerns a page.
 
 use hyper::{StatusCode, Uri};
 use serde_json::{Map, Value, json};
 
-use crate::model::PartRole;
 use crate::sim::answer::{Answer, plain};
 use crate::sim::faults::Fault;
 use crate::sim::google::Google;
@@ -14,24 +12,8 @@ pub(crate) fn call(google: &Google, rpcid: &str, args: &Value) -> Option<Result<
     Some(match rpcid {
         "yCLA7" => prepare(google, args),
         "dnv2s" => poll(google, args),
-        "fDcn4b" => extended(google, args),
         _ => return None,
     })
-}
-
-fn extended(google: &Google, args: &Value) -> Result<Value, i64> {
-    let item = google.library.find(args.get(0).and_then(Value::as_str).ok_or(3)?).ok_or(5)?;
-    let size = google.library.digests(&item, PartRole::Original).size;
-    let mut slots = vec![Value::Null; 32];
-    slots[0] = json!(item.key);
-    slots[1] = json!(item.description);
-    slots[2] = json!(item.name);
-    slots[3] = json!(item.taken_ms);
-    slots[4] = json!(item.zone_ms);
-    slots[5] = json!(size);
-    slots[11] = json!(google.library.dedup_key(&item));
-    slots[30] = json!([1, size, if item.storage_saver { 1 } else { 2 }]);
-    Ok(json!([slots, null]))
 }
 
 fn prepare(google: &Google, args: &Value) -> Result<Value, i64> {

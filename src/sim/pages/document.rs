@@ -50,6 +50,11 @@ impl<'a> Page<'a> {
 
 /// The globals script. `user` is empty or `/u/<n>`.
 pub(crate) fn globals(google: &Google, user: &str, signed_in: bool) -> String {
+    globals_with(google, user, signed_in, None)
+}
+
+/// The globals script of a page that may have a fresh proof of who is there.
+pub(crate) fn globals_with(google: &Google, user: &str, signed_in: bool, proof: Option<String>) -> String {
     let mut wiz = json!({
         "FdrFJe": "-4712345678901234567", "cfb2h": "boq_photosuiserver_20261101.03_p0",
         "eptZe": format!("{user}/_/PhotosUi/"), "Im6cmf": format!("{user}/_/PhotosUi"),
@@ -62,6 +67,9 @@ pub(crate) fn globals(google: &Google, user: &str, signed_in: bool) -> String {
         wiz["SNlM0e"] = Value::from(google.session.token());
         wiz["S06Grb"] = Value::from(ACCOUNT_ID);
         wiz["oPEP7c"] = Value::from(EMAIL);
+    }
+    if let Some(proof) = proof {
+        wiz["Dbw5Ud"] = Value::from(proof);
     }
     format!(
         "<script data-id=\"_gd\" nonce=\"{}\">window.WIZ_global_data = {};</script>",

@@ -10,6 +10,7 @@ class Grid {
     this.rows = new Map();
     this.chosen = new Set();
     this.awaited = null;
+    this.left = [];
     this.space = el('div.yKzHyd');
     const bar = el('div.J3TAe', { role: 'menubar' }, el('span.rtExYb'));
     if (settings.album) {
@@ -60,7 +61,20 @@ class Grid {
     return low;
   }
 
-  // Makes the rows within a screen of the viewport, and takes the others away with whatever focus they had.
+  // Takes a row away, with whatever focus it had. Its photos stay in the document until there are others.
+  leave(row) {
+    if (row.element.contains(document.activeElement)) document.activeElement.blur();
+    row.element.querySelector('.ow')?.remove();
+    this.left.push(row.element);
+  }
+
+  // However far one jumps, the scroller is never without a photo: that is what clients know it by.
+  sweep() {
+    if (![...this.rows.values()].some(row => row.tiles.some(tile => tile.firstChild))) return;
+    for (const element of this.left.splice(0)) element.remove();
+  }
+
+  // Makes the rows within a screen of the viewport, and takes the others away.
   fill() {
     const { sections } = this.listing;
     const height = this.scroller.clientHeight;
@@ -70,11 +84,12 @@ class Grid {
     for (let n = this.sectionAtHeight(from); n < sections.length && sections[n].top < to; n++) wanted.add(n);
     for (const [n, row] of this.rows) {
       if (!wanted.has(n)) {
-        row.element.remove();
         this.rows.delete(n);
+        if (row.tiles.some(tile => tile.firstChild)) this.leave(row); else row.element.remove();
       }
     }
     for (const n of wanted) if (!this.rows.has(n)) this.make(n);
+    this.dressAll();
     if (this.soon) return;
     // What flies past is not loaded.
     this.soon = setTimeout(() => {
@@ -85,8 +100,17 @@ class Grid {
     }, 30);
   }
 
+  // Photos come from the top to the bottom: who has read up to one of them has not missed any above it.
+  dressAll() {
+    for (const n of [...this.rows.keys()].sort((a, b) => a - b)) {
+      this.dress(n);
+      if (!this.listing.isSettled(this.listing.sections[n])) break;
+    }
+    this.sweep();
+  }
+
   refresh() {
-    for (const n of this.rows.keys()) this.dress(n);
+    this.dressAll();
     if (this.awaited !== null) this.focus(this.awaited);
   }
 
@@ -104,7 +128,6 @@ class Grid {
     }
     element.append(...tiles);
     this.rows.set(n, { element, tiles });
-    this.dress(n);
     // In the order of the library, as those who walk over the document expect.
     const after = [...this.rows.keys()].filter(other => other > n).sort((a, b) => a - b)[0];
     this.space.insertBefore(element, after === undefined ? null : this.rows.get(after).element);

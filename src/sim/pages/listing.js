@@ -66,6 +66,11 @@ class Listing {
     return flow.cursor !== null && rows.length > 0;
   }
 
+  // Whether everything of a section is there that will come of itself.
+  isSettled(section) {
+    return section.done || section.failed || this.isWhole(section);
+  }
+
   // Loads what a section lacks; says whether it went well. One call at a time for each place.
   load(number) {
     const section = this.sections[number];
@@ -73,7 +78,11 @@ class Listing {
     const from = settings.index.days ? number : -1;
     if (!this.running.has(from)) {
       const work = settings.index.days ? this.loadDay(section) : this.loadOn();
-      this.running.set(from, work.finally(() => this.running.delete(from)));
+      section.failed = false;
+      this.running.set(from, work.then(well => {
+        section.failed = !well;
+        return well;
+      }).finally(() => this.running.delete(from)));
     }
     return this.running.get(from);
   }

@@ -17,17 +17,20 @@ pub enum Language {
     BritishEnglish,
     /// `nl`.
     Dutch,
+    /// `es`.
+    Spanish,
     /// `de`.
     German,
     /// `pl`.
     Polish,
 }
 
-const ALL: [Language; 6] = [
+const ALL: [Language; 7] = [
     Language::English,
     Language::AmericanEnglish,
     Language::BritishEnglish,
     Language::Dutch,
+    Language::Spanish,
     Language::German,
     Language::Polish,
 ];
@@ -40,6 +43,7 @@ impl Language {
             Self::AmericanEnglish => "en-US",
             Self::BritishEnglish => "en-GB",
             Self::Dutch => "nl",
+            Self::Spanish => "es",
             Self::German => "de",
             Self::Polish => "pl",
         }
@@ -50,6 +54,7 @@ impl Language {
         let mut strings = match self {
             Self::English | Self::AmericanEnglish | Self::BritishEnglish => english(),
             Self::Dutch => dutch(),
+            Self::Spanish => spanish(),
             Self::German => german(),
             Self::Polish => polish(),
         };
@@ -115,6 +120,25 @@ fn dutch() -> Value {
         "months": ["jan", "feb", "mrt", "apr", "mei", "jun", "jul", "aug", "sep", "okt", "nov", "dec"],
         "days": ["zo", "ma", "di", "wo", "do", "vr", "za"],
         "longDays": ["zondag", "maandag", "dinsdag", "woensdag", "donderdag", "vrijdag", "zaterdag"],
+    }))
+}
+
+fn spanish() -> Value {
+    // "Download original" is English here, too, in the one client that knows Spanish.
+    over_english(&json!({
+        "dayFirst": true, "hours24": true,
+        "selectDay": "Seleccionar todas las fotos desde", "filename": "Nombre del archivo:",
+        "dateTaken": "Fecha de captura:", "timeTaken": "Tiempo utilizado:", "today": "Hoy",
+        "yesterday": "Ayer", "previous": "Ver foto anterior", "next": "Ver foto siguiente",
+        "more": "Más opciones", "download": "Descargar - Mayús+D", "downloadWord": "Descargar",
+        "downloadVideo": "Descargar vídeo", "downloadAll": "Descargar todo",
+        "openInfo": "Abrir información", "closeInfo": "Cerrar información", "back": "Volver a fotos",
+        "edit": "Editar", "favourite": "Favorito", "trash": "Mover a la papelera",
+        "people": "Personas", "details": "Detalles", "description": "Descripción",
+        "types": ["Foto", "Vídeo"], "shapes": ["Horizontal", "Vertical", "Cuadrada"],
+        "months": ["ene", "feb", "mar", "abr", "may", "jun", "jul", "ago", "sep", "oct", "nov", "dic"],
+        "days": ["dom", "lun", "mar", "mié", "jue", "vie", "sáb"],
+        "longDays": ["domingo", "lunes", "martes", "miércoles", "jueves", "viernes", "sábado"],
     }))
 }
 
