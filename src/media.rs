@@ -9,6 +9,7 @@ pub mod budget;
 pub mod guard;
 pub mod kind;
 pub mod moment;
+pub mod motion;
 pub mod pixels;
 pub mod still;
 pub mod video;
@@ -21,7 +22,7 @@ use self::kind::Kind;
 use crate::model::{MediaFacts, ReadAt};
 
 /// Version of what [`inspect`] knows; raised when a change would give other facts for the same bytes.
-pub const EXTRACTOR: u32 = 1;
+pub const EXTRACTOR: u32 = 2;
 
 /// Reads what a file says about itself. `name` refines the media type of raw photos and names the item in logs.
 ///
@@ -41,6 +42,7 @@ pub fn inspect(bytes: Arc<dyn ReadAt>, name: &str) -> MediaFacts {
         if kind.is_video() {
             video::read(kind, bounded, &mut facts);
         } else if kind.is_still() {
+            facts.embedded_motion = motion::is_embedded(kind, &*bounded);
             still::read(kind, bounded, &mut facts);
         }
         facts

@@ -28,7 +28,7 @@ pub use clock::{Clock, FixedClock, SystemClock};
 pub use digest::{Digests, Hasher, Sha1, Sha256};
 pub use error_class::ErrorClass;
 pub use facts::MediaFacts;
-pub use item::{ItemDetails, PartRole, Place, Quality, RemoteItem};
+pub use item::{Creation, ItemDetails, PartRole, Place, Quality, RemoteItem};
 pub use key::{DedupKey, MediaKey};
 pub use read_at::{PositionedReader, ReadAt};
 pub use record::{FetchEvidence, ItemRecord, ItemState, PartRecord, RemoteFacts};

@@ -74,6 +74,8 @@ fn says_otherwise(item: &RemoteItem, recorded: &RemoteFacts) -> bool {
     let row = RemoteFacts::of(item, &no_details(item.key.clone()));
     let same = RemoteFacts {
         size: recorded.size,
+        // Most are told by their names, which a listing does not give.
+        creation: row.creation.or(recorded.creation),
         quality: if row.quality == Quality::Unknown { recorded.quality } else { row.quality },
         description: match (&row.description, &recorded.description) {
             // Listings shorten it.

@@ -26,6 +26,7 @@ struct Expected {
     latitude: Option<f64>,
     longitude: Option<f64>,
     duration_s: Option<f64>,
+    embedded_motion: bool,
 }
 
 /// What the libraries do not read. Each line is a promise to shrink: a gap that is closed must be struck out,
@@ -91,6 +92,7 @@ fn differences(facts: &MediaFacts, expected: &Expected) -> BTreeSet<&'static str
             "position",
             near(facts.latitude, expected.latitude, 1e-4) && near(facts.longitude, expected.longitude, 1e-4),
         ),
+        ("motion", facts.embedded_motion == expected.embedded_motion),
         ("duration", near(duration, expected.duration_s, 0.1)),
     ];
     checks.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()

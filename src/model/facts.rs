@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::CaptureTime;
+use super::record::is_false;
 
 /// Facts read from the bytes of one part; every one may be unknown.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub struct MediaFacts {
     /// Length of a video, milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+    /// A video is inside the file (Motion Photo); it stays there.
+    #[serde(skip_serializing_if = "is_false")]
+    pub embedded_motion: bool,
     /// Degrees north.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latitude: Option<f64>,

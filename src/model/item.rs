@@ -69,6 +69,33 @@ pub struct Place {
     pub name: Option<String>,
 }
 
+/// Something that Google has made of other items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Creation {
+    /// A moving picture of several photos.
+    Animation,
+    /// Several photos in one.
+    Collage,
+    /// A photo with effects.
+    Effects,
+    /// A wide picture of several photos.
+    Panorama,
+}
+
+impl Creation {
+    /// Google names what it makes.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        // A second download of the same name carries a number.
+        let stem = stem.split('(').next().unwrap_or(stem).trim_end();
+        let endings =
+            [("-ANIMATION", Self::Animation), ("-COLLAGE", Self::Collage), ("-EFFECTS", Self::Effects)];
+        let ending = endings.iter().find(|(ending, _)| stem.ends_with(ending)).map(|(_, kind)| *kind);
+        ending.or_else(|| stem.contains("MV-PANO").then_some(Self::Panorama))
+    }
+}
+
 /// One row of a listing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoteItem {
@@ -112,6 +139,8 @@ pub struct RemoteItem {
     pub trashed_ms: Option<i64>,
     /// Somebody else's: shared with the account, not saved to its library.
     pub foreign: bool,
+    /// What Google has made it, if the listing says so.
+    pub creation: Option<Creation>,
     /// A small number that changes when the item is edited (contract 5.6, position 14); its meaning is a guess.
     pub counter: Option<i64>,
 }
@@ -138,6 +167,7 @@ impl RemoteItem {
             place: facts.place.clone(),
             trashed_ms: facts.trashed_ms,
             foreign: facts.foreign,
+            creation: facts.creation,
             ..Self::unknown(key)
         }
     }
@@ -165,6 +195,7 @@ impl RemoteItem {
             place: None,
             trashed_ms: None,
             foreign: false,
+            creation: None,
             counter: None,
         }
     }
@@ -183,4 +214,23 @@ pub struct ItemDetails {
     pub description: Option<String>,
     /// Stored quality, if said.
     pub quality: Quality,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Creation;
+
+    #[test]
+    fn what_google_makes_is_told_by_its_name() {
+        for (name, made) in [
+            ("IMG_20180101-ANIMATION.gif", Some(Creation::Animation)),
+            ("IMG_1-COLLAGE(1).jpg", Some(Creation::Collage)),
+            ("IMG_1-EFFECTS.jpg", Some(Creation::Effects)),
+            ("MV-PANO_1.jpg", Some(Creation::Panorama)),
+            ("my COLLAGE.jpg", None),
+            ("-ANIMATION", Some(Creation::Animation)),
+        ] {
+            assert_eq!(Creation::of_name(name), made, "{name}");
+        }
+    }
 }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    CaptureTime, DedupKey, ItemDetails, MediaFacts, MediaKey, PartRole, Place, Quality, RemoteItem, Sha1,
-    Sha256, Verdict,
+    CaptureTime, Creation, DedupKey, ItemDetails, MediaFacts, MediaKey, PartRole, Place, Quality, RemoteItem,
+    Sha1, Sha256, Verdict,
 };
 
 /// Whether the item was still in the library when the record was written.
@@ -107,13 +107,16 @@ pub struct RemoteFacts {
     /// Somebody else's, shared with the account.
     #[serde(skip_serializing_if = "is_false")]
     pub foreign: bool,
+    /// Made by Google of other items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub creation: Option<Creation>,
     /// The phone had not finished uploading it.
     #[serde(skip_serializing_if = "is_false")]
     pub partial_upload: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_false(flag: &bool) -> bool {
+pub(super) fn is_false(flag: &bool) -> bool {
     !flag
 }
 
@@ -143,6 +146,7 @@ impl RemoteFacts {
             place: item.place.clone(),
             trashed_ms: item.trashed_ms,
             foreign: item.foreign,
+            creation: item.creation.or_else(|| Creation::of_name(&details.name)),
             partial_upload: item.partial_upload,
         }
     }

@@ -128,6 +128,16 @@ pub(crate) fn item(config: &SimConfig, serial: u64) -> SimItem {
             .then(|| Processing::of(config.seed, serial, config.processing))
             .flatten(),
     };
+    // What Google makes of other photos bears its names.
+    let made = match kind {
+        Kind::Stock(n) if STOCK[n].extension == "gif" => Some("ANIMATION.gif"),
+        Kind::Jpeg if jpeg && special == 30 => Some("COLLAGE.jpg"),
+        Kind::Jpeg if jpeg && special == 31 => Some("EFFECTS.jpg"),
+        _ => None,
+    };
+    if let Some(ending) = made.filter(|_| serial > 40) {
+        item.name = format!("IMG_{serial:05}-{ending}");
+    }
     if duplicate {
         // The very bytes of the earlier item, whatever they are.
         let twin = self::item(config, bytes_of);

@@ -297,6 +297,9 @@ fn item_with_tail(google: &Google, item: &SimItem, early: bool) -> Value {
     if let Some(description) = &item.description {
         tail.insert("396644657".into(), json!([description]));
     }
+    if item.name.ends_with("-ANIMATION.gif") {
+        tail.insert("139842850".into(), json!([1]));
+    }
     if matches!(item.kind, Kind::Stock(n) if STOCK[n].video) {
         tail.insert(
             "76647426".into(),

@@ -124,7 +124,7 @@ async fn albums_links_searches_and_the_locked_folder_are_listed() {
         assert_eq!(about[5][11][0], "Demo Person");
         assert!(about[9].as_array().unwrap().iter().all(|member| member[11][0].is_string()));
         let title = listed[1].as_str().unwrap_or_default();
-        let wanted = own.iter().copied().filter(|item| item.albums.iter().any(|album| album == title));
+        let wanted = items.iter().filter(|item| item.albums.iter().any(|album| album == title));
         assert_eq!(keys(&page[1]), keys_of(wanted));
         seen += 1;
     }

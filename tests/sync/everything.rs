@@ -1,5 +1,6 @@
 //! A whole library with every class of item and every kind of fault, by a real browser.
-//! `EVERYTHING=n` changes the number of items; the long tier takes 2,000.
+//! `EVERYTHING=n` changes the number of items, `BY_HAND=n` that of the page's way; the long tier takes 2,000
+//! and 300.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +22,19 @@ fn number(name: &str, default: usize) -> usize {
 }
 
 /// Five in a hundred of everything that can go wrong with a request.
-fn trouble(sim: &Sim) {
+fn trouble(sim: &Sim, method: Method) {
     let p = When::Probability(0.05);
+    if method == Method::Viewer {
+        for fault in
+            ["no-download", "key-ignored", "wrong-photo", "toast", "dialog", "slow=800", "panel-slow=900"]
+        {
+            sim.faults().set(format!("page {fault} p=0.05").parse().unwrap());
+        }
+    } else {
+        // The page's way knows no hash: what TLS lets through altered is nobody's to see.
+        sim.faults().set(FaultRule::new(RequestClass::Download, Fault::AlterByte, p));
+    }
     let downloads = [
-        Fault::AlterByte,
         Fault::Status(429, Some(1)),
         Fault::Status(503, None),
         Fault::Status(403, None),
@@ -42,11 +52,11 @@ fn trouble(sim: &Sim) {
     sim.faults().set(FaultRule::new(RequestClass::Download, Fault::Latency(Duration::from_millis(20)), p));
 }
 
-async fn three_runs(sim: &Sim, dir: &std::path::Path) {
+async fn three_runs(sim: &Sim, dir: &std::path::Path, method: Method) {
     let archive = open(&dir.join("archive"));
     let mut codes = Vec::new();
     for run in 1..=3 {
-        let google = Arc::new(GooglePhotos::connect(settings(sim, dir, Method::Rpc)).await.unwrap());
+        let google = Arc::new(GooglePhotos::connect(settings(sim, dir, method)).await.unwrap());
         let albums = Wanted { all: true, named: Vec::new() };
         let report = pass_with(
             &archive,
@@ -94,6 +104,18 @@ async fn a_library_of_everything_is_whole_after_three_troubled_runs() {
         .skip(90)
         .take(5)
         .for_each(|item| library.begin_upload(&item.key));
-    trouble(&sim);
-    three_runs(&sim, dir.path()).await;
+    trouble(&sim, Method::Rpc);
+    three_runs(&sim, dir.path(), Method::Rpc).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_by_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let sim = signed_in(SimConfig { items: number("BY_HAND", 24), ..SimConfig::default() }, dir.path()).await;
+    let plain: Vec<_> =
+        sim.ledger().items.into_iter().filter(|i| i.parts.len() == 1 && i.name.ends_with(".jpg")).collect();
+    sim.library().trash_item(&plain[2].key);
+    plain.iter().skip(3).step_by(9).for_each(|item| sim.library().edit_item(&item.key));
+    trouble(&sim, Method::Viewer);
+    three_runs(&sim, dir.path(), Method::Viewer).await;
 }

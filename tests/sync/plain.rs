@@ -83,6 +83,8 @@ async fn facts_and_verdicts_are_recorded() {
     pass(&archive, &library).await;
     let ledger = library.ledger();
     let mut seen = std::collections::BTreeSet::new();
+    let mut creations = 0;
+    let made = |name: &str| ["-ANIMATION.", "-COLLAGE.", "-EFFECTS."].iter().any(|mark| name.contains(mark));
     for record in archive.store.records() {
         let record = record.unwrap();
         let record = record.record();
@@ -101,6 +103,9 @@ async fn facts_and_verdicts_are_recorded() {
         };
         assert_eq!(original.verdict.word(), want, "{}", item.key);
         seen.insert(want);
+        assert_eq!(record.remote.creation.is_some(), made(&item.name), "{}", item.name);
+        creations += usize::from(record.remote.creation.is_some());
     }
     assert_eq!(seen.len(), 3, "{seen:?}");
+    assert!(creations > 3, "{creations}");
 }

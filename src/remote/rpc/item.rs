@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fields::Fields;
-use crate::model::{DedupKey, MediaKey, Place, Quality, RemoteItem};
+use crate::model::{Creation, DedupKey, MediaKey, Place, Quality, RemoteItem};
 use crate::remote::RemoteError;
 
 /// Reads the rows of a listing. Those that do not decode are set aside with the reason; if none decodes, the
@@ -55,6 +55,7 @@ pub fn item(what: &'static str, row: &Value) -> Result<RemoteItem, RemoteError> 
         place: f.message(FIELD_PLACE)?.and_then(|place| self::place(&place)),
         trashed_ms: f.message(FIELD_TRASHED)?.map_or(Ok(None), |m| m.integer(1))?,
         foreign: f.list(8)?.is_some_and(is_foreign),
+        creation: f.field(FIELD_ANIMATION).map(|_| Creation::Animation),
         counter: f.integer(15).ok().flatten(),
     })
 }
@@ -64,6 +65,7 @@ const FIELD_VIDEO: u32 = 76_647_426;
 pub const FIELD_LIVE: u32 = 146_008_172;
 const FIELD_FAVOURITE: u32 = 163_238_866;
 const FIELD_QUOTA: u32 = 318_563_170;
+const FIELD_ANIMATION: u32 = 139_842_850;
 const FIELD_DESCRIPTION: u32 = 396_644_657;
 const FIELD_ALBUMS: u32 = 525_000_002;
 const FIELD_PLACE: u32 = 129_168_200;
