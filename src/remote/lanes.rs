@@ -93,7 +93,7 @@ async fn start(chromium: &Chromium, lane: &Tab, url: &str) -> Result<Begun, Remo
 }
 
 /// What a window shows instead of starting a download.
-fn refusal(landing: &Landing) -> RemoteError {
+pub(super) fn refusal(landing: &Landing) -> RemoteError {
     let place = &landing.place;
     if place.starts_with("https://accounts.google.com/") {
         return RemoteError::SignedOut { evidence: "a download was sent to the sign-in page".into() };

@@ -68,6 +68,9 @@ async fn three_runs(sim: &Sim, dir: &std::path::Path, method: Method) {
         google.close().await;
         println!("run {run}: {}", report.sentence());
         let set_aside = archive.index.reader().unwrap().failures().unwrap();
+        set_aside
+            .iter()
+            .for_each(|failure| println!("  {} {:?}: {}", failure.key, failure.name, failure.reason));
         let code = exit::code_of_sync(report.outcome());
         let whole = set_aside.is_empty() && report.unreadable == 0;
         assert_eq!(code, if whole { exit::OK } else { exit::PARTIAL }, "{}", report.sentence());

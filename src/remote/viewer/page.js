@@ -133,6 +133,8 @@ const entriesWithin = async milliseconds => {
   return [];
 };
 
+const dialogs = () => [...document.querySelectorAll('[role="dialog"]')].filter(visible);
+
 // What the page says instead of starting a download.
 const notice = (key, words) => {
   const says = text => words.processing.some(word => text.includes(word));

@@ -336,6 +336,7 @@ async fn open_menu(lane: &Lane, key: &MediaKey) -> Result<(), RemoteError> {
             return Ok(());
         }
     }
+    is_shown(lane, key).await?;
     Err(drift("the photo's menu", run(&lane.tab, "skeleton()").await.unwrap_or_default()))
 }
 
@@ -357,6 +358,7 @@ async fn begin(
     let frame = lane.tab.id().inner().clone();
     let words = json(lane.words);
     let mut other: Option<String> = None;
+    let mut refusals = 0;
     for ask in 0..ASKS {
         let mut begun = chromium.downloads().expect(&frame);
         request(lane, key, choice, ask).await?;
@@ -365,13 +367,14 @@ async fn begin(
             match timeout(LOOK, &mut begun).await {
                 Ok(begun) => break Some(begun),
                 Err(_) if Instant::now() > until => break None,
-                Err(_) if notice(lane, key, &words).await? == "processing" => {
-                    chromium.downloads().forget(&frame);
-                    return Err(RemoteError::NotYet(
-                        "Google is still processing this video; it cannot be downloaded yet".into(),
-                    ));
-                }
                 Err(_) => {}
+            }
+            if let Err(e) = is_shown(lane, key).await {
+                chromium.downloads().forget(&frame);
+                return Err(e);
+            }
+            if notice(lane, key, &words).await? == "processing" {
+                break None;
             }
         };
         match outcome {
@@ -398,6 +401,19 @@ async fn begin(
             Some(Err(_)) => return Err(RemoteError::Browser("the browser forgot a download".into())),
             None => chromium.downloads().forget(&frame),
         }
+        if notice(lane, key, &words).await? == "processing" {
+            refusals += 1;
+            // Said twice, it is not just a slip of the page.
+            if refusals > 1 {
+                let named = lane.seen.as_ref().map_or("this video", |seen| seen.name.as_str());
+                return Err(RemoteError::NotYet(format!(
+                    "Google is still processing {named}; it cannot be downloaded yet"
+                )));
+            }
+            if run::<bool>(&lane.tab, "dialogs().length > 0").await? {
+                lane.tab.press_key("Escape", false).await?;
+            }
+        }
         if !chromium.is_alive() {
             return Err(RemoteError::Browser("the browser went away before a download".into()));
         }
@@ -407,6 +423,19 @@ async fn begin(
     }
     let what = if other.is_some() { "sent files of other names" } else { "started no download" };
     Err(RemoteError::Transient(format!("the page {what}")))
+}
+
+/// Whether the tab still shows the photo: an address that is answered with a page, or not at all, takes its place.
+async fn is_shown(lane: &Lane, key: &MediaKey) -> Result<(), RemoteError> {
+    if run::<bool>(&lane.tab, &format!("layerOf('{key}') !== null")).await? {
+        return Ok(());
+    }
+    match lane.tab.look().await? {
+        Some(landing) if !landing.place.starts_with("https://photos.google.com/photo/") => {
+            Err(lanes::refusal(&landing))
+        }
+        _ => Err(RemoteError::Transient("the photo went away from its page".into())),
+    }
 }
 
 /// What the page says instead of starting a download: `processing`, `notice` or nothing.
