@@ -415,6 +415,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Format::Json => LogFormat::Json,
     };
     telemetry::start(cli.log, format);
+    end_with_the_reader();
     match app::execute(cli.command.command()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -422,6 +423,18 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(exit::code_of(&error))
         }
     }
+}
+
+/// `shoebox report | head`: who has read enough closes the pipe, which is no reason to complain.
+fn end_with_the_reader() {
+    let complain = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if said.starts_with("failed printing to stdout: Broken pipe") {
+            std::process::exit(i32::from(exit::OK));
+        }
+        complain(panic);
+    }));
 }
 
 #[cfg(test)]

@@ -198,3 +198,19 @@ async fn a_machine_without_fuse_is_told_what_to_do() {
     refused(with(&data, &["mount", file.to_str().unwrap()]), 1, &["not a directory"]).await;
     refused(with(&data, &["mount", dir.path().to_str().unwrap()]), 1, &["not empty"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_has_read_enough_is_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("archive");
+    succeed(with(&data, &["init"])).await;
+    for args in [&["report"][..], &["status"], &["quarantine", "list"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = with(&data, args);
+        let output = command.stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        drop(command);
+        let output = output.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""), "{args:?}");
+    }
+}
