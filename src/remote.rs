@@ -10,7 +10,6 @@ pub mod google;
 mod ladder;
 mod lanes;
 pub mod net;
-mod resume;
 pub mod rpc;
 pub mod session;
 pub mod viewer;

@@ -1,12 +1,14 @@
 //! Signed addresses on hosts that take no cookies, streamed without the browser.
 
+mod resume;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 
-use super::{Body, Claim, Download, RemoteError, resume};
+use super::{Body, Claim, Download, RemoteError};
 
 /// Hosts whose signed addresses need no cookies (contract 4.1). All others are the browser's business.
 const COOKIELESS: [&str; 1] = ["video-downloads.googleusercontent.com"];
@@ -37,7 +39,7 @@ pub async fn fetch(client: &reqwest::Client, url: &str) -> Result<Download, Remo
     Ok(Download { claim, via: "direct", host, body: Body::Stream(body), seen: None })
 }
 
-pub(super) fn accept(response: &Response) -> Result<(), RemoteError> {
+fn accept(response: &Response) -> Result<(), RemoteError> {
     let status = response.status();
     let said = || format!("status {}", status.as_u16());
     if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
@@ -60,7 +62,7 @@ pub(super) fn accept(response: &Response) -> Result<(), RemoteError> {
     Ok(())
 }
 
-pub(super) fn transport(error: &reqwest::Error) -> RemoteError {
+fn transport(error: &reqwest::Error) -> RemoteError {
     let what = if error.is_timeout() {
         "the transfer stalled"
     } else if error.is_connect() {

@@ -1,6 +1,7 @@
 //! The way a person would do it: the grid, the photo viewer, the keyboard. No call of our own is made; the
 //! page makes them. Slower than the others, and the one way that has kept working for years (contract 3, 4).
 
+mod download;
 pub mod locale;
 mod names;
 mod photo;

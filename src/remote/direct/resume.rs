@@ -13,8 +13,8 @@ use reqwest::header::{
 };
 use reqwest::{Client, Response, StatusCode};
 
-use super::direct::{accept, transport};
-use super::{ByteStream, RemoteError};
+use super::{accept, transport};
+use crate::remote::{ByteStream, RemoteError};
 
 /// Times that a transfer may go on without a step of [`PROGRESS`] in between.
 const PATIENCE: u32 = 4;
