@@ -2,10 +2,12 @@
 //! page makes them. Slower than the others, and the one way that has kept working for years (contract 3, 4).
 
 mod download;
+mod keys;
 pub mod locale;
 mod names;
 mod photo;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -40,6 +42,19 @@ struct Place {
     place: usize,
     /// Pixels from the top.
     top: f64,
+    /// The photo from which the arrow keys go on, where the grid does not.
+    #[serde(default)]
+    photo: Option<String>,
+}
+
+impl Place {
+    fn top_of(place: usize) -> Self {
+        Self { place, top: 0.0, photo: None }
+    }
+
+    fn cursor(&self) -> Option<Cursor> {
+        serde_json::to_string(self).ok().map(Cursor)
+    }
 }
 
 /// The tab that lists, and where it stands.
@@ -47,6 +62,16 @@ pub(super) struct Grid {
     tab: Tab,
     at: Place,
     words: &'static Words,
+    /// Photos that the arrow keys have come by.
+    passed: HashSet<String>,
+}
+
+/// What a place turns out to be.
+enum Opened {
+    Grid(Grid),
+    Empty,
+    /// It does not answer to the keyboard, and begins with this photo.
+    Deaf(String),
 }
 
 /// What one step of walking brings.
@@ -58,6 +83,8 @@ struct Walked {
     height: f64,
     stuck: String,
     skeleton: String,
+    /// The photo farthest down.
+    last: Option<String>,
 }
 
 /// Runs a script with the functions of `page.js` at hand.
@@ -73,19 +100,27 @@ impl GooglePhotos {
     /// One step down the grid. A lost tab goes on where the cursor says, with some overlap.
     pub(super) async fn list_grid(&self, from: Option<&Cursor>) -> Result<ListPage, RemoteError> {
         let at = match from {
-            None => Place { place: 0, top: 0.0 },
+            None => Place::top_of(0),
             // A position of another kind of listing: from the top.
-            Some(cursor) => serde_json::from_str(&cursor.0).unwrap_or(Place { place: 0, top: 0.0 }),
+            Some(cursor) => serde_json::from_str(&cursor.0).unwrap_or(Place::top_of(0)),
         };
         let guard = self.session().await?;
         let session = guard.as_ref().ok_or_else(|| RemoteError::Browser("no browser".into()))?;
         let mut slot = session.grid.lock().await;
+        if let Some(photo) = &at.photo {
+            return self.list_by_keys(session, &mut slot, &at, photo).await;
+        }
         let kept = slot.take().filter(|grid| from.is_some() && grid.at == at);
         let (mut grid, start) = match kept {
             Some(grid) => (grid, None),
             None => match self.open_grid(session, &at).await? {
-                Some(grid) => (grid, Some(at.top)),
-                None => return Ok(page(Vec::new(), self.next_place(&at))),
+                Opened::Grid(grid) => (grid, Some(at.top)),
+                Opened::Empty => return Ok(page(Vec::new(), self.next_place(&at))),
+                Opened::Deaf(first) => {
+                    tracing::warn!("the grid of photos does not answer; listing by the arrow keys");
+                    let items = item(&first, "", locale::words("en"), at.place).into_iter().collect();
+                    return Ok(page(items, Place { photo: Some(first), ..at }.cursor()));
+                }
             },
         };
         let start = start.map_or_else(|| "null".to_owned(), |top| top.to_string());
@@ -94,30 +129,35 @@ impl GooglePhotos {
             grid.tab.close().await;
             return Err(drift(&walked.stuck, walked.skeleton));
         }
-        if !walked.stuck.is_empty() {
-            // Perhaps the keyboard moves what a script does not.
-            grid.tab.press_key("PageDown", false).await?;
-        }
         tracing::debug!(photos = walked.photos.len(), top = walked.top, height = walked.height, "listed");
         let items =
             walked.photos.iter().filter_map(|(key, label)| item(key, label, grid.words, at.place)).collect();
-        if walked.end {
+        if walked.end || !walked.stuck.is_empty() {
+            if !walked.end {
+                tracing::warn!("the grid of photos is stuck ({}); listing by the arrow keys", walked.stuck);
+            }
             grid.tab.close().await;
-            return Ok(page(items, self.next_place(&at)));
+            // What looks like the end may be a grid that does not go on: the keys know.
+            let keys = walked.last.filter(|_| at.place == 0);
+            let next = keys.map_or_else(
+                || self.next_place(&at),
+                |last| Place { place: at.place, top: walked.top, photo: Some(last) }.cursor(),
+            );
+            return Ok(page(items, next));
         }
-        grid.at = Place { place: at.place, top: walked.top };
-        let next = serde_json::to_string(&grid.at).ok().map(Cursor);
+        grid.at = Place { top: walked.top, ..at };
+        let next = grid.at.cursor();
         *slot = Some(grid);
         Ok(page(items, next))
     }
 
     fn next_place(&self, at: &Place) -> Option<Cursor> {
-        let next = Place { place: at.place + 1, top: 0.0 };
-        (next.place < PLACES.len()).then(|| serde_json::to_string(&next).ok().map(Cursor)).flatten()
+        let next = Place::top_of(at.place + 1);
+        next.cursor().filter(|_| next.place < PLACES.len())
     }
 
-    /// Opens a place and waits until it answers to the keyboard. `None`: there is nothing in it.
-    async fn open_grid(&self, session: &Session, at: &Place) -> Result<Option<Grid>, RemoteError> {
+    /// Opens a place and waits until it answers to the keyboard.
+    async fn open_grid(&self, session: &Session, at: &Place) -> Result<Opened, RemoteError> {
         let path = PLACES.get(at.place).copied().unwrap_or("/");
         let tab = session.chromium.new_tab().await?;
         tab.pretend_focus().await?;
@@ -133,7 +173,8 @@ impl GooglePhotos {
             tokio::time::sleep(Duration::from_millis(300)).await;
             let focused: Option<String> = run(&tab, "focused()").await?;
             if focused.is_some() {
-                return Ok(Some(Grid { tab, at: at.clone(), words: locale::words(&lang) }));
+                let (at, words, passed) = (at.clone(), locale::words(&lang), HashSet::new());
+                return Ok(Opened::Grid(Grid { tab, at, words, passed }));
             }
             // The library itself is never taken for empty; other places may well be.
             let photos: usize = run(&tab, "anchors().length").await?;
@@ -141,13 +182,17 @@ impl GooglePhotos {
                 tokio::time::sleep(Duration::from_secs(2)).await;
                 if run::<usize>(&tab, "anchors().length").await? == 0 {
                     tab.close().await;
-                    return Ok(None);
+                    return Ok(Opened::Empty);
                 }
             }
         }
         let skeleton = run(&tab, "skeleton()").await.unwrap_or_default();
+        let first: Option<String> = run(&tab, "anchors().map(keyOf).filter(Boolean)[0] || null").await?;
         tab.close().await;
-        Err(drift("no photo takes the focus", skeleton))
+        match first {
+            Some(first) if at.place == 0 => Ok(Opened::Deaf(first)),
+            _ => Err(drift("no photo takes the focus", skeleton)),
+        }
     }
 }
 

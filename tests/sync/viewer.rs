@@ -136,6 +136,38 @@ async fn thousands_of_photos_are_listed_in_bounded_steps() {
     assert!(most < 1500, "a page of {most} items is not bounded");
 }
 
+/// A grid that seems to end, or that takes no focus: the arrow keys go on from photo to photo.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_grid_does_not_go_on_the_arrow_keys_do() {
+    for fault in ["grid-stuck", "grid-deaf"] {
+        let dir = tempfile::tempdir().unwrap();
+        let sim = signed_in(SimConfig { items: 130, ..SimConfig::default() }, dir.path()).await;
+        sim.faults().set(format!("page {fault} always").parse().unwrap());
+        let google = GooglePhotos::connect(viewer(&sim, dir.path())).await.unwrap();
+        let (mut seen, mut from) = (BTreeSet::new(), None);
+        loop {
+            let page = match google.list(from.as_ref()).await {
+                Ok(page) => page,
+                // The archive section's grid is as deaf, and its photos have no other way.
+                Err(error) => {
+                    let archive = from.as_ref().is_some_and(|cursor| cursor.0.contains("\"place\":1"));
+                    assert!(archive && fault == "grid-deaf", "{fault}: {error}");
+                    break;
+                }
+            };
+            seen.extend(page.items.into_iter().map(|item| item.key.to_string()));
+            let Some(next) = page.next else { break };
+            from = Some(next);
+        }
+        google.close().await;
+        let items = sim.ledger().items;
+        // The archive section has a place of its own, and a grid of its own.
+        let all: BTreeSet<_> = items.into_iter().filter(|item| !item.archived).map(|item| item.key).collect();
+        let missing: Vec<_> = all.difference(&seen).collect();
+        assert!(missing.is_empty(), "{fault}: {} of {}: {missing:?}", missing.len(), all.len());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_changes_costs_that_capability_only() {
     for rpcid in ["lcxiM", "EWgK9e", "VrseUb"] {

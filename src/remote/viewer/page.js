@@ -50,7 +50,7 @@ const labelOf = a => a.getAttribute('aria-label') || (a.parentElement && a.paren
 const walk = async (wanted, milliseconds, start) => {
   const began = performance.now();
   const first = anchors()[0];
-  if (!first) return { photos: [], end: false, top: 0, height: 0, stuck: 'no photos', skeleton: skeleton() };
+  if (!first) return { photos: [], end: false, top: 0, height: 0, stuck: 'no photos', skeleton: skeleton(), last: null };
   const scroller = scrollerOf(first);
   if (start !== null) scroller.scrollTop = start;
   const found = new Map();
@@ -71,7 +71,27 @@ const walk = async (wanted, milliseconds, start) => {
     }
     if (found.size >= wanted || performance.now() - began > milliseconds) break;
   }
-  return { photos: [...found], end, top: scroller.scrollTop, height: scroller.scrollHeight, stuck, skeleton: stuck ? skeleton() : '' };
+  // Rows come in late: the keys begin after this photo, so those before it must have been listed.
+  const last = lastInSight(scroller);
+  for (const a of anchors()) if (keyOf(a) && !found.has(keyOf(a))) found.set(keyOf(a), whole(labelOf(a)));
+  return { photos: [...found], end, top: scroller.scrollTop, height: scroller.scrollHeight, stuck, skeleton: stuck ? skeleton() : '', last };
+};
+
+// The photo farthest down in sight, and farthest to the end of its row: above it no tile is empty.
+const lastInSight = scroller => {
+  const end = scroller === document.scrollingElement ? innerHeight : Math.min(innerHeight, scroller.getBoundingClientRect().bottom);
+  const place = a => { const box = a.getBoundingClientRect(); return [Math.round(box.top), box.left, a]; };
+  const sorted = anchors().map(place).filter(a => a[0] < end).sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  return sorted.length ? keyOf(sorted.at(-1)[2]) : null;
+};
+
+// Which photo the viewer has gone on to.
+const movedFrom = async (key, milliseconds) => {
+  for (const until = performance.now() + milliseconds; performance.now() < until; await pause(25)) {
+    const here = (location.pathname.match(/\/photo\/([A-Za-z0-9_-]+)/) || [])[1];
+    if (here && here !== key && layerOf(here)) return here;
+  }
+  return null;
 };
 
 // The key of the photo whose link has the focus.

@@ -27,6 +27,10 @@ pub enum PageFault {
     PanelSlow(Duration),
     /// Keys do nothing in a tab that is behind another one.
     Background,
+    /// The grid shows its first screen and does not move.
+    GridStuck,
+    /// No photo of the grid takes the focus.
+    GridDeaf,
     /// Keys do nothing for so long after the document has begun.
     Deaf(Duration),
 }
@@ -45,6 +49,8 @@ impl PageFault {
             Self::PanelNever => "panel-never",
             Self::PanelSlow(_) => "panel-slow",
             Self::Background => "background",
+            Self::GridStuck => "grid-stuck",
+            Self::GridDeaf => "grid-deaf",
             Self::Deaf(_) => "deaf",
         }
     }
@@ -66,7 +72,7 @@ impl PageFault {
             Self::PanelNever | Self::PanelSlow(_) => doing == "panel",
             Self::Deaf(_) => doing == "document",
             // The page knows of it from the beginning.
-            Self::Background => false,
+            Self::Background | Self::GridStuck | Self::GridDeaf => false,
             _ => matches!(doing, "shortcut" | "download"),
         }
     }
@@ -85,6 +91,8 @@ impl PageFault {
             "panel-never" => Self::PanelNever,
             "panel-slow" => Self::PanelSlow(time),
             "background" => Self::Background,
+            "grid-stuck" => Self::GridStuck,
+            "grid-deaf" => Self::GridDeaf,
             "deaf" => Self::Deaf(time),
             _ => return None,
         })

@@ -25,6 +25,7 @@ class Grid {
         el('c-wiz.yDSiEe.uGCjIb.zcLWac.eejsDc.TWmIyd.view', { role: 'main' }, this.space);
     }
     this.scroller.classList.add('scroller');
+    if (armed.has('grid-stuck')) this.scroller.style.overflow = 'clip';
     this.bar = bar;
     document.querySelector('.b2YVqc').append(bar, this.root);
     this.space.addEventListener('click', event => this.onClick(event));
@@ -268,6 +269,7 @@ class Grid {
     } else if (event.key === 'ArrowRight' || event.key === 'ArrowLeft') {
       event.preventDefault();
       const step = event.key === 'ArrowRight' ? 1 : -1;
+      if (armed.has('grid-deaf')) return;
       if (at === null) {
         if (this.awaited === null && step > 0) this.firstVisible()?.focus();
       } else if (at + step >= 0 && at + step < this.listing.count) {
