@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use shoebox::model::{PartRole, Verdict};
 use shoebox::sim::fake::FakeLibrary;
 use shoebox::sim::{Fault, FaultRule, RequestClass, SimConfig, When};
 use shoebox::sync::report::Outcome;
@@ -105,6 +106,14 @@ async fn bytes_that_are_always_wrong_are_kept_in_quarantine_and_never_archived()
         let size = item.parts[0].size;
         let twin = ledger.items.iter().any(|other| other.key != key && other.parts[0].size == size);
         assert!(item.dedup_key.len() != 27 || item.storage_saver || right || twin, "{key}");
+        let recorded = archive.store.records().map(|record| record.unwrap().record().clone());
+        let proven = recorded.filter(|record| record.key.as_str() == key).any(|record| {
+            record
+                .parts
+                .iter()
+                .any(|part| part.role == PartRole::Original && part.verdict == Verdict::MatchesUpload)
+        });
+        assert!(right || !proven, "{key} is called proven and is another's");
     }
 }
 
