@@ -5,6 +5,7 @@ pub mod proof;
 mod report;
 mod run;
 mod sync;
+pub mod views;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -45,8 +46,29 @@ pub enum Command {
         data: PathBuf,
         /// Where.
         mountpoint: PathBuf,
-        /// Let the kernel read the files itself where it may.
-        passthrough: bool,
+        /// How.
+        view: ViewSettings,
+    },
+    /// List the views.
+    ViewList {
+        /// A file of views.
+        views: Option<PathBuf>,
+    },
+    /// Check a file of views.
+    ViewCheck {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Print what a view shows.
+    ViewPreview {
+        /// The archive.
+        data: PathBuf,
+        /// A file of views.
+        views: Option<PathBuf>,
+        /// What is previewed.
+        which: views::Which,
+        /// Most paths that are printed.
+        limit: usize,
     },
     /// Sync on a schedule, view, status page.
     Run(Box<RunSettings>),
@@ -108,6 +130,15 @@ pub enum Command {
     },
 }
 
+/// How the archive is shown.
+#[derive(Clone, Debug)]
+pub struct ViewSettings {
+    /// Let the kernel read the files itself where it may.
+    pub passthrough: bool,
+    /// A file that changes and extends the shipped views.
+    pub views: Option<PathBuf>,
+}
+
 /// How the library is reached.
 #[derive(Clone, Debug)]
 pub struct SyncSettings {
@@ -132,8 +163,8 @@ pub struct RunSettings {
     pub sync: SyncSettings,
     /// Where the view is shown.
     pub view: Option<PathBuf>,
-    /// Let the kernel read the files itself where it may.
-    pub passthrough: bool,
+    /// How.
+    pub view_settings: ViewSettings,
     /// Where the status page listens.
     pub listen: SocketAddr,
     /// From start to start of two passes.
@@ -147,8 +178,11 @@ pub fn execute(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Init { data } => init(&data),
         Command::Sync { data, settings, json } => runtime()?.block_on(sync::once(&data, *settings, json)),
-        Command::Mount { data, mountpoint, passthrough } => {
-            mount::until_stopped(&data, &mountpoint, passthrough)
+        Command::Mount { data, mountpoint, view } => mount::until_stopped(&data, &mountpoint, &view),
+        Command::ViewList { views } => views::list(views.as_deref()),
+        Command::ViewCheck { file } => views::check(&file),
+        Command::ViewPreview { data, views, which, limit } => {
+            views::preview(&data, views.as_deref(), which, limit)
         }
         Command::Run(settings) => runtime()?.block_on(run::until_stopped(*settings)),
         Command::Status { data, json } => report::status(&data, json),

@@ -9,7 +9,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::app::proof::Form;
-use crate::app::{self, Command, RunSettings, SyncSettings};
+use crate::app::views::Which;
+use crate::app::{self, Command, RunSettings, SyncSettings, ViewSettings};
 use crate::exit;
 use crate::remote::browser::launch::{BrowserSettings, Display};
 use crate::remote::google::Method;
@@ -143,6 +144,9 @@ enum Subcommands {
     /// Look at what was set aside, or try it again.
     #[command(subcommand)]
     Quarantine(Quarantine),
+    /// Look at the views that a mounted archive shows, or try one without mounting.
+    #[command(subcommand)]
+    View(ViewCommand),
     /// Make the index again from the records.
     RebuildIndex(Data),
     /// Copy the archive into plain folders by date.
@@ -190,6 +194,46 @@ enum Quarantine {
     },
 }
 
+#[derive(Subcommand, Debug)]
+enum ViewCommand {
+    /// List the views, shipped and configured.
+    List {
+        #[command(flatten)]
+        views: ViewsFile,
+    },
+    /// Check a file of views; every mistake is shown with its place.
+    Check {
+        /// The file, in TOML.
+        file: PathBuf,
+    },
+    /// Print the paths that a view has for the archive.
+    Preview {
+        #[command(flatten)]
+        data: Data,
+        #[command(flatten)]
+        views: ViewsFile,
+        /// Name of a view; not needed with --path.
+        #[arg(required_unless_present = "path")]
+        name: Option<String>,
+        /// A template to try, for example `{year}/{camera}/{name}`.
+        #[arg(long, conflicts_with = "name", value_name = "TEMPLATE")]
+        path: Option<String>,
+        /// A condition to try with it, for example `favourite and year >= 2020`.
+        #[arg(long, requires = "path", value_name = "CONDITION")]
+        show: Option<String>,
+        /// Most paths that are printed.
+        #[arg(long, default_value_t = 50, value_name = "N")]
+        limit: usize,
+    },
+}
+
+#[derive(Args, Debug)]
+struct ViewsFile {
+    /// A file in TOML that changes the shipped views and adds others.
+    #[arg(long = "views", env = "SHOEBOX_VIEWS", value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
 #[derive(Args, Debug)]
 struct Data {
     /// The archive.
@@ -202,6 +246,14 @@ struct ViewArgs {
     /// Never let the kernel read the files itself; slower, for debugging.
     #[arg(long, env = "SHOEBOX_NO_PASSTHROUGH")]
     no_passthrough: bool,
+    #[command(flatten)]
+    views: ViewsFile,
+}
+
+impl ViewArgs {
+    fn settings(self) -> ViewSettings {
+        ViewSettings { passthrough: !self.no_passthrough, views: self.views.file }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -372,15 +424,24 @@ impl Subcommands {
                 let settings = Box::new(remote.settings(ListingMode::SetAside));
                 Command::Sync { data: data.dir, settings, json }
             }
+            Self::View(ViewCommand::List { views }) => Command::ViewList { views: views.file },
+            Self::View(ViewCommand::Check { file }) => Command::ViewCheck { file },
+            Self::View(ViewCommand::Preview { data, views, name, path, show, limit }) => {
+                let which = match (name, path) {
+                    (_, Some(path)) => Which::Template { path, show: show.unwrap_or_default() },
+                    (name, None) => Which::Named(name.unwrap_or_default()),
+                };
+                Command::ViewPreview { data: data.dir, views: views.file, which, limit }
+            }
             Self::Mount { data, mountpoint, view } => {
-                Command::Mount { data: data.dir, mountpoint, passthrough: !view.no_passthrough }
+                Command::Mount { data: data.dir, mountpoint, view: view.settings() }
             }
             Self::Run { data, remote, view, view_args, listen, every, init } => {
                 Command::Run(Box::new(RunSettings {
                     data: data.dir,
                     sync: remote.settings(ListingMode::Auto),
                     view,
-                    passthrough: !view_args.no_passthrough,
+                    view_settings: view_args.settings(),
                     listen,
                     every,
                     init,

@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 use crate::index::{IndexError, IndexReader};
 use crate::model::{ErrorClass, Hasher, Sha256};
 use crate::store::{Store, StoreError};
-use crate::view::tree::{BY_DATE, Leaf, Tree};
+use crate::view::layout::shipped;
+use crate::view::tree::{Realm, Tree, Walked};
 
-/// Items asked for at once.
-const PAGE: usize = 10_000;
+/// The view whose paths an export has.
+const VIEW: &str = "by-date";
 /// Bytes read at once.
 const CHUNK: usize = 1024 * 1024;
 
@@ -80,24 +81,21 @@ pub fn run(
 ) -> Result<ExportReport, ExportError> {
     refuse_inside(target, store.root())?;
     fs::create_dir_all(target).map_err(io_error(target))?;
-    let mut tree = Tree::new(Timestamp::UNIX_EPOCH);
-    let mut after = 0;
-    loop {
-        let parts = reader.parts_after(after, PAGE)?;
-        let Some(last) = parts.last() else { break };
-        after = last.change;
-        tree.apply(&parts, Timestamp::UNIX_EPOCH);
-    }
+    let views: Vec<_> = shipped().into_iter().filter(|view| view.name == VIEW).collect();
+    let mut tree = Tree::new(&views, Realm::Now, Timestamp::UNIX_EPOCH);
+    let mut filling = tree.fill(Timestamp::UNIX_EPOCH);
+    reader.items(|item| filling.take(&item))?;
+    filling.finish();
     let mut report = ExportReport::default();
     let list = target.join("SHA256SUMS");
     let draft = target.join(".shoebox-SHA256SUMS.part");
     let mut sums = io::BufWriter::new(File::create(&draft).map_err(io_error(&draft))?);
-    for leaf in tree.leaves(BY_DATE) {
+    for leaf in tree.leaves(VIEW) {
         if stop.is_cancelled() {
             return Ok(report);
         }
         // The view's own name is of no use to who leaves.
-        let path = leaf.path.strip_prefix(BY_DATE).unwrap_or(&leaf.path).trim_start_matches('/');
+        let path = leaf.path.strip_prefix(VIEW).unwrap_or(&leaf.path).trim_start_matches('/');
         if export(&leaf, &target.join(path), store)? {
             report.copied += 1;
         } else {
@@ -135,7 +133,7 @@ fn refuse_inside(target: &Path, root: &Path) -> Result<(), ExportError> {
 }
 
 /// Writes one file; `false` if it is there already.
-fn export(leaf: &Leaf, to: &Path, store: &Store) -> Result<bool, ExportError> {
+fn export(leaf: &Walked, to: &Path, store: &Store) -> Result<bool, ExportError> {
     let mtime = SystemTime::from(leaf.attr.mtime);
     match fs::symlink_metadata(to) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}

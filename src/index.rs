@@ -14,6 +14,7 @@ mod apply;
 mod connection;
 mod dump;
 mod error;
+mod feed;
 mod listings;
 mod reader;
 mod rebuild;
@@ -22,6 +23,7 @@ mod writer;
 
 pub use albums::KnownAlbum;
 pub use error::IndexError;
+pub use feed::PartFacts;
 pub use listings::{Balance, Listing, Sighting};
 pub use reader::{Failure, IndexReader, KnownItem, Totals};
 pub use rebuild::{RebuildReport, rebuild};

@@ -5,12 +5,17 @@
 
 pub mod fs;
 pub mod fuse;
+pub mod history;
+pub mod layout;
 pub mod mount;
 pub mod mountpoint;
 pub mod open_directories;
 pub mod open_files;
+pub mod places;
+pub mod source;
 pub mod tree;
 
-pub use mount::{Mounted, Source, Update, ViewOptions};
+pub use mount::{Mounted, ViewOptions};
 pub use mountpoint::ViewError;
+pub use source::{IndexSource, News, Rest, Source};
 pub use tree::Tree;

@@ -6,3 +6,4 @@ mod listings;
 mod reading;
 mod support;
 mod tree;
+mod views;

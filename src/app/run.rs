@@ -28,8 +28,8 @@ pub async fn until_stopped(settings: RunSettings) -> anyhow::Result<u8> {
     let mounted = match &settings.view {
         Some(view) => {
             let (archive, view) = (Arc::clone(&archive), view.clone());
-            let passthrough = settings.passthrough;
-            Some(tokio::task::spawn_blocking(move || mount::start(&archive, &view, passthrough)).await??)
+            let how = settings.view_settings.clone();
+            Some(tokio::task::spawn_blocking(move || mount::start(&archive, &view, &how)).await??)
         }
         None => None,
     };

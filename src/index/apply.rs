@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::feed;
 use super::words::{signed, word};
-use crate::model::PartRole;
+use crate::model::{AlbumRevision, ArchivedItem};
 use crate::store::{StoredAlbum, StoredRecord};
 
 /// Why a record was not applied.
@@ -46,12 +47,23 @@ pub(super) fn apply(conn: &Connection, stored: &StoredRecord) -> Result<(), Refu
         }
         latest
     };
+    let at = record.recorded_at.as_millisecond();
     match latest {
         Some(seq) if seq == i64::from(record.seq) => {
             return Err(Refusal::Conflict(format!("there is another revision {seq}")));
         }
-        Some(seq) if seq > i64::from(record.seq) => {}
-        _ => replace_item(conn, stored, ordinal)?,
+        Some(seq) if seq > i64::from(record.seq) => {
+            keep_past(conn, &ArchivedItem::of(record, 0, record.recorded_at), record.seq.into())?;
+            conn.prepare_cached("UPDATE item SET added_ms = min(added_ms, ?2) WHERE ordinal = ?1")?
+                .execute(params![ordinal, at])?;
+        }
+        Some(seq) => {
+            let before = feed::item_of(conn, ordinal)?;
+            replace_item(conn, stored, ordinal, at.min(before.added.as_millisecond()))?;
+            // The past is the same whatever the order in which it came.
+            keep_past(conn, &ArchivedItem { change: 0, added: before.since, ..before }, seq)?;
+        }
+        None => replace_item(conn, stored, ordinal, at)?,
     }
     conn.prepare_cached("INSERT INTO record (sha256, ordinal, seq) VALUES (?1, ?2, ?3)")?
         .execute(params![hash, ordinal, record.seq])?;
@@ -60,27 +72,48 @@ pub(super) fn apply(conn: &Connection, stored: &StoredRecord) -> Result<(), Refu
     Ok(())
 }
 
-fn replace_item(conn: &Connection, stored: &StoredRecord, ordinal: i64) -> Result<(), Refusal> {
+fn keep_past(conn: &Connection, item: &ArchivedItem, seq: i64) -> Result<(), Refusal> {
+    conn.prepare_cached("INSERT OR REPLACE INTO past_item (ordinal, seq, doc) VALUES (?1, ?2, ?3)")?
+        .execute(params![signed(item.ordinal), seq, json(item)?])?;
+    Ok(())
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Refusal> {
+    serde_json::to_string(value).map_err(|error| Refusal::Conflict(error.to_string()))
+}
+
+fn replace_item(
+    conn: &Connection,
+    stored: &StoredRecord,
+    ordinal: i64,
+    added_ms: i64,
+) -> Result<(), Refusal> {
     let record = stored.record();
+    let shown = ArchivedItem::of(record, 0, record.recorded_at);
     let change: Option<i64> = conn
         .prepare_cached("SELECT max(change) FROM item")?
         .query_row([], |row| row.get(0))
         .optional()?
         .flatten();
-    let facts = record.part(PartRole::Original).map(|part| &part.facts);
     let remote = serde_json::to_value(&record.remote)
         .map_err(|error| Refusal::Conflict(error.to_string()))?
         .to_string();
     conn.prepare_cached(
         "INSERT INTO item (ordinal, key, change, seq, record, account, state, name, taken_local,
-             taken_offset_s, taken_source, make, model, remote, dedup)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+             taken_offset_s, taken_source, make, model, remote, dedup, lens, media_type, latitude, longitude,
+             favourite, archived, foreign_item, creation, owner, description, since_ms, added_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
+             ?21, ?22, ?23, ?24, ?25, ?26, ?27)
          ON CONFLICT (ordinal) DO UPDATE SET
              change = excluded.change, seq = excluded.seq, record = excluded.record,
              account = excluded.account, state = excluded.state, name = excluded.name,
              taken_local = excluded.taken_local, taken_offset_s = excluded.taken_offset_s,
              taken_source = excluded.taken_source, make = excluded.make, model = excluded.model,
-             remote = excluded.remote, dedup = excluded.dedup",
+             remote = excluded.remote, dedup = excluded.dedup, lens = excluded.lens,
+             media_type = excluded.media_type, latitude = excluded.latitude, longitude = excluded.longitude,
+             favourite = excluded.favourite, archived = excluded.archived,
+             foreign_item = excluded.foreign_item, creation = excluded.creation, owner = excluded.owner,
+             description = excluded.description, since_ms = excluded.since_ms, added_ms = excluded.added_ms",
     )?
     .execute(params![
         ordinal,
@@ -94,10 +127,22 @@ fn replace_item(conn: &Connection, stored: &StoredRecord, ordinal: i64) -> Resul
         record.taken.local.to_string(),
         record.taken.offset_s,
         word(&record.taken.source),
-        facts.and_then(|facts| facts.make.as_deref()),
-        facts.and_then(|facts| facts.model.as_deref()),
+        shown.make,
+        shown.model,
         remote,
         record.remote.dedup_key.as_ref().map(|key| key.as_str()),
+        shown.lens,
+        shown.media_type,
+        shown.position.map(|(north, _)| north),
+        shown.position.map(|(_, east)| east),
+        shown.favourite,
+        shown.archived,
+        shown.foreign,
+        shown.creation.as_ref().map(word),
+        shown.owner,
+        shown.description,
+        record.recorded_at.as_millisecond(),
+        added_ms,
     ])?;
     conn.prepare_cached("DELETE FROM part WHERE ordinal = ?1")?.execute([ordinal])?;
     let mut insert = conn.prepare_cached(
@@ -139,6 +184,8 @@ pub(super) fn apply_album(conn: &Connection, stored: &StoredAlbum) -> Result<(),
         Some(seq) if seq > record.seq => {}
         _ => replace_album(conn, stored)?,
     }
+    conn.prepare_cached("INSERT OR REPLACE INTO album_revision (album, seq, doc) VALUES (?1, ?2, ?3)")?
+        .execute(params![key, record.seq, json(&AlbumRevision::of(record))?])?;
     conn.prepare_cached("INSERT INTO album_record (sha256, album, seq) VALUES (?1, ?2, ?3)")?
         .execute(params![hash, key, record.seq])?;
     Ok(())
@@ -148,9 +195,9 @@ fn replace_album(conn: &Connection, stored: &StoredAlbum) -> Result<(), Refusal>
     let record = stored.record();
     let key = record.key.as_str();
     conn.prepare_cached(
-        "INSERT INTO album (key, seq, record, account, state, kind, title, count, modified_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-         ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, record = excluded.record,
+        "INSERT INTO album (key, seq, record, account, state, kind, title, count, modified_ms, change)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, (SELECT coalesce(max(change), 0) + 1 FROM album))
+         ON CONFLICT (key) DO UPDATE SET change = excluded.change, seq = excluded.seq, record = excluded.record,
              account = excluded.account, state = excluded.state, kind = excluded.kind,
              title = excluded.title, count = excluded.count, modified_ms = excluded.modified_ms",
     )?

@@ -11,14 +11,17 @@ use serde_json::Value;
 
 use super::IndexError;
 
-/// Tables and columns in order. `item.change` is left out: it counts arrivals, which a rebuild deals anew.
-const TABLES: [(&str, &str); 6] = [
+/// Tables and columns in order. `change` is left out: it counts arrivals, which a rebuild deals anew.
+const TABLES: [(&str, &str); 8] = [
     (
         "item",
         "SELECT key, ordinal, seq, record, account, state, name, taken_local, taken_offset_s, taken_source,
-             make, model, remote, dedup
+             make, model, lens, media_type, latitude, longitude, favourite, archived, foreign_item, creation,
+             owner, description, since_ms, added_ms, remote, dedup
          FROM item ORDER BY key",
     ),
+    ("past_item", "SELECT ordinal, seq, doc FROM past_item ORDER BY ordinal, seq"),
+    ("album_revision", "SELECT album, seq, doc FROM album_revision ORDER BY album, seq"),
     (
         "part",
         "SELECT ordinal, position, role, version, latest, name, sha256, sha1, size, verdict FROM part ORDER BY ordinal, position",

@@ -5,14 +5,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::words::{from_json, from_word, parsed, signed, unsigned, valid};
 use super::{IndexError, RunNote, connection, dump};
-use crate::model::{
-    ArchiveId, ArchivedPart, CaptureTime, ItemDetails, ItemState, MediaKey, PartRole, RemoteFacts, Sha1,
-    Sha256, Verdict,
-};
+use crate::model::{ArchiveId, ItemDetails, ItemState, MediaKey, PartRole, RemoteFacts, Sha256, Verdict};
 
 /// What the index knows of an item.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,7 +107,7 @@ impl IndexReader {
         Ok(file_id(&self.path)? != self.file)
     }
 
-    /// Changes whenever the index is made anew; positions of [`IndexReader::parts_after`] start over then.
+    /// Changes whenever the index is made anew; positions of [`IndexReader::items_after`] start over then.
     ///
     /// # Errors
     /// When SQLite refuses.
@@ -139,19 +136,6 @@ impl IndexReader {
                 known.insert(key.clone(), item);
             }
             Ok(known)
-        })
-    }
-
-    /// The parts of at most `limit` items that changed after position `change`, in the order of changes;
-    /// all parts of an item come together. Ask again with the last `change` until nothing comes.
-    ///
-    /// # Errors
-    /// When SQLite refuses.
-    pub fn parts_after(&self, change: u64, limit: usize) -> Result<Vec<ArchivedPart>, IndexError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.ask(|conn| {
-            let mut query = conn.prepare_cached(PARTS_AFTER)?;
-            query.query_map(params![signed(change), limit], archived_part)?.collect()
         })
     }
 
@@ -315,17 +299,6 @@ impl IndexReader {
 
 const KNOWN_ITEM: &str = "SELECT ordinal, seq, record, state, name, remote FROM item WHERE key = ?1";
 const KNOWN_PARTS: &str = "SELECT role, sha256 FROM part WHERE ordinal = ?1 AND latest = 1 ORDER BY position";
-const PARTS_AFTER: &str = "
-    SELECT page.change, page.ordinal, part.role, page.key, page.name AS item_name, part.name, part.sha256,
-        part.sha1, part.size, part.verdict, page.taken_local, page.taken_offset_s, page.taken_source,
-        page.make, page.model, page.state
-    FROM (
-        SELECT * FROM item WHERE change > ?1 AND EXISTS (SELECT 1 FROM part WHERE part.ordinal = item.ordinal)
-        ORDER BY change LIMIT ?2
-    ) AS page
-    JOIN part ON part.ordinal = page.ordinal AND part.latest = 1
-    ORDER BY page.change, part.position";
-
 fn known_item(row: &Row<'_>) -> rusqlite::Result<KnownItem> {
     Ok(KnownItem {
         seq: row.get("seq")?,
@@ -338,30 +311,7 @@ fn known_item(row: &Row<'_>) -> rusqlite::Result<KnownItem> {
     })
 }
 
-fn archived_part(row: &Row<'_>) -> rusqlite::Result<ArchivedPart> {
-    Ok(ArchivedPart {
-        change: unsigned(row, "change")?,
-        ordinal: unsigned(row, "ordinal")?,
-        role: role(row)?,
-        key: valid(row, "key", |text: String| MediaKey::new(&text))?,
-        item_name: row.get("item_name")?,
-        name: row.get("name")?,
-        sha256: valid(row, "sha256", |bytes: Vec<u8>| Sha256::from_slice(&bytes))?,
-        sha1: valid(row, "sha1", |bytes: Vec<u8>| Sha1::from_slice(&bytes))?,
-        size: unsigned(row, "size")?,
-        verdict: from_word(row, "verdict")?,
-        taken: CaptureTime {
-            local: parsed(row, "taken_local")?,
-            offset_s: row.get("taken_offset_s")?,
-            source: from_word(row, "taken_source")?,
-        },
-        make: row.get("make")?,
-        model: row.get("model")?,
-        state: from_word(row, "state")?,
-    })
-}
-
-fn role(row: &Row<'_>) -> rusqlite::Result<PartRole> {
+pub(super) fn role(row: &Row<'_>) -> rusqlite::Result<PartRole> {
     valid(row, "role", PartRole::from_code)
 }
 
@@ -371,11 +321,11 @@ fn file_id(path: &Path) -> Result<(u64, u64), IndexError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn plan(conn: &Connection, sql: &str) -> Vec<String> {
+    pub(in crate::index) fn plan(conn: &Connection, sql: &str) -> Vec<String> {
         let mut query = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let parameters = vec![rusqlite::types::Null; query.parameter_count()];
         let rows = query.query_map(rusqlite::params_from_iter(parameters), |row| row.get("detail")).unwrap();
@@ -401,12 +351,5 @@ mod tests {
                 "{sql}: {plan:?}"
             );
         }
-        // Pages follow the index of changes; only the parts within an item are sorted.
-        let plan = plan(&conn, PARTS_AFTER);
-        assert!(
-            plan.iter().any(|step| step.contains("item USING INDEX") && step.contains("change>?")),
-            "{plan:?}"
-        );
-        assert!(!plan.iter().any(|step| step == "SCAN item" || step == "SCAN part"), "{plan:?}");
     }
 }

@@ -19,9 +19,29 @@ CREATE TABLE item (
     taken_source TEXT NOT NULL CHECK (taken_source IN ('exif', 'video', 'google', 'upload', 'none')),
     make TEXT,
     model TEXT,
+    lens TEXT,
+    media_type TEXT,
+    latitude REAL,
+    longitude REAL,
+    favourite INTEGER NOT NULL CHECK (favourite IN (0, 1)),
+    archived INTEGER NOT NULL CHECK (archived IN (0, 1)),
+    foreign_item INTEGER NOT NULL CHECK (foreign_item IN (0, 1)),
+    creation TEXT,
+    owner TEXT,
+    description TEXT,
+    since_ms INTEGER NOT NULL,
+    added_ms INTEGER NOT NULL,
     remote TEXT NOT NULL,
     dedup TEXT
 ) STRICT;
+
+-- Earlier revisions of items: what the view knew of them, as JSON.
+CREATE TABLE past_item (
+    ordinal INTEGER NOT NULL,
+    seq INTEGER NOT NULL CHECK (seq >= 1),
+    doc TEXT NOT NULL,
+    PRIMARY KEY (ordinal, seq)
+) STRICT, WITHOUT ROWID;
 
 CREATE INDEX item_by_dedup ON item (dedup) WHERE dedup IS NOT NULL;
 
@@ -47,6 +67,7 @@ CREATE INDEX part_by_sha1 ON part (sha1);
 -- The latest revision of each album.
 CREATE TABLE album (
     key TEXT PRIMARY KEY,
+    change INTEGER NOT NULL UNIQUE CHECK (change > 0),
     seq INTEGER NOT NULL CHECK (seq >= 1),
     record BLOB NOT NULL CHECK (length(record) = 32),
     account TEXT NOT NULL,
@@ -66,6 +87,14 @@ CREATE TABLE album_item (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX album_by_item ON album_item (key);
+
+-- Every revision of every album, as JSON; what the view shows of it.
+CREATE TABLE album_revision (
+    album TEXT NOT NULL,
+    seq INTEGER NOT NULL CHECK (seq >= 1),
+    doc TEXT NOT NULL,
+    PRIMARY KEY (album, seq)
+) STRICT, WITHOUT ROWID;
 
 -- Every album record that was applied.
 CREATE TABLE album_record (

@@ -1,36 +1,159 @@
-//! What the view needs to know of one archived part.
+//! What the view needs to know of the archive, as the index hands it over.
 
-use super::{CaptureTime, ItemState, MediaKey, PartRole, Sha1, Sha256, Verdict};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-/// One part of the latest revision of an item, as the index hands it to the view.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ArchivedPart {
+use super::{
+    AlbumKind, AlbumRecord, CaptureTime, Creation, ItemRecord, ItemState, MediaKey, PartRole, Sha256,
+};
+
+/// One revision of an item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArchivedItem {
     /// Position in the index' sequence of changes; grows with every applied record.
     pub change: u64,
     /// The item's number in the archive.
     pub ordinal: u64,
-    /// Which file of the item.
-    pub role: PartRole,
     /// The item's key.
     pub key: MediaKey,
+    /// The account whose library listed it.
+    pub account: String,
+    /// Whether the item was in the library.
+    pub state: ItemState,
+    /// When this revision was recorded.
+    pub since: Timestamp,
+    /// When the first revision was recorded.
+    pub added: Timestamp,
     /// The item's file name, as uploaded.
-    pub item_name: String,
-    /// The part's own file name.
     pub name: String,
-    /// Name of the blob.
-    pub sha256: Sha256,
-    /// The part's SHA-1.
-    pub sha1: Sha1,
-    /// Bytes.
-    pub size: u64,
-    /// How far it is proven.
-    pub verdict: Verdict,
-    /// The item's capture time.
+    /// Capture time.
     pub taken: CaptureTime,
     /// Camera maker of the original, as written in the file.
     pub make: Option<String>,
     /// Camera model of the original, as written in the file.
     pub model: Option<String>,
-    /// Whether the item is still in the library.
+    /// Lens, as written in the file.
+    pub lens: Option<String>,
+    /// Media type of the original, by content.
+    pub media_type: Option<String>,
+    /// Degrees north and east: by the file's own word, else by Google's.
+    pub position: Option<(f64, f64)>,
+    /// Marked as favourite.
+    pub favourite: bool,
+    /// In the archive section of the library.
+    pub archived: bool,
+    /// Somebody else's, shared with the account.
+    pub foreign: bool,
+    /// What Google has made of other items.
+    pub creation: Option<Creation>,
+    /// Key of whoever owns it, if that was said.
+    pub owner: Option<String>,
+    /// Description, by Google.
+    pub description: Option<String>,
+    /// Its files, every version of each.
+    pub parts: Vec<ArchivedPart>,
+}
+
+/// One version of a file of an item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArchivedPart {
+    /// Which file.
+    pub role: PartRole,
+    /// Which version of it, from 1.
+    pub version: u32,
+    /// The part's own file name.
+    pub name: String,
+    /// Name of the blob.
+    pub sha256: Sha256,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl ArchivedItem {
+    /// What a record says of an item; `change` and `added` come from the index.
+    pub fn of(record: &ItemRecord, change: u64, added: Timestamp) -> Self {
+        let facts = record.part(PartRole::Original).map(|part| &part.facts);
+        let own = facts.and_then(|facts| Some((facts.latitude?, facts.longitude?)));
+        let place = record.remote.place.as_ref().map(|place| (place.latitude, place.longitude));
+        Self {
+            change,
+            ordinal: record.ordinal,
+            key: record.key.clone(),
+            account: record.account.clone(),
+            state: record.state,
+            since: to_millisecond(record.recorded_at),
+            added: to_millisecond(added),
+            name: record.name.clone(),
+            taken: record.taken,
+            make: facts.and_then(|facts| facts.make.clone()),
+            model: facts.and_then(|facts| facts.model.clone()),
+            lens: facts.and_then(|facts| facts.lens.clone()),
+            media_type: facts.and_then(|facts| facts.media_type.clone()),
+            position: own.or(place),
+            favourite: record.remote.favourite,
+            archived: record.remote.archived,
+            foreign: record.remote.foreign,
+            creation: record.remote.creation,
+            owner: record.remote.owner.clone(),
+            description: record.remote.description.clone(),
+            parts: record
+                .parts
+                .iter()
+                .map(|part| ArchivedPart {
+                    role: part.role,
+                    version: part.version,
+                    name: part.name.clone(),
+                    sha256: part.sha256,
+                    size: part.size,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// The index keeps milliseconds.
+fn to_millisecond(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}
+
+/// An album with its whole history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArchivedAlbum {
+    /// Position in the index' sequence of changes of albums.
+    pub change: u64,
+    /// The album's key.
+    pub key: MediaKey,
+    /// Its revisions, oldest first; at least one.
+    pub revisions: Vec<AlbumRevision>,
+}
+
+/// What an album was at one time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlbumRevision {
+    /// When it was recorded.
+    pub since: Timestamp,
+    /// Whether it was there.
     pub state: ItemState,
+    /// Kind.
+    pub kind: AlbumKind,
+    /// Title; empty if it has none.
+    pub title: String,
+    /// Key of whoever made it.
+    pub owner: Option<String>,
+    /// Its items, in its order.
+    pub items: Vec<MediaKey>,
+}
+
+impl AlbumRevision {
+    /// What a record says of an album.
+    pub fn of(record: &AlbumRecord) -> Self {
+        Self {
+            since: record.recorded_at,
+            state: record.state,
+            kind: record.kind,
+            title: record.title.clone(),
+            owner: record.owner.clone(),
+            items: record.items.clone(),
+        }
+    }
 }

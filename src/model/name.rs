@@ -9,7 +9,11 @@ pub const LONGEST: usize = 255;
 /// Longest extension, bytes; anything longer behind a dot is part of the name.
 const LONGEST_EXTENSION: usize = 10;
 /// Room for what a view adds to a stem: the suffix of a collision and the word of a part.
-const ROOM: usize = SUFFIX_LEN + "-edited".len();
+pub const ROOM: usize = SUFFIX_LEN + "-edited".len() + PREFIX_LEN + ".xmp".len();
+/// Bytes that a view may put in front of a name.
+pub const PREFIX_LEN: usize = 40;
+/// Longest stem, bytes.
+const LONGEST_STEM: usize = LONGEST - ROOM - 1 - LONGEST_EXTENSION;
 /// Bytes of a collision's suffix: `~` and eight hex digits.
 const SUFFIX_LEN: usize = 9;
 /// What stands for a name of which nothing is left.
@@ -37,7 +41,7 @@ impl SafeName {
             Some((stem, extension)) if is_extension(extension) && !trim(stem).is_empty() => (stem, extension),
             _ => (name, ""),
         };
-        let stem = cut(stem, LONGEST - ROOM - 1 - LONGEST_EXTENSION);
+        let stem = cut(stem, LONGEST_STEM);
         // Alone, a stem ends a name; before an extension it may end as it likes.
         let stem = if extension.is_empty() { trim(stem) } else { stem.trim_start() };
         let stem = match stem.strip_prefix('.') {
@@ -106,6 +110,38 @@ pub fn word(role: PartRole, same_extension_as_original: bool) -> &'static str {
         PartRole::Motion if same_extension_as_original => "-motion",
         PartRole::Motion => "",
     }
+}
+
+/// A name that Windows takes too: what it forbids is replaced by characters that look alike (as rclone does),
+/// and its names of devices get a `_` in front. Most names come back as they are.
+pub fn portable(name: &str) -> std::borrow::Cow<'_, str> {
+    const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
+    let first = name.split('.').next().unwrap_or(name);
+    let lower = first.trim_end().to_ascii_lowercase();
+    let numbered = |prefix| {
+        let number = lower.strip_prefix(prefix).map(str::as_bytes);
+        matches!(number, Some([b'0'..=b'9'])) || matches!(lower.strip_prefix(prefix), Some("¹" | "²" | "³"))
+    };
+    let device = DEVICES.contains(&lower.as_str()) || numbered("com") || numbered("lpt");
+    let bad = |c: char| matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*' | '\\');
+    if !device && !name.contains(bad) {
+        return name.into();
+    }
+    let alike = |c| match c {
+        '<' => '＜',
+        '>' => '＞',
+        ':' => '：',
+        '"' => '＂',
+        '|' => '｜',
+        '?' => '？',
+        '*' => '＊',
+        '\\' => '＼',
+        c => c,
+    };
+    let mut portable = if device { "_".to_owned() } else { String::new() };
+    portable.extend(name.chars().map(alike));
+    portable.truncate(portable.floor_char_boundary(LONGEST_STEM));
+    portable.into()
 }
 
 /// What names share that are the same to a file system that ignores case.

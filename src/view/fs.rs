@@ -11,10 +11,11 @@ use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use jiff::Timestamp;
 
+use super::history::{AT, History};
 use super::open_directories::{Freshness, OpenDirectories, cookie, split};
 use super::open_files::OpenFiles;
 pub use super::open_files::Opened;
-use super::tree::{Attr, Changes, Tree};
+use super::tree::{Attr, Changes, ROOT, Tree};
 use crate::model::Sha256;
 
 /// Opens a blob for reading.
@@ -53,6 +54,7 @@ pub struct Space {
 /// A file system; `B` stands for a file that the kernel reads by itself.
 pub struct Fs<B> {
     tree: RwLock<Tree>,
+    history: History,
     open_blob: OpenBlob,
     store: PathBuf,
     files: OpenFiles<B>,
@@ -64,10 +66,11 @@ pub struct Fs<B> {
 }
 
 impl<B> Fs<B> {
-    /// A file system over a loaded tree; `store` is any directory on the volume of the blobs.
-    pub fn new(tree: Tree, open_blob: OpenBlob, store: PathBuf) -> Self {
+    /// A file system over a loaded tree and its past; `store` is any directory on the volume of the blobs.
+    pub fn new(tree: Tree, history: History, open_blob: OpenBlob, store: PathBuf) -> Self {
         Self {
             tree: RwLock::new(tree),
+            history,
             open_blob,
             store,
             files: OpenFiles::default(),
@@ -92,6 +95,15 @@ impl<B> Fs<B> {
     /// [`FsError::NotFound`]; never to be cached, since the name may come with the next item.
     pub fn lookup(&self, parent: u64, name: &OsStr) -> Result<Attr, FsError> {
         let name = name.to_str().ok_or(FsError::NotFound)?;
+        if parent == ROOT && name == super::history::NAME {
+            return Ok(self.history.attr());
+        }
+        if parent == AT {
+            return Ok(self.history.day(name)?.attr_of_root());
+        }
+        if let Some(past) = self.history.tree(parent)? {
+            return past.lookup(parent, name).ok_or(FsError::NotFound);
+        }
         self.tree().lookup(parent, name).ok_or(FsError::NotFound)
     }
 
@@ -100,6 +112,12 @@ impl<B> Fs<B> {
     /// # Errors
     /// [`FsError::NotFound`].
     pub fn getattr(&self, ino: u64) -> Result<Attr, FsError> {
+        if ino == AT {
+            return Ok(self.history.attr());
+        }
+        if let Some(past) = self.history.tree(ino)? {
+            return past.attr(ino).ok_or(FsError::NotFound);
+        }
         self.tree().attr(ino).ok_or(FsError::NotFound)
     }
 
@@ -117,8 +135,11 @@ impl<B> Fs<B> {
             let tree = self.tree();
             match tree.blob(ino) {
                 Some(sha256) => sha256,
-                None if tree.attr(ino).is_some() => return Err(FsError::IsADirectory),
-                None => return Err(FsError::NotFound),
+                None => {
+                    drop(tree);
+                    self.getattr(ino)?;
+                    return Err(FsError::IsADirectory);
+                }
             }
         };
         let opened = self.files.open(ino, sha256, || {
@@ -189,21 +210,31 @@ impl<B> Fs<B> {
         position: u64,
         mut add: impl FnMut(u64, &str, &Attr) -> bool,
     ) -> Result<(), FsError> {
-        let tree = self.tree();
-        let (version, index) = split(position);
-        let begun = {
-            let mut directories = lock(&self.directories);
-            let known = if position == 0 { None } else { directories.version(ino, version) };
-            match known {
-                Some(known) => known,
-                None => {
-                    let changed = tree.attr(ino).ok_or(FsError::NotFound)?.mtime;
-                    let listing = tree.listing(ino).ok_or(FsError::NotADirectory)?;
-                    (directories.begin(ino, self.freshness(changed), listing.clone()), listing, changed)
-                }
+        if ino == AT {
+            return self.history.list(position, add);
+        }
+        let past = self.history.tree(ino)?;
+        let tree;
+        let now: &Tree = match &past {
+            Some(past) => past,
+            None => {
+                tree = self.tree();
+                &tree
             }
         };
-        let (version, listing, changed) = begun;
+        let (version, index) = split(position);
+        let known = if position == 0 { None } else { lock(&self.directories).version(ino, version) };
+        let (version, listing, changed) = match known {
+            Some(known) => known,
+            None => {
+                let changed = now.attr(ino).ok_or(FsError::NotFound)?.mtime;
+                let listing = now.listing(ino).ok_or(FsError::NotADirectory)?.of(past.clone());
+                let version = lock(&self.directories).begin(ino, self.freshness(changed), listing.clone());
+                (version, listing, changed)
+            }
+        };
+        // The tree that the listing was taken from may have been given back and loaded again since.
+        let tree = listing.past().unwrap_or(now);
         for index in index.. {
             let Some((name, attr)) = tree.entry(&listing, index as usize) else { break };
             if add(cookie(version, index + 1), &name, &attr) {

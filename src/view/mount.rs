@@ -13,20 +13,11 @@ use jiff::Timestamp;
 
 use super::fs::{Fs, OpenBlob};
 use super::fuse::{Adapter, announce};
+use super::history::History;
+use super::layout::View;
 use super::mountpoint::{self, Mount, ViewError};
-use super::tree::{Changes, Tree};
-use crate::model::ArchivedPart;
-
-/// What the source of a view has to say.
-pub enum Update {
-    /// Parts with changes after the asked one.
-    Parts(Vec<ArchivedPart>),
-    /// The sequence of changes starts over, because the index was made anew: all parts there are.
-    Everything(Vec<ArchivedPart>),
-}
-
-/// Gives what changed after a position; all parts of an item come together. An error is a sentence.
-pub type Source = Box<dyn FnMut(u64) -> Result<Update, String> + Send>;
+use super::source::{News, Source, add_rest, load};
+use super::tree::Changes;
 
 /// How a view is shown.
 #[derive(Clone, Debug)]
@@ -35,6 +26,8 @@ pub struct ViewOptions {
     pub passthrough: bool,
     /// The directory that holds the blobs, for its free space and kind.
     pub store: PathBuf,
+    /// What is shown.
+    pub views: Vec<View>,
 }
 
 /// How often the source is asked.
@@ -60,7 +53,8 @@ impl Mounted {
     /// # Errors
     /// [`ViewError`] says what is missing and how to get it.
     pub fn start(
-        mut source: Source,
+        mut source: Box<dyn Source>,
+        past: Box<dyn Source>,
         open_blob: OpenBlob,
         mountpoint: &Path,
         options: &ViewOptions,
@@ -68,12 +62,9 @@ impl Mounted {
         mountpoint::prepare(mountpoint, &options.store)?;
         let mountpoint =
             mountpoint.canonicalize().map_err(|e| ViewError::Mountpoint(mountpoint.to_owned(), e))?;
-        let mut tree = Tree::new(Timestamp::now());
-        let (Update::Parts(parts) | Update::Everything(parts)) = source(0).map_err(ViewError::Source)?;
-        let last = parts.iter().map(|part| part.change).max().unwrap_or(0);
-        tree.apply(&parts, Timestamp::now());
-        drop(parts);
-        let fs = Arc::new(Fs::new(tree, open_blob, options.store.clone()));
+        let tree = load(source.as_mut(), &options.views).map_err(ViewError::Source)?;
+        let history = History::new(past, options.views.clone());
+        let fs = Arc::new(Fs::new(tree, history, open_blob, options.store.clone()));
         let depth = if is_overlay(&options.store) { 2 } else { 1 };
         let adapter = Adapter::new(Arc::clone(&fs), options.passthrough, depth);
         let failed = |e: io::Error| ViewError::Mount(mountpoint.clone(), e);
@@ -85,7 +76,7 @@ impl Mounted {
         let mut mounted = Self { mountpoint: mountpoint.clone(), mount, session, refresher: None };
         let (stop, stopped) = mpsc::channel();
         let refresher = thread::Builder::new().name("view".into()).spawn(move || {
-            let mut refresh = Refresh { source, fs, notifier, last, failing: false };
+            let mut refresh = Refresh { source, fs, notifier, failing: false };
             while stopped.recv_timeout(REFRESH) == Err(RecvTimeoutError::Timeout) {
                 refresh.once();
             }
@@ -132,47 +123,57 @@ impl Drop for Mounted {
 
 /// Keeps the tree and the kernel's caches in step with the source.
 struct Refresh {
-    source: Source,
+    source: Box<dyn Source>,
     fs: Arc<Fs<BackingId>>,
     notifier: Notifier,
-    last: u64,
     failing: bool,
 }
 
 impl Refresh {
+    /// The view stays as it is; one line is enough until it works again.
+    fn fail(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::warn!("the view cannot be brought up to date: {why}");
+        }
+    }
+
+    /// Reads everything again; nothing that came again goes in between.
+    fn reload(&mut self, now: Timestamp) -> Result<Changes, String> {
+        let mut items = Vec::with_capacity(self.source.count()?);
+        let rest = self.source.whole(&mut |item| items.push(item))?;
+        Ok(self.fs.change(|tree| {
+            tree.begin_reload();
+            let mut changes = tree.apply(items, now);
+            changes.merge(tree.end_reload(now));
+            changes.merge(add_rest(tree, &rest, now));
+            tree.rest();
+            changes
+        }))
+    }
+
     fn once(&mut self) {
-        let update = match (self.source)(self.last) {
-            Ok(update) => update,
+        let news = match self.source.news() {
+            Ok(news) => news,
             Err(e) => {
-                // The view stays as it is; one line is enough until it works again.
-                if !std::mem::replace(&mut self.failing, true) {
-                    tracing::warn!("the view cannot be brought up to date: {e}");
-                }
-                return;
+                return self.fail(&e);
             }
         };
         if std::mem::replace(&mut self.failing, false) {
             tracing::info!("the view is brought up to date again");
         }
         let now = Timestamp::now();
-        let (parts, changes): (_, Changes) = match update {
-            Update::Parts(parts) if parts.is_empty() => return,
-            Update::Parts(parts) => {
-                let changes = self.fs.change(|tree| tree.apply(&parts, now));
-                (parts, changes)
-            }
-            Update::Everything(parts) => {
-                self.last = 0;
-                let changes = self.fs.change(|tree| {
-                    tree.begin_reload();
-                    let mut changes = tree.apply(&parts, now);
-                    changes.merge(tree.end_reload(now));
-                    changes
-                });
-                (parts, changes)
-            }
+        let changes = match news {
+            News::Nothing => return,
+            News::Some(items, rest) => self.fs.change(|tree| {
+                let mut changes = tree.apply(items, now);
+                changes.merge(add_rest(tree, &rest, now));
+                changes
+            }),
+            News::Everything => match self.reload(now) {
+                Ok(changes) => changes,
+                Err(e) => return self.fail(&e),
+            },
         };
-        self.last = parts.iter().map(|part| part.change).max().unwrap_or(0).max(self.last);
         announce(&self.notifier, &changes);
     }
 }

@@ -42,6 +42,9 @@ pub enum ViewError {
     /// The view cannot be taken away.
     #[error("cannot unmount {0}: {1}; `umount -l` does it by hand")]
     Unmount(PathBuf, io::Error),
+    /// The configuration of views is wrong.
+    #[error("{0}: {1}")]
+    Config(PathBuf, String),
     /// The archive cannot be read.
     #[error("the archive cannot be read for the view: {0}")]
     Source(String),
@@ -52,7 +55,7 @@ impl ViewError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Source(_) => ErrorClass::Damaged,
-            Self::Inside(_) => ErrorClass::Usage,
+            Self::Inside(_) | Self::Config(..) => ErrorClass::Usage,
             _ => ErrorClass::Environment,
         }
     }

@@ -1,50 +1,61 @@
-//! The tree that people browse, in memory: pure, fed with archived parts, the same whatever order they come in.
+//! The tree that people browse, in memory: pure, fed with what is archived.
 //!
 //! # Promises
-//! * The tree is a function of the set of parts. Directories, names, inodes and times do not depend on the
-//!   order or grouping in which [`Tree::apply`] got them, so they are the same after a restart.
-//! * A part's inode is made of its item's number and its role and is never another part's. A directory's is
-//!   made of its path.
-//! * In each directory the item with the lowest number keeps its name; a later one with the same stem (case
-//!   and extension ignored) gets a suffix from its key. So a third clash renames neither of the first two,
-//!   the parts of an item share their stem, and no others do.
-//! * Items that left the library stay: what is archived is shown.
+//! `SEMANTICS.md` beside this file lists them, each with its test. In short: inodes and names follow from
+//! records alone; what is added renames and moves nothing that is there; items that left the library stay.
+//!
+//! # How
+//! [`items`] holds facts, packed. A view ([`shape`]) puts every item into a group ([`groups`]) by its template;
+//! names are dealt within groups, whatever the view's condition leaves out. A directory shows one group; its
+//! list of files is made when somebody looks ([`files`]).
 
-mod cameras;
-mod deal;
+mod albums;
+mod change;
 mod directory;
+mod files;
+mod groups;
 mod items;
+mod naming;
+mod shape;
+mod texts;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use self::cameras::Cameras;
-pub use self::deal::Entry;
-use self::directory::Directories;
-use self::items::Items;
-use crate::model::{ArchivedPart, PartRole, Sha256};
+use self::albums::Albums;
+use self::change::Touched;
+pub use self::directory::Realm;
+use self::directory::{Directories, Leaf};
+pub use self::files::Entry;
+use self::files::Shelf;
+use self::groups::Groups;
+use self::items::{Items, flag};
+use self::shape::{Shape, shapes};
+use self::texts::Named;
+use crate::model::{ArchivedAlbum, ArchivedItem, MediaKey, PartRole, Sha256};
+use crate::view::layout::View;
 
 /// The inode of the root directory.
 pub const ROOT: u64 = 1;
 /// Numbers of items at or above this are refused; their inodes would meet those of directories.
-const MOST_ORDINAL: u64 = 1 << 48;
-
-/// The directory of items by capture date.
-pub const BY_DATE: &str = "by-date";
-/// The directory of items by camera.
-pub const BY_CAMERA: &str = "by-camera";
-/// Where items without a camera are.
-pub const UNKNOWN_CAMERA: &str = "Unknown camera";
-/// Number of places in which each part is shown: the link count of files.
-pub const VIEWS: u32 = 2;
+const MOST_ORDINAL: u64 = 1 << 40;
+/// Versions of a part from this on share an inode.
+const MOST_VERSIONS: u32 = 127;
+/// Days before the last addition that count as recent.
+const RECENT_DAYS: i32 = 30;
 
 /// The tree.
 pub struct Tree {
+    shapes: Arc<[Shape]>,
     items: Items,
-    cameras: Cameras,
+    named: Named,
+    albums: Albums,
+    groups: Groups,
     directories: Directories,
+    shelf: Shelf,
+    newest: i32,
     parts: u64,
 }
 
@@ -88,13 +99,27 @@ impl Changes {
 pub struct Listing {
     own: u64,
     parent: u64,
+    leaf: Option<Leaf>,
     children: Arc<Vec<u32>>,
     files: Arc<Vec<Entry>>,
+    past: Option<Arc<Tree>>,
+}
+
+impl Listing {
+    /// A listing of a tree of the past, which stays as long as the listing.
+    pub fn of(self, past: Option<Arc<Tree>>) -> Self {
+        Self { past, ..self }
+    }
+
+    /// The tree of the past that it was taken from.
+    pub fn past(&self) -> Option<&Tree> {
+        self.past.as_deref()
+    }
 }
 
 /// One file of a walk over the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leaf {
+pub struct Walked {
     /// Path from the root, without a leading slash.
     pub path: String,
     /// Its attributes.
@@ -103,54 +128,158 @@ pub struct Leaf {
     pub sha256: Sha256,
 }
 
-/// The inode of a part.
-pub const fn part_ino(ordinal: u64, role: PartRole) -> u64 {
-    16 + (ordinal << 2 | role.code() as u64)
+/// The inode of a version of a part: made of the item's number, the role and the version, and never another's.
+pub fn part_ino(ordinal: u64, role: PartRole, version: u32) -> u64 {
+    16 + (ordinal << 10 | u64::from(version.min(MOST_VERSIONS)) << 3 | u64::from(role.code()))
 }
 
-const fn split_ino(ino: u64) -> Option<(u64, u8)> {
-    match ino.checked_sub(16) {
-        Some(rest) => Some((rest >> 2, (rest & 3) as u8)),
-        None => None,
+fn split_ino(ino: u64) -> Option<(u64, PartRole, u32)> {
+    let rest = ino.checked_sub(16)?;
+    let role = PartRole::from_code(u8::try_from(rest & 3).ok()?)?;
+    // The bit between is that of sidecars.
+    let part = rest & 4 == 0 && rest >> 10 < MOST_ORDINAL;
+    part.then_some((rest >> 10, role, u32::try_from(rest >> 3 & 127).ok()?))
+}
+
+/// Many items that come one by one.
+pub struct Filling<'a> {
+    tree: &'a mut Tree,
+    touched: Touched,
+    now: Timestamp,
+}
+
+impl Filling<'_> {
+    /// Takes one.
+    pub fn take(&mut self, item: &ArchivedItem) {
+        self.tree.take(item, &mut self.touched, self.now);
+    }
+
+    /// Deals the names.
+    pub fn finish(mut self) -> Changes {
+        self.tree.renew_recent(&mut self.touched, self.now);
+        self.tree.settle(self.touched, self.now)
     }
 }
 
 impl Tree {
     /// A tree that holds nothing but its views; `now` is the time of its directories.
-    pub fn new(now: Timestamp) -> Self {
-        let mut directories = Directories::new(now);
-        for view in [BY_DATE, BY_CAMERA] {
-            directories.find_or_make(&[(view, view)], now);
+    pub fn new(views: &[View], realm: Realm, now: Timestamp) -> Self {
+        let mut directories = Directories::new(realm, now);
+        for view in views {
+            directories.find_or_make(&[(view.name.clone(), view.name.clone())], now);
         }
-        Self { items: Items::default(), cameras: Cameras::default(), directories, parts: 0 }
+        Self {
+            shapes: shapes(views).into(),
+            items: Items::default(),
+            named: Named::default(),
+            albums: Albums::default(),
+            groups: Groups::default(),
+            directories,
+            shelf: Shelf::default(),
+            newest: i32::MIN,
+            parts: 0,
+        }
     }
 
-    /// Takes new or changed parts. All parts of one revision of an item come in one call; an older revision
-    /// than the one known is ignored. `now` becomes the time of the directories that change.
-    pub fn apply(&mut self, parts: &[ArchivedPart], now: Timestamp) -> Changes {
-        let mut by_item: BTreeMap<u64, Vec<&ArchivedPart>> = BTreeMap::new();
-        for part in parts {
-            if part.ordinal >= MOST_ORDINAL {
-                tracing::error!("item {} has the number {}, too high to be shown", part.key, part.ordinal);
-                continue;
-            }
-            let known = by_item.entry(part.ordinal).or_default();
-            match known.first().map(|first| first.change.cmp(&part.change)) {
-                Some(std::cmp::Ordering::Greater) => {}
-                Some(std::cmp::Ordering::Less) => *known = vec![part],
-                _ => known.push(part),
-            }
+    /// Room for that many items.
+    pub fn reserve(&mut self, items: usize) {
+        self.items.reserve(items);
+    }
+
+    /// Takes new or changed items; an older revision than the one known is ignored. `now` becomes the time of
+    /// the directories that change. The first items come lowest number first: who comes first, names.
+    pub fn apply(&mut self, items: impl IntoIterator<Item = ArchivedItem>, now: Timestamp) -> Changes {
+        let mut filling = self.fill(now);
+        items.into_iter().for_each(|item| filling.take(&item));
+        filling.finish()
+    }
+
+    /// Begins to take many items one by one, lowest number first.
+    pub fn fill(&mut self, now: Timestamp) -> Filling<'_> {
+        Filling { tree: self, touched: Touched::default(), now }
+    }
+
+    fn take(&mut self, item: &ArchivedItem, touched: &mut Touched, now: Timestamp) {
+        if item.ordinal >= MOST_ORDINAL {
+            tracing::error!("item {} has the number {}, too high to be shown", item.key, item.ordinal);
+            return;
         }
+        let old = self.items.find(item.ordinal);
+        let Some(new) = self.items.take(item, &mut self.named) else { return };
+        if let Some(old) = old {
+            self.withdraw(old, touched);
+            for part in self.items.parts(new) {
+                let same = self.items.version(old, part.role, part.version.min(MOST_VERSIONS));
+                let same_time = self.items.taken(old) == self.items.taken(new);
+                if same.is_some_and(|same| !same_time || same.sha256 != part.sha256) {
+                    let ino = part_ino(item.ordinal, part.role, part.version);
+                    touched.changes.altered.insert(ino);
+                }
+            }
+        } else if self.albums.arrived(&item.key, item.ordinal) {
+            self.items.set_flag(new, flag::IN_ALBUM, true);
+        }
+        self.newest = self.newest.max(self.items.get(new).added);
+        let recent = self.is_recent(new);
+        self.items.set_flag(new, flag::RECENT, recent);
+        self.show(new, touched, now);
+    }
+
+    /// Takes albums that are new or changed; `ordinals` are the numbers of their items that are archived.
+    pub fn apply_albums(
+        &mut self,
+        albums: &[ArchivedAlbum],
+        ordinals: &HashMap<MediaKey, u64>,
+        now: Timestamp,
+    ) -> Changes {
         let mut touched = Touched::default();
-        let mut changes = Changes::default();
-        for (ordinal, parts) in by_item {
-            let old = self.items.find(ordinal);
-            let Some(new) = self.items.take(ordinal, &parts, &mut self.cameras, &mut changes.altered) else {
-                continue;
-            };
-            self.replace(old, Some(new), &mut touched, &mut changes, now);
+        if albums.is_empty() {
+            return touched.changes;
         }
-        self.settle(touched, changes, now)
+        // Their directories go and come again: titles and positions may be others.
+        let mut members: BTreeSet<u64> = BTreeSet::new();
+        for album in albums {
+            members.extend(
+                album
+                    .revisions
+                    .iter()
+                    .flat_map(|revision| &revision.items)
+                    .filter_map(|key| ordinals.get(key)),
+            );
+        }
+        let slots: Vec<u32> = members.iter().filter_map(|ordinal| self.items.find(*ordinal)).collect();
+        for &slot in &slots {
+            self.withdraw(slot, &mut touched);
+        }
+        let before = self.albums.directories();
+        for album in albums {
+            self.albums.take(album, ordinals);
+        }
+        self.albums.name();
+        if self.albums.directories() != before {
+            let groups: Vec<u32> = touched.groups.iter().copied().collect();
+            groups.into_iter().for_each(|group| self.drop_empty(group, &mut touched, now));
+        }
+        for &slot in &slots {
+            let is_in = !self.albums.of(self.items.get(slot).ordinal).is_empty();
+            self.items.set_flag(slot, flag::IN_ALBUM, is_in);
+            self.show(slot, &mut touched, now);
+        }
+        self.settle(touched, now)
+    }
+
+    /// Notes groups of items that have the same bytes, by number.
+    pub fn apply_twins(&mut self, twins: &[Vec<u64>], now: Timestamp) -> Changes {
+        let mut touched = Touched::default();
+        for ordinal in twins.iter().flatten() {
+            let Some(slot) = self.items.find(*ordinal) else { continue };
+            if self.items.get(slot).flags & flag::TWIN == 0 {
+                self.withdraw(slot, &mut touched);
+                self.items.set_flag(slot, flag::TWIN, true);
+                self.show(slot, &mut touched, now);
+            }
+        }
+        self.settle(touched, now)
     }
 
     /// Begins anew without forgetting: the sequence of changes starts over, as after the index was made
@@ -162,16 +291,25 @@ impl Tree {
     /// Removes what [`Tree::begin_reload`] found and nobody applied since.
     pub fn end_reload(&mut self, now: Timestamp) -> Changes {
         let mut touched = Touched::default();
-        let mut changes = Changes::default();
         for slot in self.items.forget_unseen() {
-            self.replace(Some(slot), None, &mut touched, &mut changes, now);
+            self.withdraw(slot, &mut touched);
         }
-        self.settle(touched, changes, now)
+        self.settle(touched, now)
     }
 
-    /// Files in one view.
+    /// Gives back memory that only loading needs.
+    pub fn rest(&mut self) {
+        self.named.rest();
+    }
+
+    /// Files of the archive, each counted once.
     pub fn parts(&self) -> u64 {
         self.parts
+    }
+
+    /// The attributes of the root.
+    pub fn attr_of_root(&self) -> Attr {
+        self.directories.attr(0)
     }
 
     /// The attributes of an inode.
@@ -179,16 +317,22 @@ impl Tree {
         if let Some(directory) = self.directories.by_ino(ino) {
             return Some(self.directories.attr(directory));
         }
-        let (ordinal, code) = split_ino(ino)?;
+        let (ordinal, role, version) = split_ino(ino)?;
         let slot = self.items.find(ordinal)?;
-        self.items.attr(slot, PartRole::from_code(code)?)
+        let part = self.items.version(slot, role, version)?;
+        Some(Attr { links: self.links(slot, role), ..self.items.attr(slot, part) })
     }
 
     /// The blob of a file.
     pub fn blob(&self, ino: u64) -> Option<Sha256> {
-        let (ordinal, code) = split_ino(ino)?;
+        let (ordinal, role, version) = split_ino(ino)?;
         let slot = self.items.find(ordinal)?;
-        self.items.part(slot, PartRole::from_code(code)?).map(|part| part.sha256)
+        self.items.version(slot, role, version).map(|part| part.sha256)
+    }
+
+    /// The number of the item to which a file belongs.
+    pub fn ordinal(&self, ino: u64) -> Option<u64> {
+        split_ino(ino).map(|(ordinal, ..)| ordinal).filter(|ordinal| self.items.find(*ordinal).is_some())
     }
 
     /// What stands under a name in a directory.
@@ -197,25 +341,28 @@ impl Tree {
         if let Some(child) = self.directories.child(directory, name) {
             return Some(self.directories.attr(child));
         }
-        let files = self.directories.files(directory);
+        let leaf = self.directories.leaf(directory)?;
+        let files = self.files(directory, leaf);
         let mut buffer = String::new();
         let found = files.binary_search_by(|entry| {
             buffer.clear();
-            self.items.write_name(*entry, &mut buffer);
+            self.write_name(leaf, *entry, &mut buffer);
             buffer.as_str().cmp(name)
         });
-        let entry = files.get(found.ok()?)?;
-        self.items.attr(entry.slot, entry.role())
+        self.attr_of(*files.get(found.ok()?)?)
     }
 
     /// The entries of a directory as they are now; `None` if it is none.
     pub fn listing(&self, ino: u64) -> Option<Listing> {
         let directory = self.directories.by_ino(ino)?;
+        let leaf = self.directories.leaf(directory);
         Some(Listing {
             own: ino,
             parent: self.directories.parent_ino(directory),
+            leaf,
             children: self.directories.children(directory),
-            files: Arc::clone(self.directories.files(directory)),
+            files: leaf.map(|leaf| self.files(directory, leaf)).unwrap_or_default(),
+            past: None,
         })
     }
 
@@ -232,15 +379,15 @@ impl Tree {
                     return Some((self.directories.name(child).to_owned(), self.directories.attr(child)));
                 }
                 let entry = *listing.files.get(at - listing.children.len())?;
-                let mut name = String::new();
-                self.items.write_name(entry, &mut name);
-                Some((name, self.items.attr(entry.slot, entry.role())?))
+                let mut name = String::with_capacity(32);
+                self.write_name(listing.leaf?, entry, &mut name);
+                Some((name, self.attr_of(entry)?))
             }
         }
     }
 
     /// Every file below one of the views, in the order of directories and names.
-    pub fn leaves(&self, view: &str) -> Vec<Leaf> {
+    pub fn leaves(&self, view: &str) -> Vec<Walked> {
         let mut leaves = Vec::new();
         if let Some(directory) = self.directories.child(0, view) {
             self.walk(directory, view, &mut leaves);
@@ -257,116 +404,29 @@ impl Tree {
             for &child in self.directories.children(directory).iter() {
                 open.push((child, format!("{path}/{}", self.directories.name(child))));
             }
-            for &entry in self.directories.files(directory).iter() {
+            let Some(leaf) = self.directories.leaf(directory) else { continue };
+            for &entry in self.files(directory, leaf).iter() {
                 let mut name = format!("{path}/");
-                self.items.write_name(entry, &mut name);
-                paths.push((name, part_ino(self.items.ordinal(entry.slot), entry.role())));
+                self.write_name(leaf, entry, &mut name);
+                paths.extend(self.attr_of(entry).map(|attr| (name, attr.ino)));
             }
         }
         paths.sort();
         paths
     }
 
-    fn walk(&self, directory: u32, path: &str, leaves: &mut Vec<Leaf>) {
+    fn walk(&self, directory: u32, path: &str, leaves: &mut Vec<Walked>) {
         for &child in self.directories.children(directory).iter() {
             self.walk(child, &format!("{path}/{}", self.directories.name(child)), leaves);
         }
-        for &entry in self.directories.files(directory).iter() {
+        let Some(leaf) = self.directories.leaf(directory) else { return };
+        for &entry in self.files(directory, leaf).iter() {
             let mut name = format!("{path}/");
-            self.items.write_name(entry, &mut name);
-            let attr = self.items.attr(entry.slot, entry.role());
+            self.write_name(leaf, entry, &mut name);
             let part = self.items.part(entry.slot, entry.role());
-            if let (Some(attr), Some(part)) = (attr, part) {
-                leaves.push(Leaf { path: name, attr, sha256: part.sha256 });
+            if let (false, Some(attr), Some(part)) = (entry.is_sidecar, self.attr_of(entry), part) {
+                leaves.push(Walked { path: name, attr, sha256: part.sha256 });
             }
         }
     }
-
-    /// Notes in which directories an item was and is.
-    fn replace(
-        &mut self,
-        old: Option<u32>,
-        new: Option<u32>,
-        touched: &mut Touched,
-        changes: &mut Changes,
-        now: Timestamp,
-    ) {
-        if let Some(old) = old {
-            self.parts -= self.items.count(old);
-            touched.cameras.insert(self.items.camera(old, &self.cameras));
-            for directory in self.places(old, changes, now) {
-                touched.directories.entry(directory).or_default().gone.insert(old);
-            }
-        }
-        if let Some(new) = new {
-            self.parts += self.items.count(new);
-            touched.cameras.insert(self.items.camera(new, &self.cameras));
-            for directory in self.places(new, changes, now) {
-                touched.directories.entry(directory).or_default().come.push(new);
-            }
-        }
-    }
-
-    /// The directories in which an item is shown, made where they are missing.
-    fn places(&mut self, slot: u32, changes: &mut Changes, now: Timestamp) -> [u32; VIEWS as usize] {
-        let (year, month) = self.items.date(slot);
-        let camera = self.items.camera(slot, &self.cameras);
-        let year = format!("{year:04}");
-        let month = format!("{year}-{month:02}");
-        let (fold, spelling) = self.cameras.names(camera);
-        let by_date = [(BY_DATE, BY_DATE), (&year, &year), (&month, &month)];
-        let by_camera = [(BY_CAMERA, BY_CAMERA), (fold, spelling), (&year, &year)];
-        [by_date.as_slice(), by_camera.as_slice()].map(|path| {
-            let (directory, grown) = self.directories.find_or_make(path, now);
-            changes.directories.extend(grown);
-            directory
-        })
-    }
-
-    /// Deals the names in all directories that an item left or entered, and says what changed.
-    fn settle(&mut self, touched: Touched, mut changes: Changes, now: Timestamp) -> Changes {
-        for (directory, Touch { gone, come }) in touched.directories {
-            let old = Arc::clone(self.directories.files(directory));
-            let mut slots: Vec<u32> =
-                old.iter().map(|entry| entry.slot).filter(|slot| !gone.contains(slot)).collect();
-            slots.extend(come);
-            slots.sort_unstable_by_key(|&slot| (self.items.ordinal(slot), slot));
-            slots.dedup();
-            let new = deal::deal(&self.items, &slots);
-            let own = self.directories.attr(directory).ino;
-            if !old.is_empty() {
-                for name in deal::lost(&self.items, &old, &new) {
-                    changes.removed.insert((own, name));
-                }
-            }
-            changes.directories.insert(own);
-            let dropped = self.directories.set_files(directory, new, now);
-            changes.directories.extend(dropped.iter().map(|(parent, _)| *parent));
-            changes.removed.extend(dropped);
-        }
-        for camera in touched.cameras {
-            if !self.cameras.choose_spelling(camera, &self.items) {
-                continue;
-            }
-            let (fold, spelling) = self.cameras.names(camera);
-            if let Some((parent, old)) = self.directories.rename(&[BY_CAMERA, fold], spelling, now) {
-                changes.directories.insert(parent);
-                changes.removed.insert((parent, old));
-            }
-        }
-        changes
-    }
-}
-
-/// What a batch changes, before names are dealt.
-#[derive(Default)]
-struct Touched {
-    directories: BTreeMap<u32, Touch>,
-    cameras: BTreeSet<u32>,
-}
-
-#[derive(Default)]
-struct Touch {
-    gone: HashSet<u32>,
-    come: Vec<u32>,
 }

@@ -57,7 +57,7 @@ fn revisions_may_arrive_in_any_order() {
 }
 
 #[test]
-fn changes_are_paged_by_whole_items_and_latest_revisions() {
+fn changes_are_paged_and_the_past_is_kept() {
     let archive = TestArchive::new();
     let opened = open(&archive);
     let writer = opened.index.writer();
@@ -84,28 +84,39 @@ fn changes_are_paged_by_whole_items_and_latest_revisions() {
     writer.apply(opened.store.put_record(&next, &[]).unwrap()).unwrap();
 
     let pages = |limit: usize| {
-        let (mut at, mut parts) = (0, Vec::new());
+        let (mut at, mut items) = (0, Vec::new());
         loop {
-            let page = reader.parts_after(at, limit).unwrap();
-            let Some(last) = page.last() else { return parts };
-            assert!(page.len() <= 2 * limit);
+            let page = reader.items_after(at, limit).unwrap();
+            let Some(last) = page.last() else { return items };
+            assert!(page.len() <= limit);
             at = last.change;
-            parts.extend(page);
+            items.extend(page);
         }
     };
     let one_by_one = pages(1);
     assert_eq!(one_by_one, pages(3));
-    assert_eq!(one_by_one, reader.parts_after(0, usize::MAX).unwrap());
-    assert_eq!(one_by_one.len(), 14);
-    assert!(one_by_one.is_sorted_by_key(|part| part.change));
+    assert_eq!(one_by_one, reader.items_after(0, usize::MAX).unwrap());
+    assert_eq!(one_by_one.len(), 8);
+    assert!(one_by_one.is_sorted_by_key(|item| item.change));
     assert_eq!(one_by_one.last().unwrap().change, reader.last_change().unwrap());
-    let last = &one_by_one[13];
-    assert_eq!((last.item_name.as_str(), last.name.as_str()), ("renamed", "0.mov"));
-    assert_eq!((last.ordinal, last.role, last.size), (1, PartRole::Motion, 2));
+    let last = &one_by_one[7];
+    assert_eq!((last.name.as_str(), last.parts[1].name.as_str()), ("renamed", "0.mov"));
+    assert_eq!((last.ordinal, last.parts[1].role, last.parts[1].size), (1, PartRole::Motion, 2));
     assert_eq!(last.taken, all[0].record().taken);
     assert_eq!(last.make.as_deref(), Some("Äpparat"));
-    assert_eq!(last.sha256, all[0].record().parts[1].sha256);
-    assert_eq!(last.sha1, all[0].record().parts[1].sha1);
+    assert_eq!(last.parts[1].sha256, all[0].record().parts[1].sha256);
+    let facts = reader.part_facts(1, &last.parts[1].sha256).unwrap().unwrap();
+    assert_eq!(facts.sha1, all[0].record().parts[1].sha1);
+    // The whole is the same, by number; the past is what was before.
+    let mut whole = Vec::new();
+    reader.items(|item| whole.push(item)).unwrap();
+    let mut by_number = one_by_one.clone();
+    by_number.sort_by_key(|item| item.ordinal);
+    assert_eq!(whole, by_number);
+    let past = reader.past_items().unwrap();
+    assert_eq!(past.len(), 1);
+    assert_eq!((past[0].ordinal, past[0].name.as_str()), (1, all[0].record().name.as_str()));
+    assert_eq!(last.added, past[0].since);
     assert_eq!(reader.highest_ordinal().unwrap(), 8);
 }
 

@@ -6,9 +6,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
 use shoebox::model::ErrorClass;
-use shoebox::view::{Mounted, Update, ViewError, ViewOptions};
+use shoebox::view::layout::shipped;
+use shoebox::view::{Mounted, ViewError, ViewOptions};
 
-use super::support::{Library, Stage, content, eventually, mounts_at, part};
+use super::support::{Library, Stage, content, eventually, item, mounts_at};
 
 const MONTH: &str = "by-date/2020/2020-05";
 /// Tells [`a_process_that_holds_a_mount`] where; a test run by hand does not have it.
@@ -20,10 +21,10 @@ fn a_process_that_holds_a_mount() {
     let Some(dir) = std::env::var_os(HOLD).map(std::path::PathBuf::from) else { return };
     let library = Library::new(&dir);
     library.fill(1, 5, 5000);
-    let parts = library.parts.lock().unwrap().clone();
-    let source = Box::new(move |after| Ok(Update::Parts(if after == 0 { parts.clone() } else { vec![] })));
-    let options = ViewOptions { passthrough: true, store: library.dir.clone() };
-    let mounted = Mounted::start(source, Box::new(library.open_blob()), &dir.join("view"), &options).unwrap();
+    let options = ViewOptions { passthrough: true, store: library.dir.clone(), views: shipped() };
+    let open = Box::new(library.open_blob());
+    let mounted =
+        Mounted::start(library.source(), library.source(), open, &dir.join("view"), &options).unwrap();
     println!("mounted");
     // Until the parent kills us, or is gone itself.
     let _ = std::io::stdin().read(&mut [0]);
@@ -126,9 +127,9 @@ fn a_place_that_will_not_do_is_named_with_the_reason() {
     let stage = Stage::new();
     stage.library.fill(1, 1, 100);
     let refused = |view: &std::path::Path| {
-        let options = ViewOptions { passthrough: true, store: stage.library.dir.clone() };
-        let source = Box::new(|_| Ok(Update::Parts(Vec::new())));
-        let start = Mounted::start(source, Box::new(stage.library.open_blob()), view, &options);
+        let library = &stage.library;
+        let open = Box::new(library.open_blob());
+        let start = Mounted::start(library.source(), library.source(), open, view, &stage.options(true));
         let Err(error) = start else { panic!("mounted on {}", view.display()) };
         assert!(error.to_string().contains(view.to_str().unwrap()), "{error}");
         error
@@ -147,9 +148,8 @@ fn a_place_that_will_not_do_is_named_with_the_reason() {
 #[test]
 fn an_unreadable_source_shows_nothing_rather_than_an_empty_tree() {
     let stage = Stage::new();
-    let options = ViewOptions { passthrough: true, store: stage.library.dir.clone() };
-    let source = Box::new(|_| Err("the index is locked".to_owned()));
-    let start = Mounted::start(source, Box::new(stage.library.open_blob()), &stage.view(), &options);
+    stage.library.held.lock().unwrap().broken = Some("the index is locked".into());
+    let start = stage.try_mount(true);
     assert!(matches!(start, Err(ViewError::Source(why)) if why.contains("locked")));
     assert_eq!(mounts_at(&stage.view()), 0);
 }
@@ -159,33 +159,16 @@ fn an_unreadable_source_shows_nothing_rather_than_an_empty_tree() {
 fn a_new_index_never_empties_the_tree() {
     let stage = Stage::new();
     stage.library.fill(1, 200, 10);
-    let parts = std::sync::Arc::clone(&stage.library.parts);
-    let mut asked = 0;
-    let source = Box::new(move |after| {
-        asked += 1;
-        let parts = parts.lock().unwrap().clone();
-        Ok(match asked {
-            // Every second question finds a new index, whose changes are numbered afresh and backwards.
-            n if n % 2 == 0 => {
-                let renumber = |(n, part): (usize, &shoebox::model::ArchivedPart)| {
-                    shoebox::model::ArchivedPart { change: n as u64 + 1, ..part.clone() }
-                };
-                Update::Everything(parts.iter().rev().enumerate().map(renumber).collect())
-            }
-            _ => Update::Parts(parts.into_iter().filter(|part| part.change > after).collect()),
-        })
-    });
-    let options = ViewOptions { passthrough: true, store: stage.library.dir.clone() };
-    let mounted =
-        Mounted::start(source, Box::new(stage.library.open_blob()), &stage.view(), &options).unwrap();
+    let mounted = stage.mount(true);
     let folder = stage.view().join(MONTH);
-    let newest = part(201, "Z.jpg", "2020-05-31T00:00:00", b"z");
+    let newest = item(201, "Z.jpg", "2020-05-31T00:00:00", b"z");
     stage.library.add(newest, b"z");
     let mut most = 0;
     eventually("the new item, through reloads", || {
         let count = fs::read_dir(&folder).unwrap().count();
         assert!(count >= 200 && count >= most, "{count} after {most}");
         most = count;
+        stage.library.held.lock().unwrap().epoch += 1;
         count == 201
     });
     mounted.unmount().unwrap();

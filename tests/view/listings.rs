@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use rustix::fs::{RawDir, SeekFrom, seek};
 
-use super::support::{Stage, eventually, part};
+use super::support::{Stage, eventually, item};
 
 const MONTH: &str = "by-date/2020/2020-05";
 
@@ -90,12 +90,12 @@ fn a_new_item_shows_in_a_listing_that_the_kernel_has_cached() {
         eventually("the new item", || fs::read_dir(&folder).unwrap().count() == 41 + round);
     }
     // New years, months and cameras grow on the directories above.
-    let mut other = part(500, "x.jpg", "1999-01-01T00:00:00", b"x");
+    let mut other = item(500, "x.jpg", "1999-01-01T00:00:00", b"x");
     other.model = Some("PowerShot G2".into());
     stage.library.add(other, b"x");
     eventually("the new year", || stage.view().join("by-date").read_dir().unwrap().count() == 2);
     eventually("the new camera", || stage.view().join("by-camera").read_dir().unwrap().count() == 2);
-    assert!(stage.view().join("by-camera/Canon PowerShot G2/1999/x.jpg").exists());
+    assert!(stage.view().join("by-camera/Canon PowerShot G2/1999/1999-01/x.jpg").exists());
     mounted.unmount().unwrap();
 }
 
@@ -107,7 +107,7 @@ fn a_moved_item_leaves_its_old_place() {
     let old = stage.view().join(MONTH).join("IMG_00002.jpg");
     let new = stage.view().join("by-date/2021/2021-07/IMG_00002.jpg");
     let bytes = fs::read(&old).unwrap();
-    stage.library.add(part(2, "IMG_00002.jpg", "2021-07-08T09:10:11", &bytes), &bytes);
+    stage.library.add(item(2, "IMG_00002.jpg", "2021-07-08T09:10:11", &bytes), &bytes);
     eventually("the new place", || new.exists());
     eventually("the old place is empty", || !old.exists());
     assert_eq!(fs::read_dir(stage.view().join(MONTH)).unwrap().count(), 2);

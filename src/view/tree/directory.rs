@@ -3,20 +3,65 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-use super::deal::Entry;
 use super::{Attr, ROOT};
 
 /// Directories' inodes lie in `[RANGE, 2 * RANGE)`: far above those of parts, and exact in a double, which is
 /// what programs in JavaScript keep inodes in.
 const RANGE: u64 = 1 << 51;
+/// Those of the past lie in `[PAST, 2 * PAST)`: the day, then a number within the day.
+const PAST: u64 = 1 << 52;
+const DAY_BITS: u32 = 36;
+
+/// The time that a tree shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Realm {
+    /// As it is.
+    Now,
+    /// As it was at the end of a day, in UTC.
+    Day(Date),
+}
+
+impl Realm {
+    /// The day to which a directory's inode belongs, if that is in the past.
+    pub fn of_ino(ino: u64) -> Option<Date> {
+        let day = ino.checked_sub(PAST)? >> DAY_BITS;
+        jiff::civil::date(2000, 1, 1).checked_add(jiff::Span::new().days(i64::try_from(day).ok()?)).ok()
+    }
+
+    /// The inode of the root.
+    pub fn root(self) -> u64 {
+        self.inode("", 0)
+    }
+
+    fn inode(self, path: &str, attempt: u32) -> u64 {
+        let mut hash = Sha256::new().chain_update(path);
+        if attempt > 0 {
+            hash.update(attempt.to_be_bytes());
+        }
+        let digest: [u8; 32] = hash.finalize().into();
+        let number = digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
+        match self {
+            Self::Now if path.is_empty() => ROOT,
+            Self::Now => RANGE + number % RANGE,
+            Self::Day(day) => {
+                let since = day.since((jiff::Unit::Day, jiff::civil::date(2000, 1, 1)));
+                let days = since.map_or(0, |span| span.get_days().clamp(0, 0xffff)).unsigned_abs();
+                let number = if path.is_empty() { 0 } else { 1 + number % ((1 << DAY_BITS) - 1) };
+                PAST + (u64::from(days) << DAY_BITS) + number
+            }
+        }
+    }
+}
 
 /// All directories. Their places in the list are only ever added; the first is the root.
 pub struct Directories {
+    realm: Realm,
     list: Vec<Directory>,
-    /// By the path of keys, which stays when a camera's directory is renamed.
+    /// By the path of keys, which stays whatever spelling is shown.
     by_path: HashMap<String, u32>,
     by_ino: HashMap<u64, u32>,
 }
@@ -28,35 +73,41 @@ struct Directory {
     name: String,
     changed: Timestamp,
     children: Arc<Vec<u32>>,
-    files: Arc<Vec<Entry>>,
+    leaf: Option<Leaf>,
+}
+
+/// What a directory with files shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// The view.
+    pub view: u16,
+    /// The group of items.
+    pub group: u32,
 }
 
 impl Directories {
     /// The root alone.
-    pub fn new(now: Timestamp) -> Self {
+    pub fn new(realm: Realm, now: Timestamp) -> Self {
         let root = Directory {
             path: String::new(),
-            ino: ROOT,
+            ino: realm.root(),
             parent: 0,
             name: String::new(),
             changed: now,
             children: Arc::default(),
-            files: Arc::default(),
+            leaf: None,
         };
         Self {
-            list: vec![root],
+            realm,
             by_path: HashMap::from([(String::new(), 0)]),
-            by_ino: HashMap::from([(ROOT, 0)]),
+            by_ino: HashMap::from([(root.ino, 0)]),
+            list: vec![root],
         }
     }
 
     /// The directory at a path of (key, shown name) pairs, made where it is missing; also the inodes of the
     /// directories that got a new child.
-    pub fn find_or_make(&mut self, path: &[(&str, &str)], now: Timestamp) -> (u32, Vec<u64>) {
-        let whole = path.iter().map(|(key, _)| *key).collect::<Vec<_>>().join("/");
-        if let Some(found) = self.by_path.get(&whole) {
-            return (*found, Vec::new());
-        }
+    pub fn find_or_make(&mut self, path: &[(String, String)], now: Timestamp) -> (u32, Vec<u64>) {
         let mut grown = Vec::new();
         let (mut at, mut walked) = (0, String::new());
         for (key, name) in path {
@@ -78,7 +129,9 @@ impl Directories {
     fn make(&mut self, parent: u32, path: &str, name: &str, now: Timestamp) -> u32 {
         let new = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
         // Two of some thousand paths meet in one of 2^51 numbers about never; then the later one moves on.
-        let ino = (0_u32..).map(|attempt| inode(path, attempt)).find(|ino| !self.by_ino.contains_key(ino));
+        let ino = (0_u32..)
+            .map(|attempt| self.realm.inode(path, attempt))
+            .find(|ino| !self.by_ino.contains_key(ino));
         let ino = ino.unwrap_or(RANGE);
         self.list.push(Directory {
             path: path.to_owned(),
@@ -87,7 +140,7 @@ impl Directories {
             name: name.to_owned(),
             changed: now,
             children: Arc::default(),
-            files: Arc::default(),
+            leaf: None,
         });
         self.by_path.insert(path.to_owned(), new);
         self.by_ino.insert(ino, new);
@@ -100,23 +153,28 @@ impl Directories {
         new
     }
 
-    /// Gives a directory its files. One without any goes, and so do its parents that are empty then, but
-    /// never a view itself; the answer names what went, by parent's inode.
-    pub fn set_files(&mut self, at: u32, files: Vec<Entry>, now: Timestamp) -> Vec<(u64, String)> {
-        let directory = &mut self.list[at as usize];
-        directory.files = Arc::new(files);
-        directory.touch(now);
+    /// What a directory shows from now on.
+    pub fn set_leaf(&mut self, at: u32, leaf: Leaf) {
+        self.list[at as usize].leaf = Some(leaf);
+    }
+
+    /// Takes a directory without files away, and its parents that are empty then, but never a view itself; the
+    /// answer names what went: the parent's inode, the name, its own inode.
+    pub fn drop_leaf(&mut self, at: u32, now: Timestamp) -> Vec<(u64, String, u64)> {
+        self.list[at as usize].leaf = None;
+        self.touch(at, now);
         let mut dropped = Vec::new();
         let mut at = at;
         while self.is_disposable(at) {
             let (parent, path) = (self.list[at as usize].parent, self.list[at as usize].path.clone());
             self.by_path.remove(&path);
-            self.by_ino.remove(&self.list[at as usize].ino);
+            let ino = self.list[at as usize].ino;
+            self.by_ino.remove(&ino);
             let name = self.list[at as usize].name.clone();
             let parent_directory = &mut self.list[parent as usize];
             Arc::make_mut(&mut parent_directory.children).retain(|&child| child != at);
             parent_directory.touch(now);
-            dropped.push((parent_directory.ino, name));
+            dropped.push((parent_directory.ino, name, ino));
             at = parent;
         }
         dropped
@@ -124,24 +182,17 @@ impl Directories {
 
     fn is_disposable(&self, at: u32) -> bool {
         let directory = &self.list[at as usize];
-        directory.files.is_empty() && directory.children.is_empty() && directory.path.contains('/')
+        directory.leaf.is_none() && directory.children.is_empty() && directory.path.contains('/')
     }
 
-    /// Shows a directory under another name; the parent's inode and the old name if that changed anything.
-    pub fn rename(&mut self, path: &[&str], name: &str, now: Timestamp) -> Option<(u64, String)> {
-        let at = *self.by_path.get(&path.join("/"))?;
-        let directory = &mut self.list[at as usize];
-        if directory.name == name {
-            return None;
-        }
-        let old = std::mem::replace(&mut directory.name, name.to_owned());
-        let parent = directory.parent;
-        let mut children = self.list[parent as usize].children.to_vec();
-        children.sort_unstable_by(|&a, &b| self.list[a as usize].name.cmp(&self.list[b as usize].name));
-        let parent = &mut self.list[parent as usize];
-        parent.children = Arc::new(children);
-        parent.touch(now);
-        Some((parent.ino, old))
+    /// Notes that the entries of a directory changed.
+    pub fn touch(&mut self, at: u32, now: Timestamp) {
+        self.list[at as usize].touch(now);
+    }
+
+    /// What a directory shows, if it has files.
+    pub fn leaf(&self, at: u32) -> Option<Leaf> {
+        self.list[at as usize].leaf
     }
 
     /// The directory with that inode.
@@ -159,11 +210,6 @@ impl Directories {
     /// Child directories in the order of names.
     pub fn children(&self, at: u32) -> Arc<Vec<u32>> {
         Arc::clone(&self.list[at as usize].children)
-    }
-
-    /// Files in the order of names.
-    pub fn files(&self, at: u32) -> &Arc<Vec<Entry>> {
-        &self.list[at as usize].files
     }
 
     /// The shown name.
@@ -193,11 +239,19 @@ impl Directory {
     }
 }
 
-fn inode(path: &str, attempt: u32) -> u64 {
-    let mut hash = Sha256::new().chain_update(path);
-    if attempt > 0 {
-        hash.update(attempt.to_be_bytes());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inodes_of_the_past_tell_their_day_and_all_are_exact_in_a_double() {
+        let day = jiff::civil::date(2026, 3, 1);
+        for path in ["", "by-date", "by-date/2020"] {
+            let ino = Realm::Day(day).inode(path, 0);
+            assert_eq!(Realm::of_ino(ino), Some(day));
+            assert!(ino < 1 << 53);
+            let now = Realm::Now.inode(path, 0);
+            assert_eq!(Realm::of_ino(now), None);
+        }
     }
-    let digest: [u8; 32] = hash.finalize().into();
-    RANGE + digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first)) % RANGE
 }

@@ -1,15 +1,15 @@
 //! The items and their parts, packed. Slots are only ever added, so that a listing taken earlier stays valid.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256 as Hash};
 
-use super::cameras::Cameras;
-use super::deal::Entry;
-use super::{Attr, VIEWS, part_ino};
+use super::texts::Named;
+use super::{Attr, part_ino};
 use crate::model::name::{self, SafeName};
-use crate::model::{ArchivedPart, PartRole, Sha256};
+use crate::model::{ArchivedItem, Creation, ItemState, PartRole, Sha256};
+use crate::view::layout::Kind;
 
 /// All items.
 #[derive(Default)]
@@ -19,111 +19,170 @@ pub struct Items {
     stems: String,
     extensions: Vec<Box<str>>,
     extension_ids: HashMap<Box<str>, u32>,
-    by_ordinal: BTreeMap<u64, u32>,
+    by_ordinal: Ordinals,
     round: u8,
 }
 
-#[derive(Clone)]
-struct Item {
-    ordinal: u64,
+/// What is so of an item; bits of [`Item::flags`].
+pub mod flag {
+    /// Marked as favourite.
+    pub const FAVOURITE: u16 = 1;
+    /// In the archive section.
+    pub const ARCHIVED: u16 = 1 << 1;
+    /// No longer in the library.
+    pub const GONE: u16 = 1 << 2;
+    /// Somebody else's.
+    pub const FOREIGN: u16 = 1 << 3;
+    /// In an album that is there.
+    pub const IN_ALBUM: u16 = 1 << 4;
+    /// Its bytes are another's too.
+    pub const TWIN: u16 = 1 << 5;
+    /// Among the latest additions.
+    pub const RECENT: u16 = 1 << 6;
+}
+
+/// One revision of an item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// Its number.
+    pub ordinal: u64,
     change: u64,
-    mtime: Timestamp,
     /// Begins the SHA-256 of the key; suffixes come from it.
     mark: u64,
-    stem_at: usize,
+    /// What names share that may not stand beside each other; see [`clash`].
+    pub clash: u64,
+    seconds: i64,
+    nanoseconds: i32,
+    offset_s: i32,
+    /// Days since 1970.
+    pub added: i32,
+    stem_at: u32,
     parts_at: u32,
-    spelling: u32,
-    year: i16,
-    month: i8,
+    /// Number of its camera.
+    pub camera: u32,
+    /// Number of its lens.
+    pub lens: u32,
+    /// Number of its place.
+    pub place: u32,
+    /// Number of its owner.
+    pub owner: u32,
+    /// Number of its account.
+    pub account: u16,
+    /// Bits of [`flag`].
+    pub flags: u16,
+    /// What kind of thing it is.
+    pub kind: Kind,
     stem_len: u8,
     parts: u8,
     /// The reload in which it was last applied.
     round: u8,
 }
 
-/// One part of an item.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// One version of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     /// The blob.
     pub sha256: Sha256,
-    size: u64,
+    /// Bytes.
+    pub size: u64,
     extension: u32,
-    role: PartRole,
+    /// Which version.
+    pub version: u32,
+    /// Which file.
+    pub role: PartRole,
 }
 
 impl Items {
-    /// Where the item with that number is kept.
-    pub fn find(&self, ordinal: u64) -> Option<u32> {
-        self.by_ordinal.get(&ordinal).copied()
+    /// Room for that many more.
+    pub fn reserve(&mut self, items: usize) {
+        self.slots.reserve_exact(items);
+        self.parts.reserve_exact(items + items / 8);
+        self.stems.reserve_exact(items * 12);
     }
 
-    /// Keeps the item made of these parts, all of the same revision. `None` if that changes nothing.
-    /// Inodes whose bytes or times differ from before go to `altered`.
-    pub fn take(
-        &mut self,
-        ordinal: u64,
-        parts: &[&ArchivedPart],
-        cameras: &mut Cameras,
-        altered: &mut BTreeSet<u64>,
-    ) -> Option<u32> {
-        let first = parts.first()?;
-        let old = self.find(ordinal);
-        let known = old.and_then(|old| self.slots.get(old as usize)).filter(|item| item.round == self.round);
-        let known = known.map(|item| item.change);
-        if known.is_some_and(|change| change > first.change) {
+    /// Where the latest known revision of the item with that number is kept.
+    pub fn find(&self, ordinal: u64) -> Option<u32> {
+        self.by_ordinal.get(ordinal)
+    }
+
+    /// Keeps a revision of an item. `None` if that changes nothing.
+    pub fn take(&mut self, item: &ArchivedItem, named: &mut Named) -> Option<u32> {
+        if item.parts.is_empty() {
             return None;
         }
-        let mut drafts: Vec<Part> = Vec::with_capacity(parts.len());
-        let mut stem = String::new();
-        for part in parts {
-            let name = SafeName::of_part(&part.item_name, &part.name);
+        let old = self.find(item.ordinal);
+        let known = old.map(|old| &self.slots[old as usize]).filter(|known| known.round == self.round);
+        if known.is_some_and(|known| known.change > item.change) {
+            return None;
+        }
+        let safe = SafeName::new(&item.name);
+        let mut parts: Vec<Part> = Vec::with_capacity(item.parts.len());
+        for part in &item.parts {
+            let name = SafeName::of_part(&item.name, &part.name);
             let extension = self.extension_id(name.extension());
-            name.stem().clone_into(&mut stem);
-            drafts.retain(|draft| draft.role != part.role);
-            drafts.push(Part { sha256: part.sha256, size: part.size, extension, role: part.role });
+            parts.push(Part {
+                sha256: part.sha256,
+                size: part.size,
+                extension,
+                version: part.version,
+                role: part.role,
+            });
         }
-        // Parts of the very same revision that came in an earlier call.
-        if let (Some(old), true) = (old, known == Some(first.change)) {
-            for part in self.parts_of(old) {
-                if drafts.iter().all(|draft| draft.role != part.role) {
-                    drafts.push(*part);
-                }
-            }
-        }
-        drafts.sort_unstable_by_key(|part| part.role);
-        let item = Item {
-            ordinal,
-            change: first.change,
-            mtime: first.taken.instant(),
-            mark: mark(first.key.as_str()),
-            stem_at: self.stems.len(),
+        // The latest version of a role comes first.
+        parts.sort_unstable_by_key(|part| (part.role, std::cmp::Reverse(part.version)));
+        parts.truncate(u8::MAX.into());
+        let instant = item.taken.instant();
+        let local = jiff::tz::Offset::UTC.to_timestamp(item.taken.local).unwrap_or(instant);
+        let kept = old
+            .map_or(0, |old| self.slots[old as usize].flags & (flag::IN_ALBUM | flag::TWIN | flag::RECENT));
+        let live = item.parts.iter().any(|part| part.role == PartRole::Motion);
+        let animation = item.creation == Some(Creation::Animation);
+        let new = Item {
+            ordinal: item.ordinal,
+            change: item.change,
+            mark: first_eight(Hash::new().chain_update(item.key.as_str())),
+            clash: clash(safe.stem(), None),
+            seconds: instant.as_second(),
+            nanoseconds: instant.subsec_nanosecond(),
+            offset_s: i32::try_from(local.as_second() - instant.as_second()).unwrap_or(0),
+            added: i32::try_from(item.added.as_second().div_euclid(86_400)).unwrap_or(0),
+            stem_at: u32::try_from(self.stems.len()).unwrap_or(u32::MAX),
             parts_at: u32::try_from(self.parts.len()).unwrap_or(u32::MAX),
-            spelling: cameras.spelling_of(first.make.as_deref(), first.model.as_deref()),
-            year: first.taken.local.year().max(0),
-            month: first.taken.local.month(),
-            stem_len: u8::try_from(stem.len()).unwrap_or(u8::MAX),
-            parts: u8::try_from(drafts.len()).unwrap_or(u8::MAX),
+            camera: named.camera(item.make.as_deref(), item.model.as_deref()),
+            lens: item.lens.as_deref().map_or(0, |lens| named.lenses.id(lens.trim())),
+            place: named.place(item.position),
+            owner: item.owner.as_deref().map_or(0, |owner| named.owners.id(owner)),
+            account: u16::try_from(named.accounts.id(&item.account)).unwrap_or(0),
+            flags: kept
+                | if item.favourite { flag::FAVOURITE } else { 0 }
+                | if item.archived { flag::ARCHIVED } else { 0 }
+                | if item.state == ItemState::Gone { flag::GONE } else { 0 }
+                | if item.foreign { flag::FOREIGN } else { 0 },
+            kind: Kind::of(item.media_type.as_deref(), &item.name, live, animation),
+            stem_len: u8::try_from(safe.stem().len()).unwrap_or(u8::MAX),
+            parts: u8::try_from(parts.len()).unwrap_or(u8::MAX),
             round: self.round,
         };
         if let Some(old) = old {
-            for draft in &drafts {
-                let before = self.part(old, draft.role);
-                let same_time = self.slots[old as usize].mtime == item.mtime;
-                if before.is_some_and(|b| b.sha256 != draft.sha256 || b.size != draft.size || !same_time) {
-                    altered.insert(part_ino(ordinal, draft.role));
-                }
-            }
-            if self.is_same(old, &item, &stem, &drafts) {
+            let known = &self.slots[old as usize];
+            let place = Item {
+                change: known.change,
+                round: known.round,
+                stem_at: known.stem_at,
+                parts_at: known.parts_at,
+                ..new.clone()
+            };
+            if *known == place && self.stem(known) == safe.stem() && self.all_parts(old) == parts {
                 let known = &mut self.slots[old as usize];
-                (known.change, known.round) = (item.change, item.round);
+                (known.change, known.round) = (new.change, new.round);
                 return None;
             }
         }
         let slot = u32::try_from(self.slots.len()).ok()?;
-        self.stems.push_str(&stem);
-        self.parts.extend(drafts);
-        self.slots.push(item);
-        self.by_ordinal.insert(ordinal, slot);
+        self.stems.push_str(safe.stem());
+        self.parts.extend(parts);
+        self.slots.push(new);
+        self.by_ordinal.set(item.ordinal, slot);
         Some(slot)
     }
 
@@ -135,110 +194,100 @@ impl Items {
     /// Forgets the items that were not taken in this round; says where they are kept.
     pub fn forget_unseen(&mut self) -> Vec<u32> {
         let (slots, round) = (&self.slots, self.round);
-        let mut forgotten = Vec::new();
-        self.by_ordinal.retain(|_, slot| {
-            let seen = slots[*slot as usize].round == round;
-            if !seen {
-                forgotten.push(*slot);
-            }
-            seen
-        });
-        forgotten
+        self.by_ordinal.drop_where(|slot| slots[slot as usize].round != round)
     }
 
-    /// The item's number.
-    pub fn ordinal(&self, slot: u32) -> u64 {
-        self.slots[slot as usize].ordinal
+    /// A revision.
+    pub fn get(&self, slot: u32) -> &Item {
+        &self.slots[slot as usize]
     }
 
-    /// Year and month of capture.
-    pub fn date(&self, slot: u32) -> (i16, i8) {
-        let item = &self.slots[slot as usize];
-        (item.year, item.month)
-    }
-
-    /// The camera that took it.
-    pub fn camera(&self, slot: u32, cameras: &Cameras) -> u32 {
-        cameras.camera_of(self.spelling(slot))
-    }
-
-    /// How this item spells its camera.
-    pub fn spelling(&self, slot: u32) -> u32 {
-        self.slots[slot as usize].spelling
+    /// Sets or clears a flag; whether that changed it.
+    pub fn set_flag(&mut self, slot: u32, flag: u16, on: bool) -> bool {
+        let flags = &mut self.slots[slot as usize].flags;
+        let before = *flags;
+        *flags = if on { before | flag } else { before & !flag };
+        *flags != before
     }
 
     /// All items, lowest number first.
     pub fn in_order(&self) -> impl Iterator<Item = u32> + '_ {
-        self.by_ordinal.values().copied()
+        self.by_ordinal.slots()
     }
 
-    /// Number of parts.
-    pub fn count(&self, slot: u32) -> u64 {
-        self.slots[slot as usize].parts.into()
+    /// The latest version of each part.
+    pub fn parts(&self, slot: u32) -> impl Iterator<Item = &Part> + '_ {
+        let mut last = None;
+        self.all_parts(slot).iter().filter(move |part| last.replace(part.role) != Some(part.role))
     }
 
-    /// The roles of the item's parts.
-    pub fn roles(&self, slot: u32) -> impl Iterator<Item = PartRole> + '_ {
-        self.parts_of(slot).iter().map(|part| part.role)
-    }
-
-    /// The part with that role.
+    /// The latest version of the part with that role.
     pub fn part(&self, slot: u32, role: PartRole) -> Option<&Part> {
-        self.parts_of(slot).iter().find(|part| part.role == role)
+        self.all_parts(slot).iter().find(|part| part.role == role)
     }
 
-    /// The attributes of a part.
-    pub fn attr(&self, slot: u32, role: PartRole) -> Option<Attr> {
-        let part = self.part(slot, role)?;
-        let item = &self.slots[slot as usize];
-        Some(Attr {
-            ino: part_ino(item.ordinal, role),
+    /// A version of a part.
+    pub fn version(&self, slot: u32, role: PartRole, version: u32) -> Option<&Part> {
+        self.all_parts(slot)
+            .iter()
+            .find(|part| part.role == role && part.version.min(super::MOST_VERSIONS) == version)
+    }
+
+    /// The attributes of a part, but for its links.
+    pub fn attr(&self, slot: u32, part: &Part) -> Attr {
+        let item = self.get(slot);
+        Attr {
+            ino: part_ino(item.ordinal, part.role, part.version),
             size: part.size,
-            mtime: item.mtime,
+            mtime: self.taken(slot),
             is_dir: false,
-            links: VIEWS,
-        })
-    }
-
-    /// Appends the name of an entry.
-    pub fn write_name(&self, entry: Entry, to: &mut String) {
-        self.write_stem(entry, to);
-        self.write_extension(entry, to);
-    }
-
-    /// Appends what [`Items::write_stem`] leaves out.
-    pub fn write_extension(&self, entry: Entry, to: &mut String) {
-        if let Some(part) = self.part(entry.slot, entry.role()) {
-            name::write_extension(to, &self.extensions[part.extension as usize]);
+            links: 1,
         }
     }
 
-    /// Appends the name of an entry without its extension.
-    pub fn write_stem(&self, entry: Entry, to: &mut String) {
-        let Some(part) = self.part(entry.slot, entry.role()) else { return };
-        let item = &self.slots[entry.slot as usize];
-        let extension = |part: &Part| &*self.extensions[part.extension as usize];
-        let same = self
-            .part(entry.slot, PartRole::Original)
-            .is_some_and(|original| extension(original).eq_ignore_ascii_case(extension(part)));
-        let suffix = (entry.level > 0).then(|| suffix(item.mark, entry.level));
-        name::write_stem(to, self.stem(item), suffix, name::word(part.role, same));
+    /// When an item was taken.
+    pub fn taken(&self, slot: u32) -> Timestamp {
+        let item = self.get(slot);
+        Timestamp::new(item.seconds, item.nanoseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// When it was taken by the clock of the place, as if that were UTC: seconds since 1970.
+    pub fn local(&self, slot: u32) -> i64 {
+        let item = self.get(slot);
+        item.seconds + i64::from(item.offset_s)
+    }
+
+    /// The extension of a part.
+    pub fn extension(&self, part: &Part) -> &str {
+        &self.extensions[part.extension as usize]
+    }
+
+    /// The stem of an item's name.
+    pub fn stem_of(&self, slot: u32) -> &str {
+        self.stem(self.get(slot))
+    }
+
+    /// The suffix of a clashing name: from the key alone, and another one for every further clash.
+    pub fn suffix(&self, slot: u32, level: u16) -> u32 {
+        let mark = self.get(slot).mark;
+        let bits = match level {
+            1 => mark,
+            level => {
+                first_eight(Hash::new().chain_update(mark.to_be_bytes()).chain_update(level.to_be_bytes()))
+            }
+        };
+        (bits >> 32) as u32
     }
 
     fn stem(&self, item: &Item) -> &str {
-        &self.stems[item.stem_at..item.stem_at + usize::from(item.stem_len)]
+        let at = item.stem_at as usize;
+        &self.stems[at..at + usize::from(item.stem_len)]
     }
 
-    fn parts_of(&self, slot: u32) -> &[Part] {
-        let item = &self.slots[slot as usize];
+    fn all_parts(&self, slot: u32) -> &[Part] {
+        let item = self.get(slot);
         let at = item.parts_at as usize;
         &self.parts[at..at + usize::from(item.parts)]
-    }
-
-    fn is_same(&self, slot: u32, item: &Item, stem: &str, parts: &[Part]) -> bool {
-        let known = &self.slots[slot as usize];
-        let shown = |item: &Item| (item.mtime, item.mark, item.spelling, item.year, item.month);
-        shown(known) == shown(item) && self.stem(known) == stem && self.parts_of(slot) == parts
     }
 
     fn extension_id(&mut self, extension: &str) -> u32 {
@@ -252,20 +301,82 @@ impl Items {
     }
 }
 
+/// A number that stems share which may not be beside each other in a directory: case, composition and the words
+/// of parts do not count, since `IMG_1-edited` would stand for a part of `IMG_1`. Two others that share one by
+/// chance only get a suffix without need.
+pub fn clash(stem: &str, suffix: Option<u32>) -> u64 {
+    let portable = name::portable(stem);
+    let folded = name::fold(&portable);
+    let mut bare = folded.as_str();
+    while let Some(less) = bare.strip_suffix("-edited").or_else(|| bare.strip_suffix("-motion")) {
+        bare = less;
+    }
+    // FNV-1a, then mixed: short and the same on every machine.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |bytes: &[u8]| {
+        for byte in bytes {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    };
+    add(bare.as_bytes());
+    if let Some(suffix) = suffix {
+        add(format!("~{suffix:08x}").as_bytes());
+    }
+    hash ^ (hash >> 29)
+}
+
 fn first_eight(hash: Hash) -> u64 {
     let digest: [u8; 32] = hash.finalize().into();
     digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
-fn mark(key: &str) -> u64 {
-    first_eight(Hash::new().chain_update(key))
+/// Slots by number. Numbers are dealt one after the other, so most are places in a list.
+#[derive(Default)]
+struct Ordinals {
+    dense: Vec<u32>,
+    sparse: std::collections::BTreeMap<u64, u32>,
 }
 
-/// The suffix of a clashing name: from the key alone, and another one for every further clash.
-fn suffix(mark: u64, level: u16) -> u32 {
-    let bits = match level {
-        1 => mark,
-        level => first_eight(Hash::new().chain_update(mark.to_be_bytes()).chain_update(level.to_be_bytes())),
-    };
-    (bits >> 32) as u32
+const NONE: u32 = u32::MAX;
+
+impl Ordinals {
+    fn get(&self, ordinal: u64) -> Option<u32> {
+        let dense = usize::try_from(ordinal).ok().and_then(|at| self.dense.get(at)).copied();
+        dense.filter(|slot| *slot != NONE).or_else(|| self.sparse.get(&ordinal).copied())
+    }
+
+    fn set(&mut self, ordinal: u64, slot: u32) {
+        match usize::try_from(ordinal) {
+            Ok(at) if at < self.dense.len() => self.dense[at] = slot,
+            // A gap of some numbers that never came to an item; a wild one is not worth a list.
+            Ok(at) if at < self.dense.len() + 4096 => {
+                self.dense.resize(at, NONE);
+                self.dense.push(slot);
+            }
+            _ => {
+                self.sparse.insert(ordinal, slot);
+            }
+        }
+    }
+
+    fn slots(&self) -> impl Iterator<Item = u32> + '_ {
+        self.dense.iter().copied().filter(|slot| *slot != NONE).chain(self.sparse.values().copied())
+    }
+
+    fn drop_where(&mut self, gone: impl Fn(u32) -> bool) -> Vec<u32> {
+        let mut dropped = Vec::new();
+        for slot in &mut self.dense {
+            if *slot != NONE && gone(*slot) {
+                dropped.push(std::mem::replace(slot, NONE));
+            }
+        }
+        self.sparse.retain(|_, slot| {
+            let gone = gone(*slot);
+            if gone {
+                dropped.push(*slot);
+            }
+            !gone
+        });
+        dropped
+    }
 }

@@ -1,0 +1,344 @@
+//! Albums: their directories' names and the places of their items, both such that what comes later changes
+//! nothing of what is there.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::model::name::{SafeName, fold};
+use crate::model::{AlbumRevision, ArchivedAlbum, ItemState, MediaKey};
+
+/// What an album without a title is called.
+const UNTITLED: &str = "Untitled";
+
+/// All albums.
+#[derive(Default)]
+pub struct Albums {
+    list: Vec<Album>,
+    by_key: HashMap<MediaKey, u32>,
+    /// Albums of an item, by its number.
+    of_item: HashMap<u64, Vec<u32>>,
+    /// Albums that name an item which is not archived yet.
+    waiting: HashMap<MediaKey, Vec<(u32, Position)>>,
+}
+
+/// One album.
+pub struct Album {
+    key: MediaKey,
+    history: Vec<AlbumRevision>,
+    /// The directory's name.
+    pub title: String,
+    /// Whose it is, by key.
+    pub owner: Option<String>,
+    /// Whether others made it.
+    pub is_shared: bool,
+    /// Its archived items by number.
+    positions: BTreeMap<u64, Position>,
+}
+
+/// A place in an album's order: a whole number and a decimal fraction, as text without a dot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    whole: u32,
+    fraction: Box<str>,
+}
+
+impl Position {
+    /// `00012` or `00012.5`: sorts as text, before a blank and a name.
+    pub fn write(&self, to: &mut String) {
+        use std::fmt::Write as _;
+        // Writing into a String cannot fail.
+        let _ = write!(to, "{:05}", self.whole);
+        if !self.fraction.is_empty() {
+            to.push('.');
+            to.push_str(&self.fraction);
+        }
+    }
+
+    const fn at(whole: u32, fraction: Box<str>) -> Self {
+        Self { whole, fraction }
+    }
+
+    /// A position behind `low` and before `high`.
+    fn between(low: Option<&Self>, high: Option<&Self>) -> Self {
+        let start = Self::at(0, "".into());
+        let low = low.unwrap_or(&start);
+        let Some(high) = high else { return Self::at(low.whole + 1, "".into()) };
+        if high.whole > low.whole + 1 {
+            return Self::at(low.whole + 1, "".into());
+        }
+        // Digit by digit, until there is room between the two.
+        let ceiling = if high.whole > low.whole { None } else { Some(high.fraction.as_bytes()) };
+        let mut digits = String::new();
+        let mut bound = ceiling;
+        for place in 0.. {
+            let floor = low.fraction.as_bytes().get(place).map_or(0, |digit| digit - b'0');
+            let top = match bound {
+                Some(bound) => bound.get(place).map_or(0, |digit| digit - b'0'),
+                None => 10,
+            };
+            if top > floor + 1 {
+                digits.push(char::from(b'0' + u8::midpoint(floor, top)));
+                break;
+            }
+            digits.push(char::from(b'0' + floor));
+            if top > floor {
+                bound = None;
+            }
+        }
+        Self::at(low.whole, digits.into())
+    }
+}
+
+/// The positions of the items of an album, dealt as its history went. An item keeps its position as long as it
+/// is not moved past another one.
+fn positions(history: &[AlbumRevision]) -> HashMap<&MediaKey, Position> {
+    let mut dealt: HashMap<&MediaKey, Position> = HashMap::new();
+    let mut highest: Option<Position> = None;
+    for revision in history {
+        let mut seen = HashSet::new();
+        let items: Vec<&MediaKey> = revision.items.iter().filter(|key| seen.insert(*key)).collect();
+        // The longest run of items that kept their order keeps its positions too.
+        let known: Vec<(usize, &Position)> =
+            items.iter().enumerate().filter_map(|(at, key)| Some((at, dealt.get(*key)?))).collect();
+        let keep: HashSet<usize> = longest_rise(&known).into_iter().collect();
+        let anchors: Vec<Option<Position>> =
+            (0..items.len()).map(|at| keep.contains(&at).then(|| dealt[items[at]].clone())).collect();
+        let mut next: Vec<Option<Position>> = vec![None; items.len()];
+        let mut coming = None;
+        for at in (0..items.len()).rev() {
+            next[at].clone_from(&coming);
+            if anchors[at].is_some() {
+                coming.clone_from(&anchors[at]);
+            }
+        }
+        // What leaves gives its position up, so that it cannot push another out when it comes again; but what is
+        // added at the end gets a number that none had.
+        dealt.retain(|key, _| seen.contains(key));
+        let mut last: Option<Position> = None;
+        for (at, key) in items.iter().enumerate() {
+            let position = match &anchors[at] {
+                Some(position) => position.clone(),
+                None => {
+                    let low =
+                        if next[at].is_none() { last.as_ref().max(highest.as_ref()) } else { last.as_ref() };
+                    Position::between(low, next[at].as_ref())
+                }
+            };
+            last = Some(position.clone());
+            highest = highest.max(last.clone());
+            dealt.insert(*key, position);
+        }
+    }
+    dealt
+}
+
+/// The places of a longest strictly rising subsequence.
+fn longest_rise(list: &[(usize, &Position)]) -> Vec<usize> {
+    let mut ends: Vec<usize> = Vec::new();
+    let mut before: Vec<Option<usize>> = vec![None; list.len()];
+    for (n, (_, position)) in list.iter().enumerate() {
+        let at = ends.partition_point(|&end| list[end].1 < *position);
+        before[n] = at.checked_sub(1).map(|at| ends[at]);
+        if at == ends.len() { ends.push(n) } else { ends[at] = n }
+    }
+    let mut rise = Vec::new();
+    let mut at = ends.last().copied();
+    while let Some(n) = at {
+        rise.push(list[n].0);
+        at = before[n];
+    }
+    rise
+}
+
+impl Albums {
+    /// Takes an album's history; the numbers of the items that were or are in it.
+    pub fn take(&mut self, album: &ArchivedAlbum, ordinals: &HashMap<MediaKey, u64>) -> Vec<u64> {
+        let Some(latest) = album.revisions.last() else { return Vec::new() };
+        let next = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        let id = *self.by_key.entry(album.key.clone()).or_insert(next);
+        if id == next {
+            self.list.push(Album {
+                key: album.key.clone(),
+                history: Vec::new(),
+                title: String::new(),
+                owner: None,
+                is_shared: false,
+                positions: BTreeMap::new(),
+            });
+        }
+        let all = positions(&album.revisions);
+        let here = if latest.state == ItemState::Present { latest.items.as_slice() } else { &[] };
+        let mut now = BTreeMap::new();
+        for key in here {
+            let Some(position) = all.get(key) else { continue };
+            match ordinals.get(key) {
+                Some(ordinal) => {
+                    now.insert(*ordinal, position.clone());
+                }
+                None => {
+                    let waiting = self.waiting.entry(key.clone()).or_default();
+                    waiting.retain(|(album, _)| *album != id);
+                    waiting.push((id, position.clone()));
+                }
+            }
+        }
+        let entry = &mut self.list[id as usize];
+        entry.history.clone_from(&album.revisions);
+        // The items of all revisions are in the positions already; what names need is titles and times.
+        for revision in &mut entry.history {
+            revision.items = Vec::new();
+        }
+        entry.owner.clone_from(&latest.owner);
+        entry.is_shared = !latest.kind.is_own();
+        let was = std::mem::replace(&mut entry.positions, now.clone());
+        for ordinal in was.keys() {
+            if let Some(albums) = self.of_item.get_mut(ordinal) {
+                albums.retain(|album| *album != id);
+            }
+        }
+        for ordinal in now.keys() {
+            self.of_item.entry(*ordinal).or_default().push(id);
+        }
+        let mut touched: Vec<u64> = was.into_keys().chain(now.into_keys()).collect();
+        touched.sort_unstable();
+        touched.dedup();
+        touched
+    }
+
+    /// An item is archived now; whether albums waited for it.
+    pub fn arrived(&mut self, key: &MediaKey, ordinal: u64) -> bool {
+        let Some(waiting) = self.waiting.remove(key) else { return false };
+        for (album, position) in waiting {
+            self.list[album as usize].positions.insert(ordinal, position);
+            self.of_item.entry(ordinal).or_default().push(album);
+        }
+        true
+    }
+
+    /// Deals the names of the directories: the album that had a title first has it for ever, any other gets a
+    /// suffix from its key.
+    pub fn name(&mut self) {
+        let mut claims: Vec<(jiff::Timestamp, u32, usize)> = Vec::new();
+        for (id, album) in (0..).zip(&self.list) {
+            claims.extend(album.history.iter().enumerate().map(|(at, revision)| (revision.since, id, at)));
+        }
+        claims.sort_unstable_by(|a, b| {
+            (a.0, &self.list[a.1 as usize].key, a.2).cmp(&(b.0, &self.list[b.1 as usize].key, b.2))
+        });
+        let mut owners: HashMap<String, u32> = HashMap::new();
+        for (_, id, at) in claims {
+            let title = directory_name(&self.list[id as usize].history[at].title);
+            let first = *owners.entry(fold(&title)).or_insert(id);
+            let album = &mut self.list[id as usize];
+            if at + 1 == album.history.len() {
+                album.title = if first == id {
+                    title
+                } else {
+                    format!("{title}~{:08x}", super::items::clash(album.key.as_str(), None) >> 32)
+                };
+            }
+        }
+    }
+
+    /// What the directories of all albums follow from.
+    pub fn directories(&self) -> Vec<(String, Option<String>)> {
+        self.list.iter().map(|album| (album.title.clone(), album.owner.clone())).collect()
+    }
+
+    /// The albums that an item is in.
+    pub fn of(&self, ordinal: u64) -> &[u32] {
+        self.of_item.get(&ordinal).map_or(&[], Vec::as_slice)
+    }
+
+    /// An album.
+    pub fn get(&self, id: u32) -> &Album {
+        &self.list[id as usize]
+    }
+}
+
+impl Album {
+    /// Where an item is in its order.
+    pub fn position(&self, ordinal: u64) -> Option<&Position> {
+        self.positions.get(&ordinal)
+    }
+}
+
+/// A title as the name of a directory.
+fn directory_name(title: &str) -> String {
+    if title.trim().is_empty() { UNTITLED.to_owned() } else { SafeName::new(title).text() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::model::AlbumKind;
+
+    fn revision(items: &[&str]) -> AlbumRevision {
+        AlbumRevision {
+            since: jiff::Timestamp::UNIX_EPOCH,
+            state: ItemState::Present,
+            kind: AlbumKind::Own,
+            title: "T".into(),
+            owner: None,
+            items: items.iter().map(|key| MediaKey::new(key).unwrap()).collect(),
+        }
+    }
+
+    fn texts(history: &[AlbumRevision]) -> Vec<(String, String)> {
+        let mut dealt: Vec<(String, String)> = positions(history)
+            .into_iter()
+            .map(|(key, position)| {
+                let mut text = String::new();
+                position.write(&mut text);
+                (text, key.as_str().to_owned())
+            })
+            .collect();
+        dealt.sort();
+        dealt
+    }
+
+    #[test]
+    fn what_comes_later_finds_a_place_and_moves_nothing() {
+        let one = revision(&["a", "b", "c"]);
+        let two = revision(&["x", "a", "y", "z", "b", "c", "d"]);
+        let before = texts(std::slice::from_ref(&one));
+        let after = texts(&[one, two]);
+        assert_eq!(before[0], ("00001".into(), "a".into()));
+        assert!(before.iter().all(|entry| after.contains(entry)), "{after:?}");
+        let order: Vec<&str> = after.iter().map(|(_, key)| key.as_str()).collect();
+        assert_eq!(order, ["x", "a", "y", "z", "b", "c", "d"], "{after:?}");
+    }
+
+    #[test]
+    fn random_histories_keep_the_order_and_deal_no_position_twice() {
+        let seed = std::env::var("SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
+        println!("SEED={seed}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        for _ in 0..200 {
+            let mut list: Vec<String> = Vec::new();
+            let mut history = Vec::new();
+            for _ in 0..random.usize(1..12) {
+                for _ in 0..random.usize(0..8) {
+                    match random.u8(..4) {
+                        0 if !list.is_empty() => {
+                            list.remove(random.usize(..list.len()));
+                        }
+                        1 if list.len() > 1 => {
+                            let moved = list.remove(random.usize(..list.len()));
+                            list.insert(random.usize(..=list.len()), moved);
+                        }
+                        _ => list.insert(random.usize(..=list.len()), format!("k{}", random.u32(..))),
+                    }
+                }
+                history.push(revision(&list.iter().map(String::as_str).collect::<Vec<_>>()));
+            }
+            let all = texts(&history);
+            let there: Vec<&str> =
+                all.iter().map(|(_, key)| key.as_str()).filter(|key| list.iter().any(|k| k == key)).collect();
+            assert_eq!(there, list, "{all:?}");
+            let now: HashSet<&str> =
+                all.iter().filter(|(_, key)| list.contains(key)).map(|(text, _)| text.as_str()).collect();
+            assert_eq!(now.len(), list.len(), "{all:?}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! How items enter and leave directories, and what that makes stale.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::directory::Leaf;
+use super::files::Entry;
+use super::items::flag;
+use super::shape::{Facts, Shape};
+use super::{Changes, RECENT_DAYS, Tree};
+
+/// Directories that gain or lose items, until names are dealt.
+#[derive(Default)]
+pub(super) struct Touched {
+    /// Groups that items left or entered.
+    pub groups: BTreeSet<u32>,
+    /// Names that items had, by directory, with the inodes they stood for.
+    pub had: BTreeMap<(u64, String), u64>,
+    /// What others must be told.
+    pub changes: Changes,
+}
+
+impl Tree {
+    pub(super) fn facts(&self) -> Facts<'_> {
+        Facts { items: &self.items, named: &self.named, albums: &self.albums }
+    }
+
+    pub(super) fn is_recent(&self, slot: u32) -> bool {
+        self.items.get(slot).added >= self.newest.saturating_sub(RECENT_DAYS)
+    }
+
+    /// Where the last addition moved on, others are no longer recent.
+    pub(super) fn renew_recent(&mut self, touched: &mut Touched, now: Timestamp) {
+        let stale: Vec<u32> = self
+            .items
+            .in_order()
+            .filter(|&slot| self.items.get(slot).flags & flag::RECENT != 0 && !self.is_recent(slot))
+            .collect();
+        for slot in stale {
+            self.withdraw(slot, touched);
+            self.items.set_flag(slot, flag::RECENT, false);
+            self.show(slot, touched, now);
+        }
+    }
+
+    /// Puts an item into its groups, and makes the directories that show it.
+    pub(super) fn show(&mut self, slot: u32, touched: &mut Touched, now: Timestamp) {
+        self.parts += self.items.parts(slot).count() as u64;
+        let shapes = Arc::clone(&self.shapes);
+        let mut done: BTreeMap<(u16, Option<u32>), u32> = BTreeMap::new();
+        for (view, shape) in (0_u16..).zip(shapes.iter()) {
+            for album in self.albums_for(shape, slot) {
+                let shows = shape.shows(slot, album, &self.facts());
+                if shape.is_strict && !shows {
+                    continue;
+                }
+                let group = *done.entry((shape.domain, album)).or_insert_with(|| {
+                    let facts = Facts { items: &self.items, named: &self.named, albums: &self.albums };
+                    let group = self.groups.find_or_make(shape.domain, shape.key(slot, album, &facts));
+                    self.groups.get_mut(group).add(slot, &self.items);
+                    touched.groups.insert(group);
+                    group
+                });
+                if shows {
+                    self.attach(view, shape, group, slot, album, touched, now);
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one step of `show`, apart for its length")]
+    fn attach(
+        &mut self,
+        view: u16,
+        shape: &Shape,
+        group: u32,
+        slot: u32,
+        album: Option<u32>,
+        touched: &mut Touched,
+        now: Timestamp,
+    ) {
+        let shown = &mut self.groups.get_mut(group).shown;
+        if let Some((_, _, count)) = shown.iter_mut().find(|(known, ..)| *known == view) {
+            *count += 1;
+            return;
+        }
+        let mut path = shape.path(slot, album, &self.facts());
+        let last = path.last().cloned().unwrap_or_default();
+        for attempt in 2.. {
+            let (directory, grown) = self.directories.find_or_make(&path, now);
+            touched.changes.directories.extend(grown);
+            // Two facts may be written alike (`a/b` and `a_b`): the later one gets a number.
+            if self.directories.leaf(directory).is_none_or(|leaf| leaf.group == group) {
+                self.directories.set_leaf(directory, Leaf { view, group });
+                self.groups.get_mut(group).shown.push((view, directory, 1));
+                return;
+            }
+            if let (true, Some(end)) = (path.len() > 1, path.last_mut()) {
+                *end = (format!("{}~{attempt}", last.0), format!("{}~{attempt}", last.1));
+            }
+        }
+    }
+
+    /// Takes an item out of its groups, and out of the directories that show it.
+    pub(super) fn withdraw(&mut self, slot: u32, touched: &mut Touched) {
+        self.parts = self.parts.saturating_sub(self.items.parts(slot).count() as u64);
+        let shapes = Arc::clone(&self.shapes);
+        let mut done: BTreeMap<(u16, Option<u32>), u32> = BTreeMap::new();
+        for (view, shape) in (0_u16..).zip(shapes.iter()) {
+            for album in self.albums_for(shape, slot) {
+                let shows = shape.shows(slot, album, &self.facts());
+                if shape.is_strict && !shows {
+                    continue;
+                }
+                let key = shape.key(slot, album, &self.facts());
+                let group = *done
+                    .entry((shape.domain, album))
+                    .or_insert_with(|| self.groups.find_or_make(shape.domain, key));
+                touched.groups.insert(group);
+                if shows {
+                    self.detach(view, shape, group, slot, touched);
+                }
+            }
+        }
+        // Only now: the names that vanish needed the levels.
+        for group in done.into_values() {
+            self.groups.get_mut(group).remove(slot, &self.items);
+        }
+    }
+
+    fn detach(&mut self, view: u16, shape: &Shape, group: u32, slot: u32, touched: &mut Touched) {
+        let held = self.groups.get(group);
+        let level = held.level(slot);
+        let Some(at) = held.shown.iter().position(|(known, ..)| *known == view) else { return };
+        let own = self.directories.attr(held.shown[at].1).ino;
+        self.had(own, Leaf { view, group }, &self.entries_of(shape, slot, level), touched);
+        let count = &mut self.groups.get_mut(group).shown[at].2;
+        *count = count.saturating_sub(1);
+    }
+
+    fn had(&self, directory: u64, leaf: Leaf, entries: &[Entry], touched: &mut Touched) {
+        for &entry in entries {
+            let mut name = String::new();
+            self.write_name(leaf, entry, &mut name);
+            let ino = self.attr_of(entry).map_or(0, |attr| attr.ino);
+            touched.had.entry((directory, name)).or_insert(ino);
+        }
+    }
+
+    /// Takes the directories of a group away that show nothing any more.
+    pub(super) fn drop_empty(&mut self, group: u32, touched: &mut Touched, now: Timestamp) {
+        let (empty, full) = self.groups.get(group).shown.iter().partition(|(.., count)| *count == 0);
+        self.groups.get_mut(group).shown = full;
+        let empty: Vec<(u16, u32, u32)> = empty;
+        for (_, directory, _) in empty {
+            touched.changes.directories.insert(self.directories.attr(directory).ino);
+            self.shelf.forget(directory);
+            for (parent, name, ino) in self.directories.drop_leaf(directory, now) {
+                touched.changes.directories.insert(parent);
+                touched.had.entry((parent, name)).or_insert(ino);
+            }
+        }
+    }
+
+    /// Deals the names in all groups that an item left or entered, and says what changed.
+    pub(super) fn settle(&mut self, mut touched: Touched, now: Timestamp) -> Changes {
+        for group in std::mem::take(&mut touched.groups) {
+            self.drop_empty(group, &mut touched, now);
+            let shown = self.groups.get(group).shown.clone();
+            let positioned = shown.iter().all(|(view, ..)| self.shapes[usize::from(*view)].is_positioned);
+            let renamed = if positioned { Vec::new() } else { self.groups.get_mut(group).deal(&self.items) };
+            let shapes = Arc::clone(&self.shapes);
+            for (view, directory, _) in shown {
+                let own = self.directories.attr(directory).ino;
+                for &(slot, level) in &renamed {
+                    let entries = self.entries_of(&shapes[usize::from(view)], slot, level);
+                    self.had(own, Leaf { view, group }, &entries, &mut touched);
+                }
+                self.shelf.forget(directory);
+                self.directories.touch(directory, now);
+                touched.changes.directories.insert(own);
+            }
+        }
+        let Touched { had, mut changes, .. } = touched;
+        for ((directory, name), ino) in had {
+            // What went and came again is still what it was.
+            if self.lookup(directory, &name).is_none_or(|now| now.ino != ino) {
+                changes.removed.insert((directory, name));
+            }
+        }
+        changes
+    }
+
+    fn albums_for(&self, shape: &Shape, slot: u32) -> Vec<Option<u32>> {
+        if !shape.by_album {
+            return vec![None];
+        }
+        self.albums.of(self.items.get(slot).ordinal).iter().map(|album| Some(*album)).collect()
+    }
+}

@@ -1,0 +1,147 @@
+//! Groups of items whose names must differ: all that the directories of a template put in one place, whether a
+//! view shows them there or not. So a name depends neither on what a view leaves out nor on what comes later.
+
+use std::collections::{HashMap, HashSet};
+
+use super::items::{Items, clash};
+
+/// What tells the groups of one domain apart: the numbers of the template's facts, the album last.
+pub type Key = [u32; 7];
+
+/// All groups.
+#[derive(Default)]
+pub struct Groups {
+    list: Vec<Group>,
+    by_key: HashMap<(u16, Key), u32>,
+}
+
+/// One group.
+#[derive(Default)]
+pub struct Group {
+    key: Key,
+    /// Its items in the order of their numbers.
+    members: Vec<u32>,
+    /// How often the names of these items clashed; of all others, never.
+    levels: HashMap<u32, u16>,
+    /// In which views it is a directory: the view, the directory, and how many items it shows.
+    pub shown: Vec<(u16, u32, u32)>,
+}
+
+impl Groups {
+    /// The group with that key, made where it is missing.
+    pub fn find_or_make(&mut self, domain: u16, key: Key) -> u32 {
+        let next = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        let group = *self.by_key.entry((domain, key)).or_insert(next);
+        if group == next {
+            self.list.push(Group { key, ..Group::default() });
+        }
+        group
+    }
+
+    /// A group.
+    pub fn get(&self, group: u32) -> &Group {
+        &self.list[group as usize]
+    }
+
+    /// A group.
+    pub fn get_mut(&mut self, group: u32) -> &mut Group {
+        &mut self.list[group as usize]
+    }
+}
+
+impl Group {
+    /// The album whose items these are.
+    pub fn album(&self) -> Option<u32> {
+        self.key[6].checked_sub(1)
+    }
+
+    /// The items, in the order of their numbers.
+    pub fn members(&self) -> &[u32] {
+        &self.members
+    }
+
+    /// How often an item's name clashed: 0 is the bare name, every other number another suffix.
+    pub fn level(&self, slot: u32) -> u16 {
+        if self.levels.is_empty() { 0 } else { self.levels.get(&slot).copied().unwrap_or(0) }
+    }
+
+    /// Adds an item.
+    pub fn add(&mut self, slot: u32, items: &Items) {
+        let ordinal = items.get(slot).ordinal;
+        let last = self.members.last().map(|&last| items.get(last).ordinal);
+        if last.is_none_or(|last| last < ordinal) {
+            self.members.push(slot);
+            return;
+        }
+        match self.members.binary_search_by_key(&ordinal, |&member| items.get(member).ordinal) {
+            Ok(at) => self.members[at] = slot,
+            Err(at) => self.members.insert(at, slot),
+        }
+    }
+
+    /// Takes an item out.
+    pub fn remove(&mut self, slot: u32, items: &Items) {
+        let ordinal = items.get(slot).ordinal;
+        if let Ok(at) = self.members.binary_search_by_key(&ordinal, |&member| items.get(member).ordinal) {
+            self.members.remove(at);
+        }
+    }
+
+    /// Deals the names again; the items whose names changed, with their levels before.
+    ///
+    /// Programs that read photos take files of one stem for one photo. So all parts of an item get the same
+    /// suffix, chosen such that no stem of theirs is that of an earlier item's part, be it there or only possible.
+    pub fn deal(&mut self, items: &Items) -> Vec<(u32, u16)> {
+        let mut taken: HashSet<u64, Passed> = HashSet::with_capacity_and_hasher(self.members.len(), Passed);
+        let mut levels = HashMap::new();
+        for &slot in &self.members {
+            if taken.insert(items.get(slot).clash) {
+                continue;
+            }
+            let free = (1..=u16::MAX)
+                .find(|level| taken.insert(clash(items.stem_of(slot), Some(items.suffix(slot, *level)))));
+            levels.insert(slot, free.unwrap_or(u16::MAX));
+        }
+        let before = std::mem::replace(&mut self.levels, levels);
+        let mut changed: Vec<(u32, u16)> = Vec::new();
+        for &slot in before.keys().chain(self.levels.keys()) {
+            let was = before.get(&slot).copied().unwrap_or(0);
+            if was != self.level(slot) {
+                changed.push((slot, was));
+            }
+        }
+        changed.sort_unstable();
+        changed.dedup();
+        changed
+    }
+}
+
+/// The numbers are hashes already.
+#[derive(Clone, Copy, Default)]
+struct Passed;
+
+impl std::hash::BuildHasher for Passed {
+    type Hasher = Through;
+
+    fn build_hasher(&self) -> Through {
+        Through(0)
+    }
+}
+
+struct Through(u64);
+
+impl std::hash::Hasher for Through {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,117 @@
+//! The words that many items share, each kept once.
+
+use std::collections::HashMap;
+
+use crate::model::camera::{camera_dir, camera_fold};
+use crate::model::name::fold;
+use crate::view::places::{Place, Places};
+
+/// A list of different texts; a number stands for each. 0 stands for nothing known.
+#[derive(Default)]
+pub struct Texts {
+    list: Vec<Box<str>>,
+    by_fold: HashMap<Box<str>, u32>,
+}
+
+impl Texts {
+    /// The number of a text; texts that fold alike share one, and the first is shown.
+    pub fn id(&mut self, text: &str) -> u32 {
+        self.id_as(&fold(text), text)
+    }
+
+    fn id_as(&mut self, key: &str, text: &str) -> u32 {
+        if text.is_empty() {
+            return 0;
+        }
+        if let Some(id) = self.by_fold.get(key) {
+            return *id;
+        }
+        self.list.push(text.into());
+        let id = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        self.by_fold.insert(key.into(), id);
+        id
+    }
+
+    /// The text behind a number.
+    pub fn get(&self, id: u32) -> Option<&str> {
+        self.list.get((id as usize).checked_sub(1)?).map(AsRef::as_ref)
+    }
+}
+
+/// Everything that is named by a text.
+#[derive(Default)]
+pub struct Named {
+    /// Cameras, by what their spellings share.
+    pub cameras: Texts,
+    /// Lenses.
+    pub lenses: Texts,
+    /// Owners' keys.
+    pub owners: Texts,
+    /// Accounts.
+    pub accounts: Texts,
+    /// Countries.
+    pub countries: Texts,
+    /// Regions.
+    pub regions: Texts,
+    /// Cities.
+    pub cities: Texts,
+    /// What is known of a maker and a model as written; naming them anew for every photo would be slow.
+    by_writing: HashMap<String, u32>,
+    places: Places,
+    /// Country, region and city by number.
+    found: Vec<[u32; 3]>,
+    by_cell: HashMap<(i16, i16), u32>,
+}
+
+impl Named {
+    /// The camera that writes this.
+    pub fn camera(&mut self, make: Option<&str>, model: Option<&str>) -> u32 {
+        if make.is_none() && model.is_none() {
+            return 0;
+        }
+        let writing = [make.unwrap_or_default(), model.unwrap_or_default()].join("\u{1}");
+        if let Some(id) = self.by_writing.get(&writing) {
+            return *id;
+        }
+        let id = camera_dir(make, model).map_or(0, |name| self.cameras.id_as(&camera_fold(&name), &name));
+        self.by_writing.insert(writing, id);
+        id
+    }
+
+    /// The place at a position: the nearest town to its cell of about a kilometre.
+    pub fn place(&mut self, position: Option<(f64, f64)>) -> u32 {
+        let Some(cell) = position.and_then(|(north, east)| cell(north, east)) else { return 0 };
+        if let Some(id) = self.by_cell.get(&cell) {
+            return *id;
+        }
+        let Place { country, region, city } =
+            self.places.at(f64::from(cell.0) / 100.0, f64::from(cell.1) / 100.0);
+        let ids = [self.countries.id(&country), self.regions.id(&region), self.cities.id(&city)];
+        let at = self.found.iter().position(|found| *found == ids).unwrap_or_else(|| {
+            self.found.push(ids);
+            self.found.len() - 1
+        });
+        let id = u32::try_from(at + 1).unwrap_or(0);
+        self.by_cell.insert(cell, id);
+        id
+    }
+
+    /// Country, region and city of a place.
+    pub fn place_ids(&self, place: u32) -> [u32; 3] {
+        let at = (place as usize).checked_sub(1);
+        at.and_then(|at| self.found.get(at)).copied().unwrap_or_default()
+    }
+
+    /// Gives back the memory that finding places takes.
+    pub fn rest(&mut self) {
+        self.places.rest();
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "degrees times 100 fit: they are checked")]
+fn cell(north: f64, east: f64) -> Option<(i16, i16)> {
+    let inside = (-90.0..=90.0).contains(&north) && (-180.0..=180.0).contains(&east);
+    // Cameras without a fix write the point where equator and meridian meet.
+    let nowhere = north.abs() < 1e-6 && east.abs() < 1e-6;
+    (inside && !nowhere).then(|| ((north * 100.0).round() as i16, (east * 100.0).round() as i16))
+}

@@ -1,0 +1,259 @@
+//! The shipped views, each with what belongs there; and the views as they were.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use shoebox::model::{AlbumKind, ArchivedAlbum, ArchivedItem, Creation, ItemState, MediaKey, PartRole};
+use shoebox::view::layout::{View, parse, shipped};
+use shoebox::view::source::{load, load_past};
+use shoebox::view::tree::Realm;
+use shoebox::view::{Source, Tree};
+
+use super::support::{Library, album, item, part};
+
+const AT: &str = "2020-05-06T07:08:09";
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).unwrap()
+}
+
+fn files(tree: &Tree, view: &str) -> Vec<String> {
+    let prefix = format!("{view}/");
+    tree.leaves(view).into_iter().map(|leaf| leaf.path.strip_prefix(&prefix).unwrap().to_owned()).collect()
+}
+
+fn ordinals(albums: &[ArchivedAlbum]) -> HashMap<MediaKey, u64> {
+    let keys = albums.iter().flat_map(|album| &album.revisions).flat_map(|revision| &revision.items);
+    keys.map(|key| (key.clone(), key.as_str().strip_prefix("AF1QipKey").unwrap().parse().unwrap())).collect()
+}
+
+fn grown(items: &[ArchivedItem], albums: &[ArchivedAlbum]) -> Tree {
+    let mut tree = Tree::new(&shipped(), Realm::Now, now());
+    tree.apply(items.to_vec(), now());
+    tree.apply_albums(albums, &ordinals(albums), now());
+    tree
+}
+
+#[test]
+fn every_shipped_view_shows_what_belongs_there() {
+    let amsterdam = Some((52.3702, 4.8952));
+    let items = [
+        ArchivedItem {
+            favourite: true,
+            position: amsterdam,
+            lens: Some("EF 50mm".into()),
+            ..item(1, "A.jpg", AT, b"1")
+        },
+        ArchivedItem { archived: true, ..item(2, "B.CR2", "2020-05-07T00:00:00", b"2") },
+        ArchivedItem {
+            state: ItemState::Gone,
+            media_type: Some("video/mp4".into()),
+            ..item(3, "C.mp4", AT, b"3")
+        },
+        ArchivedItem { creation: Some(Creation::Animation), ..item(4, "D-ANIMATION.gif", AT, b"4") },
+        ArchivedItem { make: None, model: None, ..item(5, "Screenshot_2020.png", AT, b"5") },
+        ArchivedItem {
+            parts: vec![
+                part(PartRole::Original, 1, "L.HEIC", b"6"),
+                part(PartRole::Edited, 1, "L.jpg", b"6e"),
+                part(PartRole::Motion, 1, "L.MOV", b"6m"),
+            ],
+            ..item(6, "L.HEIC", AT, b"6")
+        },
+        ArchivedItem { foreign: true, owner: Some("AF1QOther".into()), ..item(7, "S.jpg", AT, b"7") },
+        ArchivedItem { account: "1002".into(), ..item(8, "what: \"this\"?.jpg", AT, b"8") },
+    ];
+    let mut shared = album("AF1QipShared", "Their trip", &[&[7]]);
+    shared.revisions[0].kind = AlbumKind::Shared;
+    shared.revisions[0].owner = Some("AF1QOther".into());
+    let mut tree = grown(&items, &[album("AF1QipOwn", "Trip", &[&[4, 1, 6]]), shared]);
+    tree.apply(
+        [ArchivedItem {
+            added: now() - jiff::SignedDuration::from_hours(24 * 90),
+            ..item(9, "A.jpg", AT, b"1")
+        }],
+        now(),
+    );
+    tree.apply_twins(&[vec![1, 9]], now());
+    let of = |view: &str| files(&tree, view);
+
+    assert_eq!(of("all")[..2], ["2020/05/06/A.jpg", &format!("2020/05/06/{}", suffixed(&tree, "all", "A~"))]);
+    assert_eq!(of("all").len(), 11);
+    assert_eq!(of("by-date").len(), 11);
+    assert!(of("by-camera").contains(&"Unknown camera/2020/2020-05/Screenshot_2020.png".into()));
+    assert_eq!(of("by-lens"), ["EF 50mm/2020/2020-05/A.jpg"]);
+    assert_eq!(
+        of("by-album"),
+        [
+            "Trip/00001 D-ANIMATION.gif",
+            "Trip/00002 A.jpg",
+            "Trip/00003 L-edited.jpg",
+            "Trip/00003 L.HEIC",
+            "Trip/00003 L.MOV"
+        ]
+    );
+    assert_eq!(of("by-place"), ["Netherlands/Amsterdam/2020-05/A.jpg"]);
+    let mut types: BTreeMap<String, usize> = BTreeMap::new();
+    for path in of("by-type") {
+        *types.entry(path.split('/').next().unwrap().to_owned()).or_default() += 1;
+    }
+    let expected =
+        [("Animations", 1), ("Live", 3), ("Photos", 4), ("Raw", 1), ("Screenshots", 1), ("Videos", 1)];
+    assert_eq!(types, expected.map(|(kind, n)| (kind.to_owned(), n)).into());
+    assert_eq!(of("by-account").iter().filter(|path| path.starts_with("1002/")).count(), 1);
+    assert_eq!(of("favourites"), ["2020/2020-05/A.jpg"]);
+    assert_eq!(of("archived"), ["2020/2020-05/B.CR2"]);
+    assert_eq!(of("shared"), ["AF1QOther/Their trip/00001 S.jpg"]);
+    let twins = of("duplicates");
+    assert_eq!(twins.len(), 2);
+    assert_eq!(twins[0].split_once('/').unwrap().0.len(), 12);
+    assert_eq!(twins[0].split_once('/').unwrap().0, twins[1].split_once('/').unwrap().0);
+    assert_eq!(of("not-in-album").len(), 5, "{:?}", of("not-in-album"));
+    assert_eq!(of("gone-from-google"), ["2020/2020-05/C.mp4"]);
+    assert_eq!(of("recent").len(), 10, "all but the one of 90 days ago");
+    assert_eq!(of("edited").len(), 3);
+    assert_eq!(of("videos"), ["2020/2020-05/C.mp4"]);
+    assert_eq!(of("immich").len(), 10, "each item once: no edited rendition");
+    assert!(of("smb").contains(&"2020/2020-05/what： ＂this＂？.jpg".into()));
+    assert!(of("photoprism").contains(&"2020/2020-05/what: \"this\"?.jpg".into()));
+}
+
+fn suffixed(tree: &Tree, view: &str, begin: &str) -> String {
+    let names = files(tree, view).into_iter().filter_map(|path| Some(path.rsplit_once('/')?.1.to_owned()));
+    names.into_iter().find(|name| name.starts_with(begin)).unwrap()
+}
+
+#[test]
+fn what_a_view_leaves_out_or_takes_in_later_renames_nothing() {
+    let favourite = |n, name: &str| ArchivedItem { favourite: true, ..item(n, name, AT, &[n as u8]) };
+    let mut tree = grown(&[item(1, "A.jpg", AT, b"1"), favourite(2, "A.jpg"), favourite(3, "a.jpg")], &[]);
+    let before = files(&tree, "favourites");
+    assert_eq!(before.len(), 2);
+    // The first becomes a favourite, the second is none any more: the third is called as before.
+    tree.apply(
+        [
+            ArchivedItem { change: 4, ..favourite(1, "A.jpg") },
+            ArchivedItem { change: 5, ..item(2, "A.jpg", AT, &[2]) },
+        ],
+        now(),
+    );
+    let after = files(&tree, "favourites");
+    assert!(after.contains(&"2020/2020-05/A.jpg".into()));
+    let third = before.iter().find(|name| name.contains("/a~")).unwrap();
+    assert!(after.contains(third), "{before:?} {after:?}");
+    // And so it is after a restart.
+    let again = grown(&[favourite(1, "A.jpg"), item(2, "A.jpg", AT, &[2]), favourite(3, "a.jpg")], &[]);
+    assert_eq!(files(&again, "favourites"), after);
+}
+
+#[test]
+fn an_album_grows_shrinks_and_is_renamed_without_moving_what_stays() {
+    let items: Vec<ArchivedItem> = (1..=6).map(|n| item(n, &format!("{n}.jpg"), AT, &[n as u8])).collect();
+    let one = album("AF1QipA", "Trip", &[&[1, 2, 3]]);
+    let mut tree = grown(&items, std::slice::from_ref(&one));
+    let before = tree.leaves("by-album");
+    let two = album("AF1QipA", "Trip", &[&[1, 2, 3], &[5, 1, 4, 3, 6]]);
+    let changes = tree.apply_albums(std::slice::from_ref(&two), &ordinals(std::slice::from_ref(&two)), now());
+    assert_eq!(
+        files(&tree, "by-album"),
+        [
+            "Trip/00000.5 5.jpg",
+            "Trip/00001 1.jpg",
+            "Trip/00002 4.jpg",
+            "Trip/00003 3.jpg",
+            "Trip/00004 6.jpg"
+        ]
+    );
+    // Others left the view of what is in no album.
+    let gone: Vec<&String> =
+        changes.removed.iter().map(|(_, name)| name).filter(|name| name.contains(' ')).collect();
+    assert_eq!(gone, ["00002 2.jpg"], "what stays is not told");
+    let after = tree.leaves("by-album");
+    for leaf in before.iter().filter(|leaf| !leaf.path.ends_with("2.jpg")) {
+        assert!(after.contains(leaf), "{} moved", leaf.path);
+    }
+    assert_eq!(tree.paths(), grown(&items, std::slice::from_ref(&two)).paths());
+    // Another album of that title gets a directory of its own, also after the first was renamed.
+    let mut three = two.clone();
+    three.revisions.push(two.revisions[1].clone());
+    three.revisions[2].title = "Journey".into();
+    let mut other = album("AF1QipB", "TRIP", &[&[6]]);
+    other.revisions[0].since = now() + jiff::SignedDuration::from_secs(1000);
+    tree.apply_albums(&[three.clone(), other.clone()], &ordinals(&[three.clone(), other.clone()]), now());
+    let folders: std::collections::BTreeSet<String> =
+        files(&tree, "by-album").iter().map(|path| path.split('/').next().unwrap().to_owned()).collect();
+    let folders: Vec<String> = folders.into_iter().collect();
+    assert_eq!(folders.len(), 2);
+    assert_eq!(folders[0], "Journey");
+    assert!(folders[1].starts_with("TRIP~"), "{folders:?}");
+    assert_eq!(tree.paths(), grown(&items, &[three, other]).paths());
+}
+
+#[test]
+fn an_item_that_is_archived_after_its_album_finds_its_place() {
+    let album = album("AF1QipA", "Trip", &[&[1, 2]]);
+    let known = ordinals(std::slice::from_ref(&album)).into_iter().filter(|(_, n)| *n == 1).collect();
+    let mut tree = Tree::new(&shipped(), Realm::Now, now());
+    tree.apply([item(1, "1.jpg", AT, b"1")], now());
+    tree.apply_albums(std::slice::from_ref(&album), &known, now());
+    assert_eq!(files(&tree, "by-album"), ["Trip/00001 1.jpg"]);
+    tree.apply([item(2, "2.jpg", AT, b"2")], now());
+    assert_eq!(files(&tree, "by-album"), ["Trip/00001 1.jpg", "Trip/00002 2.jpg"]);
+    assert!(!files(&tree, "not-in-album").iter().any(|path| path.contains("2.jpg")));
+}
+
+#[test]
+fn two_facts_that_are_written_alike_have_two_directories() {
+    let views: Vec<View> = parse("shipped = false\n[view]\na = \"{lens}/{name}\"").unwrap();
+    let lens = |n, lens: &str| ArchivedItem { lens: Some(lens.into()), ..item(n, "x.jpg", AT, &[n as u8]) };
+    let mut tree = Tree::new(&views, Realm::Now, now());
+    tree.apply([lens(1, "a/b"), lens(2, "a_b"), lens(3, "A_B")], now());
+    let paths = files(&tree, "a");
+    assert_eq!(paths.len(), 3);
+    assert_eq!(paths[0], "a_b/x.jpg");
+    assert!(paths[1..].iter().all(|path| path.starts_with("a_b~2/")), "{paths:?}");
+}
+
+#[test]
+fn the_past_is_shown_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = Library::new(dir.path());
+    let at = |day: &str| format!("{day}T12:00:00Z").parse::<Timestamp>().unwrap();
+    let first = ArchivedItem {
+        since: at("2026-03-01"),
+        added: at("2026-03-01"),
+        favourite: true,
+        ..item(1, "A.jpg", AT, b"1")
+    };
+    library.add(first.clone(), b"1");
+    let mut edited = ArchivedItem { since: at("2026-03-05"), favourite: false, ..first };
+    edited.parts.push(part(PartRole::Edited, 1, "A.jpg", b"1e"));
+    library.add(edited, b"1e");
+    let second =
+        ArchivedItem { since: at("2026-03-03"), added: at("2026-03-03"), ..item(2, "B.jpg", AT, b"2") };
+    library.add(ArchivedItem { since: at("2026-03-06"), state: ItemState::Gone, ..second.clone() }, b"2");
+    library.held.lock().unwrap().items.insert(2, ArchivedItem { change: 3, ..second });
+    library.held.lock().unwrap().items[3].change = 4;
+    let mut trip = album("AF1QipA", "Trip", &[&[1], &[1, 2]]);
+    trip.revisions[0].since = at("2026-03-02");
+    trip.revisions[1].since = at("2026-03-04");
+    library.held.lock().unwrap().albums.push(trip);
+    let on = |day: &str| load_past(library.source().as_mut(), &shipped(), day.parse().unwrap()).unwrap();
+
+    assert_eq!(files(&on("2026-02-28"), "by-date"), [""; 0]);
+    assert_eq!(files(&on("2026-03-01"), "by-date"), ["2020/2020-05/A.jpg"]);
+    assert_eq!(files(&on("2026-03-01"), "favourites"), ["2020/2020-05/A.jpg"]);
+    assert_eq!(files(&on("2026-03-01"), "by-album"), [""; 0]);
+    assert_eq!(files(&on("2026-03-02"), "by-album"), ["Trip/00001 A.jpg"]);
+    assert_eq!(files(&on("2026-03-03"), "by-date").len(), 2);
+    assert_eq!(files(&on("2026-03-04"), "by-album"), ["Trip/00001 A.jpg", "Trip/00002 B.jpg"]);
+    assert_eq!(files(&on("2026-03-04"), "edited"), [""; 0]);
+    assert_eq!(files(&on("2026-03-05"), "edited").len(), 2);
+    assert_eq!(files(&on("2026-03-05"), "favourites"), [""; 0]);
+    assert_eq!(files(&on("2026-03-05"), "gone-from-google"), [""; 0]);
+    let last = on("2026-03-06");
+    assert_eq!(files(&last, "gone-from-google"), ["2020/2020-05/B.jpg"]);
+    let today = load(library.source().as_mut(), &shipped()).unwrap();
+    assert_eq!(today.leaves("by-date"), last.leaves("by-date"), "a file is the same file then and now");
+    assert_eq!(library.source().days().unwrap().len(), 4);
+}
