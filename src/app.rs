@@ -49,6 +49,11 @@ pub enum Command {
         /// How.
         view: ViewSettings,
     },
+    /// Free a mount point.
+    Unmount {
+        /// Where.
+        mountpoint: PathBuf,
+    },
     /// List the views.
     ViewList {
         /// A file of views.
@@ -179,6 +184,7 @@ pub fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Init { data } => init(&data),
         Command::Sync { data, settings, json } => runtime()?.block_on(sync::once(&data, *settings, json)),
         Command::Mount { data, mountpoint, view } => mount::until_stopped(&data, &mountpoint, &view),
+        Command::Unmount { mountpoint } => mount::unmount(&mountpoint),
         Command::ViewList { views } => views::list(views.as_deref()),
         Command::ViewCheck { file } => views::check(&file),
         Command::ViewPreview { data, views, which, limit } => {

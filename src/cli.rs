@@ -82,6 +82,14 @@ enum Subcommands {
         #[command(flatten)]
         view: ViewArgs,
     },
+    /// Free a mount point: take view, guard and dead mounts away and leave an ordinary directory.
+    ///
+    /// Where a view was and is not, every question gets an error, so that no photo program takes an unready view
+    /// for an empty library.
+    Unmount {
+        /// Where the view was.
+        mountpoint: PathBuf,
+    },
     /// Do everything: sync on a schedule, show the view, serve the status page. What the container starts.
     Run {
         #[command(flatten)]
@@ -424,6 +432,7 @@ impl Subcommands {
                 let settings = Box::new(remote.settings(ListingMode::SetAside));
                 Command::Sync { data: data.dir, settings, json }
             }
+            Self::Unmount { mountpoint } => Command::Unmount { mountpoint },
             Self::View(ViewCommand::List { views }) => Command::ViewList { views: views.file },
             Self::View(ViewCommand::Check { file }) => Command::ViewCheck { file },
             Self::View(ViewCommand::Preview { data, views, name, path, show, limit }) => {

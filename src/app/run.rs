@@ -17,6 +17,10 @@ use crate::sync::progress::Progress;
 /// Syncs on schedule, shows the view and the status page until asked to stop.
 pub async fn until_stopped(settings: RunSettings) -> anyhow::Result<u8> {
     let stop = signals::stop_token()?;
+    if let Some(view) = &settings.view {
+        // First of all: whatever goes wrong now, nobody takes it for an empty library.
+        crate::view::mountpoint::prepare(view, &settings.data)?;
+    }
     if settings.init && is_empty(&settings.data) {
         super::make_archive(&settings.data)?;
         tracing::info!("made a new archive in {}", settings.data.display());
@@ -39,7 +43,7 @@ pub async fn until_stopped(settings: RunSettings) -> anyhow::Result<u8> {
     repeat(&settings, &archive, &state, &stop).await;
     page.await?.context("the status page failed")?;
     if let Some(mounted) = mounted {
-        tokio::task::spawn_blocking(move || mounted.unmount()).await??;
+        tokio::task::spawn_blocking(move || mounted.stop()).await??;
     }
     drop(state);
     super::close(archive)?;

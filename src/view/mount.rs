@@ -40,6 +40,8 @@ pub struct Mounted {
     mountpoint: PathBuf,
     /// Which mount is ours.
     mount: Option<Mount>,
+    /// Whether the place answers with errors when the view is gone.
+    guarded: bool,
     /// Never dropped: dropping it unmounts whatever is at the mount point, be it another's, and leaves a dead
     /// mount where a file is open. It ends by itself when the kernel lets go of our mount.
     session: ManuallyDrop<BackgroundSession>,
@@ -59,21 +61,30 @@ impl Mounted {
         mountpoint: &Path,
         options: &ViewOptions,
     ) -> Result<Self, ViewError> {
-        mountpoint::prepare(mountpoint, &options.store)?;
+        let guarded = mountpoint::prepare(mountpoint, &options.store)?;
         let mountpoint =
-            mountpoint.canonicalize().map_err(|e| ViewError::Mountpoint(mountpoint.to_owned(), e))?;
+            mountpoint::resolve(mountpoint).map_err(|e| ViewError::Mountpoint(mountpoint.to_owned(), e))?;
         let tree = load(source.as_mut(), &options.views).map_err(ViewError::Source)?;
         let history = History::new(past, options.views.clone());
         let fs = Arc::new(Fs::new(tree, history, open_blob, options.store.clone()));
         let depth = if is_overlay(&options.store) { 2 } else { 1 };
         let adapter = Adapter::new(Arc::clone(&fs), options.passthrough, depth);
         let failed = |e: io::Error| ViewError::Mount(mountpoint.clone(), e);
-        let session =
-            Session::new(adapter, &mountpoint, &config()).map_err(|e| mountpoint::refusal(&mountpoint, e))?;
+        let session = if guarded {
+            let device = mountpoint::open_device().map_err(failed)?;
+            mountpoint::mount_device(&device, &mountpoint, "shoebox").map_err(failed)?;
+            Session::from_fd(adapter, device.into(), SessionACL::All, config()).map_err(|e| {
+                // The guard shows again.
+                let _ = mountpoint::detach(&mountpoint);
+                failed(e)
+            })?
+        } else {
+            Session::new(adapter, &mountpoint, &config()).map_err(|e| mountpoint::refusal(&mountpoint, e))?
+        };
         let mount = mountpoint::top(&mountpoint).map_err(failed)?;
         let notifier = session.notifier();
         let session = ManuallyDrop::new(session.spawn().map_err(failed)?);
-        let mut mounted = Self { mountpoint: mountpoint.clone(), mount, session, refresher: None };
+        let mut mounted = Self { mountpoint: mountpoint.clone(), mount, guarded, session, refresher: None };
         let (stop, stopped) = mpsc::channel();
         let refresher = thread::Builder::new().name("view".into()).spawn(move || {
             let mut refresh = Refresh { source, fs, notifier, failing: false };
@@ -90,13 +101,36 @@ impl Mounted {
         !self.session.guard.is_finished()
     }
 
-    /// Takes the view away. Files that are open can be read to their end while this process lives, and where
-    /// the kernel reads them itself also after.
+    /// Ends the view, not its place: until another one starts there, every question gets an error, and nobody
+    /// sees an empty tree. Files that are open can be read to their end while this process lives, and where the
+    /// kernel reads them itself also after.
+    ///
+    /// Without a guard the view stays until the process ends, and is a dead mount then, which answers with errors.
+    ///
+    /// # Errors
+    /// What the system answers; then it is still there.
+    pub fn stop(mut self) -> Result<(), ViewError> {
+        let stopped = if self.guarded { self.detach() } else { self.leave() };
+        stopped.map_err(|e| ViewError::Unmount(self.mountpoint.clone(), e))
+    }
+
+    /// Takes the view away, and with it what guards its place: an empty directory is left.
     ///
     /// # Errors
     /// What the system answers; then it is still there.
     pub fn unmount(mut self) -> Result<(), ViewError> {
-        self.detach().map_err(|e| ViewError::Unmount(self.mountpoint.clone(), e))
+        self.detach().map_err(|e| ViewError::Unmount(self.mountpoint.clone(), e))?;
+        // Another view may stand on the guard by now.
+        let ours = mountpoint::is_guarded(&self.mountpoint);
+        if ours { mountpoint::release(&self.mountpoint).map(drop) } else { Ok(()) }
+    }
+
+    fn leave(&mut self) -> io::Result<()> {
+        if let Some((stop, refresher)) = self.refresher.take() {
+            drop(stop);
+            refresher.join().map_err(|_| io::Error::other("what keeps the view fresh had failed"))?;
+        }
+        Ok(())
     }
 
     fn detach(&mut self) -> io::Result<()> {

@@ -1,12 +1,14 @@
 //! The place where a view appears: what is there already, and what may be mounted on it.
 
-use std::fs;
+use std::ffi::CString;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::io::Errno;
-use rustix::mount::{UnmountFlags, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use crate::model::ErrorClass;
 
@@ -64,44 +66,145 @@ impl ViewError {
 /// Dead mounts that may lie on top of each other; more than a handful is not our doing.
 const MOST_DEAD: usize = 8;
 
-/// Makes the place ready: FUSE is there, what a killed predecessor left is cleared, the directory exists, is
-/// empty, bears no other FUSE file system and is not inside `store`.
+/// What is mounted where a view is not: every question gets an error, so that nobody takes an unready view for
+/// an empty library. It is a FUSE file system whose process has let go of it at once.
+const GUARD: &str = "shoebox-guard";
+
+/// Makes the place ready: FUSE is there, the directory exists and is empty, bears no other FUSE file system and is
+/// not inside `store`; what a killed predecessor left is cleared. From then on the place answers with errors
+/// until a view is mounted there, and again when the view is gone. Says whether it does: without the
+/// privilege to mount there is no such guard. May be repeated.
 ///
 /// # Errors
 /// Whatever is not so.
-pub fn prepare(mountpoint: &Path, store: &Path) -> Result<(), ViewError> {
+pub fn prepare(mountpoint: &Path, store: &Path) -> Result<bool, ViewError> {
     check_device()?;
     let bad = |e: io::Error| ViewError::Mountpoint(mountpoint.to_owned(), e);
+    let real = resolve(mountpoint).map_err(bad)?;
+    // What is there may be dead and answer nothing: the mount table is asked.
     for _ in 0..MOST_DEAD {
-        if !is_dead(mountpoint) {
-            break;
+        let stack = stack(&real).map_err(bad)?;
+        match stack.last() {
+            Some(there) if there.source == GUARD => return Ok(true),
+            Some(there) if there.kind.starts_with("fuse") && is_dead(&real) => {
+                tracing::info!("clearing a dead mount on {}", mountpoint.display());
+                let guarded = stack.iter().any(|mount| mount.source == GUARD);
+                // The directory below is never bare, not for a moment.
+                if !guarded && put_guard(&real).is_ok() {
+                    return Ok(true);
+                }
+                detach(&real).map_err(|e| refusal(mountpoint, e))?;
+            }
+            // A volume of another kind (a container's bind mount) is a fine place for a view.
+            Some(there) if there.kind.starts_with("fuse") => {
+                let what = format!("{} (of type {})", there.source, there.kind);
+                return Err(ViewError::Busy(mountpoint.to_owned(), what));
+            }
+            _ => break,
         }
-        tracing::info!("clearing a dead mount on {}", mountpoint.display());
-        detach(mountpoint).map_err(|e| refusal(mountpoint, e))?;
     }
-    let meta = match fs::metadata(mountpoint) {
+    if store.canonicalize().is_ok_and(|store| real.starts_with(store)) {
+        return Err(ViewError::Inside(mountpoint.to_owned()));
+    }
+    let meta = match fs::metadata(&real) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(mountpoint).map_err(bad)?;
-            fs::metadata(mountpoint).map_err(bad)?
+            fs::create_dir_all(&real).map_err(bad)?;
+            fs::metadata(&real).map_err(bad)?
         }
         other => other.map_err(bad)?,
     };
     if !meta.is_dir() {
         return Err(bad(io::Error::from(io::ErrorKind::NotADirectory)));
     }
-    let real = mountpoint.canonicalize().map_err(bad)?;
-    // A volume of another kind (a container's bind mount) is a fine place for a view.
-    if let Some(there) = top(&real).map_err(bad)?.filter(|mount| mount.kind.starts_with("fuse")) {
-        let what = format!("{} (of type {})", there.source, there.kind);
-        return Err(ViewError::Busy(mountpoint.to_owned(), what));
-    }
-    if store.canonicalize().is_ok_and(|store| real.starts_with(store)) {
-        return Err(ViewError::Inside(mountpoint.to_owned()));
-    }
-    if fs::read_dir(mountpoint).map_err(bad)?.next().is_some() {
+    if fs::read_dir(&real).map_err(bad)?.next().is_some() {
         return Err(ViewError::NotEmpty(mountpoint.to_owned()));
     }
-    Ok(())
+    match put_guard(&real) {
+        Ok(()) => Ok(true),
+        Err(e) => {
+            tracing::debug!("no guard on {}: {e}", mountpoint.display());
+            Ok(false)
+        }
+    }
+}
+
+/// The path with links resolved, without a question to what is mounted at its end.
+///
+/// # Errors
+/// When it is a link that leads nowhere.
+pub fn resolve(mountpoint: &Path) -> io::Result<PathBuf> {
+    let absolute = std::path::absolute(mountpoint)?;
+    if fs::read_link(&absolute).is_ok() {
+        return absolute.canonicalize();
+    }
+    // What does not exist yet will be where its nearest parent is.
+    let mut missing = Vec::new();
+    for at in absolute.ancestors() {
+        // The end itself may be a mount that answers nothing.
+        if let (true, Ok(real)) = (at != absolute, at.canonicalize()) {
+            return Ok(missing.iter().rev().fold(real, |path: PathBuf, name| path.join(name)));
+        }
+        missing.extend(at.file_name());
+    }
+    Ok(absolute)
+}
+
+fn put_guard(real: &Path) -> io::Result<()> {
+    // Dropped at the end, which is what makes it answer with errors.
+    let device = open_device()?;
+    mount_device(&device, real, GUARD)
+}
+
+/// Opens the device that a FUSE file system is served through.
+///
+/// # Errors
+/// What the system answers.
+pub fn open_device() -> io::Result<File> {
+    fs::OpenOptions::new().read(true).write(true).open("/dev/fuse")
+}
+
+/// Mounts the file system behind a device. fuser's own way to mount asks the directory questions, which a guard
+/// does not answer.
+///
+/// # Errors
+/// What the system answers; without the privilege, that it is not permitted.
+pub fn mount_device(device: &File, real: &Path, source: &str) -> io::Result<()> {
+    let data = format!(
+        "fd={},rootmode=40555,user_id={},group_id={},allow_other,default_permissions",
+        device.as_raw_fd(),
+        rustix::process::getuid().as_raw(),
+        rustix::process::getgid().as_raw()
+    );
+    let data = CString::new(data).map_err(io::Error::other)?;
+    let flags = MountFlags::RDONLY
+        | MountFlags::NOSUID
+        | MountFlags::NODEV
+        | MountFlags::NOEXEC
+        | MountFlags::NOATIME;
+    Ok(mount(source, real, "fuse.shoebox", flags, data.as_c_str())?)
+}
+
+/// Whether nothing but the guard is at a place.
+pub fn is_guarded(real: &Path) -> bool {
+    top(real).is_ok_and(|top| top.is_some_and(|mount| mount.source == GUARD))
+}
+
+/// Takes everything of ours away from a place: view, guard, dead mounts. Says how many went.
+///
+/// # Errors
+/// What the system answers.
+pub fn release(mountpoint: &Path) -> Result<usize, ViewError> {
+    let failed = |e| ViewError::Unmount(mountpoint.to_owned(), e);
+    let real = resolve(mountpoint).map_err(failed)?;
+    let mut gone = 0;
+    while top(&real)
+        .map_err(failed)?
+        .is_some_and(|mount| mount.kind.starts_with("fuse") && mount.source.starts_with("shoebox"))
+    {
+        detach(&real).map_err(failed)?;
+        gone += 1;
+    }
+    Ok(gone)
 }
 
 /// Whether a mount is there whose process is gone.
@@ -113,7 +216,7 @@ fn is_dead(mountpoint: &Path) -> bool {
 }
 
 fn check_device() -> Result<(), ViewError> {
-    match fs::OpenOptions::new().read(true).write(true).open("/dev/fuse") {
+    match open_device() {
         Ok(_) => Ok(()),
         // A node without a driver behind it answers the latter.
         Err(e)
@@ -169,8 +272,13 @@ pub struct Mount {
 /// # Errors
 /// When the table cannot be read.
 pub fn top(path: &Path) -> io::Result<Option<Mount>> {
+    Ok(stack(path)?.pop())
+}
+
+/// All mounts at exactly this path, the uppermost last.
+fn stack(path: &Path) -> io::Result<Vec<Mount>> {
     let table = fs::read_to_string("/proc/self/mountinfo")?;
-    Ok(table.lines().rev().filter_map(row).find(|(at, _)| at == path).map(|(_, mount)| mount))
+    Ok(table.lines().filter_map(row).filter(|(at, _)| at == path).map(|(_, mount)| mount).collect())
 }
 
 /// `36 35 98:0 /root /mnt options fields - type source options`.

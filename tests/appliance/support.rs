@@ -80,8 +80,9 @@ pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
     }
 }
 
-/// Whether a FUSE file system is mounted there.
+/// Whether a view is mounted there, and not only what guards its place.
 pub fn is_mounted(path: &Path) -> bool {
     let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    table.lines().any(|line| line.split(' ').nth(4) == path.to_str() && line.contains(" - fuse"))
+    let last = table.lines().rfind(|line| line.split(' ').nth(4) == path.to_str());
+    last.is_some_and(|line| line.contains(" - fuse.shoebox shoebox "))
 }

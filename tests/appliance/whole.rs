@@ -97,6 +97,7 @@ async fn a_signed_in_browser_in_a_verified_mounted_archive_out() {
 
     assert!(mount.stop().success());
     assert!(!is_mounted(&view), "the view is still mounted");
+    shoebox::view::mountpoint::release(&view).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,6 +137,7 @@ async fn the_appliance_syncs_shows_and_tells_by_itself() {
     assert!(appliance.stop().success());
     assert!(began.elapsed() < std::time::Duration::from_secs(10), "took {:?} to stop", began.elapsed());
     assert!(!is_mounted(&view));
+    shoebox::view::mountpoint::release(&view).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,6 +163,10 @@ async fn a_view_of_a_killed_predecessor_is_cleared() {
     // A file that is open does not keep the view from going.
     let held = fs::File::open(view.join("by-date")).unwrap();
     assert!(next.stop().success());
-    assert!(!is_mounted(&view));
     drop(held);
+    assert!(fs::read_dir(&view).is_err(), "not an empty directory");
+    let freed = succeed(command(&["unmount", view.to_str().unwrap()])).await;
+    assert!(freed.contains("ordinary directory again"), "{freed}");
+    assert!(!is_mounted(&view));
+    assert_eq!(fs::read_dir(&view).unwrap().count(), 0);
 }

@@ -28,7 +28,7 @@ fn a_process_that_holds_a_mount() {
     println!("mounted");
     // Until the parent kills us, or is gone itself.
     let _ = std::io::stdin().read(&mut [0]);
-    drop(mounted);
+    mounted.stop().unwrap();
 }
 
 fn holder(stage: &Stage) -> Child {
@@ -59,7 +59,7 @@ fn a_dead_mount_of_a_killed_predecessor_is_cleared() {
             "ENOTCONN: a dead mount"
         );
         let mounted = stage.mount(true);
-        assert_eq!(mounts_at(&stage.view()), 1);
+        assert_eq!(mounts_at(&stage.view()), 2, "the view and its guard");
         assert_eq!(fs::read_dir(stage.view().join(MONTH)).unwrap().count(), 5);
         // The kernel goes on reading for who had a file open under the dead one, where it read it itself.
         let mut bytes = Vec::new();
@@ -101,7 +101,7 @@ fn a_second_view_on_the_same_place_is_refused() {
     assert!(matches!(error, ViewError::Busy(..)), "{error}");
     assert!(error.to_string().contains("shoebox") && error.to_string().contains("unmount it first"));
     assert_eq!(error.class(), ErrorClass::Environment);
-    assert_eq!(mounts_at(&stage.view()), 1);
+    assert_eq!(mounts_at(&stage.view()), 2);
     mounted.unmount().unwrap();
 }
 
@@ -116,7 +116,7 @@ fn anothers_mount_at_the_same_place_is_left_alone() {
     eventually("ours ends", || !first.is_alive());
     let second = stage.mount(true);
     first.unmount().unwrap();
-    assert_eq!(mounts_at(&stage.view()), 1);
+    assert_eq!(mounts_at(&stage.view()), 2);
     assert!(second.is_alive());
     assert_eq!(fs::read_dir(stage.view().join(MONTH)).unwrap().count(), 2);
     second.unmount().unwrap();
@@ -151,7 +151,8 @@ fn an_unreadable_source_shows_nothing_rather_than_an_empty_tree() {
     stage.library.held.lock().unwrap().broken = Some("the index is locked".into());
     let start = stage.try_mount(true);
     assert!(matches!(start, Err(ViewError::Source(why)) if why.contains("locked")));
-    assert_eq!(mounts_at(&stage.view()), 0);
+    assert!(fs::read_dir(stage.view()).is_err());
+    shoebox::view::mountpoint::release(&stage.view()).unwrap();
 }
 
 /// The index is made anew while the view is up: nobody ever sees fewer files.
@@ -172,4 +173,97 @@ fn a_new_index_never_empties_the_tree() {
         count == 201
     });
     mounted.unmount().unwrap();
+}
+
+/// Between two views, after a failed start, and for whoever asks at the worst moment: an error, never an empty
+/// tree.
+#[test]
+fn where_a_view_was_every_question_gets_an_error() {
+    let stage = Stage::new();
+    stage.library.fill(1, 5, 100);
+    let refused = || {
+        let errors = [
+            fs::read_dir(stage.view()).map(drop).unwrap_err(),
+            fs::metadata(stage.view().join(MONTH)).map(drop).unwrap_err(),
+        ];
+        errors.iter().all(|error| error.raw_os_error() == Some(107))
+    };
+    // A first start that fails.
+    stage.library.held.lock().unwrap().broken = Some("the index is locked".into());
+    assert!(stage.try_mount(true).is_err());
+    assert!(refused());
+    stage.library.held.lock().unwrap().broken = None;
+    let mounted = stage.mount(true);
+    assert_eq!(fs::read_dir(stage.view().join(MONTH)).unwrap().count(), 5);
+    mounted.stop().unwrap();
+    assert!(refused());
+    assert_eq!(mounts_at(&stage.view()), 1, "the guard");
+    let again = stage.mount(true);
+    assert_eq!(fs::read_dir(stage.view().join(MONTH)).unwrap().count(), 5);
+    again.unmount().unwrap();
+    assert_eq!(mounts_at(&stage.view()), 0);
+    assert_eq!(fs::read_dir(stage.view()).unwrap().count(), 0);
+}
+
+/// A scanner in a loop through restarts and kills: it sees everything or an error, and what it has open reads
+/// on or fails. New openings work within seconds.
+#[test]
+fn a_scanner_never_sees_fewer_files_than_before() {
+    let count = |name: &str, default: u64| std::env::var(name).map_or(default, |n| n.parse().unwrap());
+    let (restarts, kills) = (count("RESTARTS", 50), count("KILLS", 20));
+    let stage = Stage::new();
+    stage.library.fill(1, 5, 5000);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let scans = std::sync::atomic::AtomicU64::new(0);
+    let scan = || -> std::io::Result<usize> {
+        let mut seen = 0;
+        for entry in fs::read_dir(stage.view().join(MONTH))? {
+            let entry = entry?;
+            let bytes = fs::read(entry.path())?;
+            let ordinal = entry.file_name().to_str().unwrap()["IMG_".len()..][..5].parse().unwrap();
+            assert!(bytes == content(ordinal, 5000), "wrong bytes");
+            seen += 1;
+        }
+        Ok(seen)
+    };
+    let mut child = holder(&stage);
+    assert_eq!(scan().unwrap(), 5);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    // An error is an error; a listing is complete.
+                    if let Ok(seen) = scan() {
+                        assert_eq!(seen, 5);
+                        scans.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    }
+                    let views =
+                        fs::read_dir(stage.view()).and_then(|views| views.collect::<Result<Vec<_>, _>>());
+                    match views {
+                        Ok(views) => assert_eq!(views.len(), shipped().len()),
+                        Err(error) => assert_ne!(error.kind(), std::io::ErrorKind::NotFound),
+                    }
+                }
+            });
+        }
+        for round in 0..restarts + kills {
+            if round % (restarts + kills) < restarts {
+                drop(child.stdin.take());
+            } else {
+                child.kill().unwrap();
+            }
+            child.wait().unwrap();
+            let began = std::time::Instant::now();
+            child = holder(&stage);
+            assert_eq!(scan().unwrap(), 5);
+            assert!(began.elapsed().as_secs() < 5, "new openings work within 5 s");
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!(scans.into_inner() > 0, "the scanner saw the view at times");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(mounts_at(&stage.view()) <= 2, "no pile of mounts");
+    shoebox::view::mountpoint::release(&stage.view()).unwrap();
+    assert_eq!(mounts_at(&stage.view()), 0);
 }

@@ -277,6 +277,13 @@ impl Stage {
     }
 }
 
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // A failed test leaves nothing mounted either.
+        let _ = shoebox::view::mountpoint::release(&self.view());
+    }
+}
+
 /// The number of the item behind an inode.
 pub fn ordinal_of(ino: u64) -> u64 {
     (ino - 16) >> 10
