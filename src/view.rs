@@ -12,6 +12,7 @@ pub mod mountpoint;
 pub mod open_directories;
 pub mod open_files;
 pub mod places;
+pub mod sidecar;
 pub mod source;
 pub mod tree;
 

@@ -9,11 +9,20 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::reader::role;
 use super::words::{from_json, from_word, parsed, signed, unsigned, valid};
 use super::{IndexError, IndexReader};
-use crate::model::{ArchivedAlbum, ArchivedItem, ArchivedPart, CaptureTime, MediaKey, Sha1, Sha256, Verdict};
+use crate::model::{
+    ArchivedAlbum, ArchivedItem, ArchivedPart, CaptureTime, MediaKey, Place, RemoteFacts, Sha1, Sha256,
+    Verdict,
+};
 
-/// What the archive knows of a part beyond what the tree needs; for who asks.
+/// What the archive knows of a part and its item beyond what the tree needs; for who asks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartFacts {
+    /// Marked as favourite.
+    pub favourite: bool,
+    /// Description, by Google.
+    pub description: Option<String>,
+    /// Where Google says it was taken, if the file itself does not say.
+    pub place: Option<Place>,
     /// The item's key.
     pub key: MediaKey,
     /// SHA-1 of the bytes.
@@ -209,12 +218,21 @@ impl IndexReader {
         self.ask(|conn| {
             conn.prepare_cached(
                 "SELECT item.key, part.sha1, part.verdict, item.taken_local, item.taken_offset_s,
-                     item.taken_source
+                     item.taken_source, item.favourite, item.description, item.latitude, item.longitude,
+                     item.remote
                  FROM part JOIN item ON item.ordinal = part.ordinal
                  WHERE part.ordinal = ?1 AND part.sha256 = ?2 LIMIT 1",
             )?
             .query_row(params![signed(ordinal), sha256.bytes().as_slice()], |row| {
+                let position: Option<(f64, f64)> =
+                    row.get::<_, Option<f64>>("latitude")?.zip(row.get("longitude")?);
+                let remote: RemoteFacts = from_json(row, "remote")?;
+                // The position of the item is the file's own where it has one.
+                let google = remote.place.filter(|place| position == Some((place.latitude, place.longitude)));
                 Ok(PartFacts {
+                    favourite: row.get("favourite")?,
+                    description: row.get("description")?,
+                    place: google,
                     key: valid(row, "key", |text: String| MediaKey::new(&text))?,
                     sha1: valid(row, "sha1", |bytes: Vec<u8>| Sha1::from_slice(&bytes))?,
                     verdict: from_word(row, "verdict")?,

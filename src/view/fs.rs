@@ -15,6 +15,7 @@ use super::history::{AT, History};
 use super::open_directories::{Freshness, OpenDirectories, cookie, split};
 use super::open_files::OpenFiles;
 pub use super::open_files::Opened;
+use super::sidecar;
 use super::tree::{Attr, Changes, ROOT, Tree};
 use crate::model::Sha256;
 
@@ -36,6 +37,15 @@ pub enum FsError {
     Stale,
     /// The disk refuses.
     Io(io::Error),
+}
+
+impl From<FsError> for io::Error {
+    fn from(error: FsError) -> Self {
+        match error {
+            FsError::Io(error) => error,
+            other => Self::other(format!("{other:?}")),
+        }
+    }
 }
 
 /// Room on the volume of the archive, in blocks.
@@ -131,6 +141,15 @@ impl<B> Fs<B> {
         ino: u64,
         back: impl FnOnce(&File) -> Option<B>,
     ) -> Result<(Opened<B>, bool), FsError> {
+        if let Some(wanted) = self.tree().sidecar(ino) {
+            // Whoever opens it while it is open shares what it said then.
+            let made = self.files.open(ino, wanted.original, || {
+                let facts = self.history.facts(wanted.ordinal, &wanted.original).map_err(io::Error::from)?;
+                let bytes = facts.map(|facts| sidecar::render(&wanted, &facts));
+                Ok(Opened::Made(bytes.ok_or(io::ErrorKind::NotFound)?.into()))
+            })?;
+            return Ok((made, false));
+        }
         let sha256 = {
             let tree = self.tree();
             match tree.blob(ino) {
@@ -159,7 +178,15 @@ impl<B> Fs<B> {
     /// What prevents it.
     pub fn read(&self, ino: u64, offset: u64, size: usize) -> Result<Vec<u8>, FsError> {
         // The kernel sends no reads of files that it reads itself.
-        let Some(Opened::Ours(file)) = self.files.get(ino) else { return Err(FsError::BadHandle) };
+        let file = match self.files.get(ino) {
+            Some(Opened::Ours(file)) => file,
+            Some(Opened::Made(bytes)) => {
+                let from = usize::try_from(offset).map_or(bytes.len(), |from| from.min(bytes.len()));
+                let to = from.saturating_add(size).min(bytes.len());
+                return Ok(bytes[from..to].to_vec());
+            }
+            _ => return Err(FsError::BadHandle),
+        };
         let mut buffer = vec![0; size];
         let mut got = 0;
         while got < size {

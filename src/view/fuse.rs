@@ -161,6 +161,7 @@ impl Filesystem for Adapter {
             Ok((Opened::Backed(id), _)) => {
                 reply.opened_passthrough(FileHandle(0), FopenFlags::FOPEN_NOFLUSH, &id);
             }
+            Ok((Opened::Made(_), _)) => reply.opened(FileHandle(0), FopenFlags::FOPEN_NOFLUSH),
             Ok((Opened::Ours(_), true)) => {
                 reply.opened(FileHandle(0), FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH);
             }

@@ -28,6 +28,8 @@ pub enum Opened<B> {
     Backed(Arc<B>),
     /// We read it.
     Ours(Arc<File>),
+    /// We made it.
+    Made(Arc<Vec<u8>>),
 }
 
 impl<B> Clone for Opened<B> {
@@ -35,6 +37,7 @@ impl<B> Clone for Opened<B> {
         match self {
             Self::Backed(backing) => Self::Backed(Arc::clone(backing)),
             Self::Ours(file) => Self::Ours(Arc::clone(file)),
+            Self::Made(bytes) => Self::Made(Arc::clone(bytes)),
         }
     }
 }
@@ -121,7 +124,7 @@ mod tests {
     fn id(opened: &Opened<usize>) -> usize {
         match opened {
             Opened::Backed(id) => **id,
-            Opened::Ours(_) => panic!("not backed"),
+            Opened::Ours(_) | Opened::Made(_) => panic!("not backed"),
         }
     }
 

@@ -81,7 +81,9 @@ pub fn load_past(source: &mut dyn Source, views: &[View], day: Date) -> Result<T
             then.insert(item.ordinal, item);
         }
     }
-    let mut tree = Tree::new(views, Realm::Day(day), end);
+    // A sidecar says what is known today.
+    let views: Vec<View> = views.iter().map(|view| View { sidecars: false, ..view.clone() }).collect();
+    let mut tree = Tree::new(&views, Realm::Day(day), end);
     tree.reserve(source.count()?);
     let mut filling = tree.fill(end);
     let mut there: HashSet<u64> = HashSet::new();

@@ -5,9 +5,9 @@
 //! records alone; what is added renames and moves nothing that is there; items that left the library stay.
 //!
 //! # How
-//! [`items`] holds facts, packed. A view ([`shape`]) puts every item into a group ([`groups`]) by its template;
+//! `items` holds facts, packed. A view (`shape`) puts every item into a group (`groups`) by its template;
 //! names are dealt within groups, whatever the view's condition leaves out. A directory shows one group; its
-//! list of files is made when somebody looks ([`files`]).
+//! list of files is made when somebody looks (`files`).
 
 mod albums;
 mod change;
@@ -117,6 +117,19 @@ impl Listing {
     }
 }
 
+/// What a sidecar is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sidecar {
+    /// The item's number.
+    pub ordinal: u64,
+    /// The blob of its original.
+    pub original: Sha256,
+    /// Bytes that it must have.
+    pub size: u64,
+    /// Titles of the albums that it is in.
+    pub albums: Vec<String>,
+}
+
 /// One file of a walk over the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Walked {
@@ -133,12 +146,24 @@ pub fn part_ino(ordinal: u64, role: PartRole, version: u32) -> u64 {
     16 + (ordinal << 10 | u64::from(version.min(MOST_VERSIONS)) << 3 | u64::from(role.code()))
 }
 
+/// The inode of an item's sidecar.
+pub const fn sidecar_ino(ordinal: u64) -> u64 {
+    16 + (ordinal << 10 | SIDECAR)
+}
+
+/// The bit of sidecars in an inode.
+const SIDECAR: u64 = 4;
+
 fn split_ino(ino: u64) -> Option<(u64, PartRole, u32)> {
     let rest = ino.checked_sub(16)?;
     let role = PartRole::from_code(u8::try_from(rest & 3).ok()?)?;
-    // The bit between is that of sidecars.
-    let part = rest & 4 == 0 && rest >> 10 < MOST_ORDINAL;
+    let part = rest & SIDECAR == 0 && rest >> 10 < MOST_ORDINAL;
     part.then_some((rest >> 10, role, u32::try_from(rest >> 3 & 127).ok()?))
+}
+
+fn sidecar_of(ino: u64) -> Option<u64> {
+    let ordinal = ino.checked_sub(16)? >> 10;
+    (ordinal < MOST_ORDINAL && ino == sidecar_ino(ordinal)).then_some(ordinal)
 }
 
 /// Many items that come one by one.
@@ -317,6 +342,9 @@ impl Tree {
         if let Some(directory) = self.directories.by_ino(ino) {
             return Some(self.directories.attr(directory));
         }
+        if let Some(ordinal) = sidecar_of(ino) {
+            return Some(self.sidecar_attr(self.items.find(ordinal)?));
+        }
         let (ordinal, role, version) = split_ino(ino)?;
         let slot = self.items.find(ordinal)?;
         let part = self.items.version(slot, role, version)?;
@@ -328,6 +356,16 @@ impl Tree {
         let (ordinal, role, version) = split_ino(ino)?;
         let slot = self.items.find(ordinal)?;
         self.items.version(slot, role, version).map(|part| part.sha256)
+    }
+
+    /// What the sidecar with that inode is made of, beside what the index knows.
+    pub fn sidecar(&self, ino: u64) -> Option<Sidecar> {
+        let slot = self.items.find(sidecar_of(ino)?)?;
+        let ordinal = self.items.get(slot).ordinal;
+        let original = self.items.part(slot, PartRole::Original)?;
+        let albums =
+            self.albums.of(ordinal).iter().map(|album| self.albums.get(*album).title.clone()).collect();
+        Some(Sidecar { ordinal, original: original.sha256, size: self.sidecar_attr(slot).size, albums })
     }
 
     /// The number of the item to which a file belongs.

@@ -46,6 +46,10 @@ fn sizes_times_and_inodes_are_exact_and_survive_a_restart() {
     assert_eq!(by_date(&before), 251);
     for (path, meta) in &before {
         let ordinal = ordinal_of(meta.ino());
+        if path.extension().is_some_and(|extension| extension == "xmp") {
+            assert_eq!(meta.len(), fs::read(stage.view().join(path)).unwrap().len() as u64);
+            continue;
+        }
         let size = if ordinal == 251 { old.len() } else { content(ordinal, 1000).len() };
         assert_eq!(meta.len(), size as u64, "{}", path.display());
         let taken = stage.library.held.lock().unwrap().items[ordinal as usize - 1].taken.instant();
@@ -142,4 +146,47 @@ fn junk_that_scanners_ask_for_is_not_there_and_does_not_stay_away() {
     assert_eq!(fs::metadata(&late).unwrap().ino(), part_ino(2, PartRole::Original, 1));
     assert!(rustix::fs::getxattr(&late, "user.sha256", &mut [0_u8; 64]).is_err());
     mounted.unmount().unwrap();
+}
+
+/// The view for Immich has sidecars: their sizes are exact, they say what Google knows, and they are read again
+/// when that changes.
+#[test]
+fn sidecars_say_what_google_knows() {
+    for passthrough in [true, false] {
+        let stage = Stage::new();
+        let bytes = content(1, 1000);
+        let mut photo = item(1, "IMG_1.jpg", "2020-05-06T07:08:09", &bytes);
+        photo.description = Some("Grandma's <first> bike".into());
+        stage.library.add(photo.clone(), &bytes);
+        let mounted = stage.mount(passthrough);
+        let folder = stage.view().join("immich/2020/2020-05");
+        let names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["IMG_1.jpg", "IMG_1.jpg.xmp"]);
+        let sidecar = folder.join("IMG_1.jpg.xmp");
+        let before = fs::metadata(&sidecar).unwrap();
+        let text = fs::read_to_string(&sidecar).unwrap();
+        assert_eq!(before.len(), text.len() as u64);
+        assert!(text.contains("Grandma&apos;s &lt;first&gt; bike") && !text.contains("Rating"), "{text}");
+        // Nothing but a reader of XML that nobody here wrote can say that it is well formed.
+        let lint = Command::new("python3")
+            .args(["-c", "import sys, xml.dom.minidom as x; x.parse(sys.argv[1])"])
+            .arg(&sidecar)
+            .output()
+            .unwrap();
+        assert!(lint.status.success(), "{}", String::from_utf8_lossy(&lint.stderr));
+        photo.favourite = true;
+        photo.since += jiff::SignedDuration::from_secs(60);
+        photo.description = Some("x".repeat(5000));
+        stage.library.add(photo.clone(), &bytes);
+        super::support::eventually("the new sidecar", || {
+            let size = fs::metadata(&sidecar).unwrap().len();
+            size == 8192 && fs::read_to_string(&sidecar).is_ok_and(|text| text.contains("<xmp:Rating>5<"))
+        });
+        let after = fs::metadata(&sidecar).unwrap();
+        assert_eq!((before.len(), after.len()), (4096, 8192));
+        assert_eq!(after.ino(), before.ino());
+        assert_eq!(after.mtime(), before.mtime() + 60);
+        assert_eq!(fs::read(&sidecar).unwrap().len(), 8192);
+        mounted.unmount().unwrap();
+    }
 }

@@ -127,13 +127,15 @@ impl Library {
     }
 
     pub fn source(&self) -> Box<Memory> {
-        Box::new(Memory { held: Arc::clone(&self.held), item: 0, album: 0, epoch: 0 })
+        let (held, bytes) = (Arc::clone(&self.held), Arc::clone(&self.bytes));
+        Box::new(Memory { held, bytes, item: 0, album: 0, epoch: 0 })
     }
 }
 
 /// A source that reads what is held.
 pub struct Memory {
     held: Arc<Mutex<Held>>,
+    bytes: Arc<Mutex<HashMap<String, Vec<u8>>>>,
     item: usize,
     album: usize,
     epoch: u64,
@@ -215,10 +217,13 @@ impl Source for Memory {
     }
 
     fn facts(&mut self, ordinal: u64, sha256: &Sha256) -> Result<Option<PartFacts>, String> {
-        let bytes = fs::read(sha256.hex()).unwrap_or_default();
+        let bytes = self.bytes.lock().unwrap().get(&sha256.hex()).cloned().unwrap_or_default();
         let held = self.held.lock().unwrap();
         let item = held.items.iter().rfind(|item| item.ordinal == ordinal);
         Ok(item.map(|item| PartFacts {
+            favourite: item.favourite,
+            description: item.description.clone(),
+            place: None,
             key: item.key.clone(),
             sha1: digests_of(&bytes).sha1,
             verdict: Verdict::MatchesUpload,

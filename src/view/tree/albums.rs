@@ -30,6 +30,8 @@ pub struct Album {
     pub owner: Option<String>,
     /// Whether others made it.
     pub is_shared: bool,
+    /// When its latest revision was recorded: seconds since 1970.
+    pub since: i64,
     /// Its archived items by number.
     positions: BTreeMap<u64, Position>,
 }
@@ -162,6 +164,7 @@ impl Albums {
                 title: String::new(),
                 owner: None,
                 is_shared: false,
+                since: 0,
                 positions: BTreeMap::new(),
             });
         }
@@ -188,6 +191,7 @@ impl Albums {
             revision.items = Vec::new();
         }
         entry.owner.clone_from(&latest.owner);
+        entry.since = latest.since.as_second();
         entry.is_shared = !latest.kind.is_own();
         let was = std::mem::replace(&mut entry.positions, now.clone());
         for ordinal in was.keys() {

@@ -107,6 +107,9 @@ impl Tree {
     pub(super) fn withdraw(&mut self, slot: u32, touched: &mut Touched) {
         self.parts = self.parts.saturating_sub(self.items.parts(slot).count() as u64);
         let shapes = Arc::clone(&self.shapes);
+        if shapes.iter().any(|shape| shape.view.sidecars) {
+            touched.changes.altered.insert(super::sidecar_ino(self.items.get(slot).ordinal));
+        }
         let mut done: BTreeMap<(u16, Option<u32>), u32> = BTreeMap::new();
         for (view, shape) in (0_u16..).zip(shapes.iter()) {
             for album in self.albums_for(shape, slot) {

@@ -10,6 +10,7 @@ use super::{Attr, part_ino};
 use crate::model::name::{self, SafeName};
 use crate::model::{ArchivedItem, Creation, ItemState, PartRole, Sha256};
 use crate::view::layout::Kind;
+use crate::view::sidecar;
 
 /// All items.
 #[derive(Default)]
@@ -54,6 +55,8 @@ pub struct Item {
     seconds: i64,
     nanoseconds: i32,
     offset_s: i32,
+    /// When this revision was recorded: seconds since 1970.
+    pub since: i64,
     /// Days since 1970.
     pub added: i32,
     stem_at: u32,
@@ -66,6 +69,8 @@ pub struct Item {
     pub place: u32,
     /// Number of its owner.
     pub owner: u32,
+    /// Bytes that its description takes in a sidecar.
+    pub described: u16,
     /// Number of its account.
     pub account: u16,
     /// Bits of [`flag`].
@@ -145,6 +150,8 @@ impl Items {
             seconds: instant.as_second(),
             nanoseconds: instant.subsec_nanosecond(),
             offset_s: i32::try_from(local.as_second() - instant.as_second()).unwrap_or(0),
+            since: item.since.as_second(),
+            described: item.description.as_deref().map_or(0, sidecar::text_len),
             added: i32::try_from(item.added.as_second().div_euclid(86_400)).unwrap_or(0),
             stem_at: u32::try_from(self.stems.len()).unwrap_or(u32::MAX),
             parts_at: u32::try_from(self.parts.len()).unwrap_or(u32::MAX),

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::directory::Leaf;
 use super::files::Entry;
 use super::shape::Shape;
 use super::{Attr, Tree};
 use crate::model::PartRole;
 use crate::model::name::{self, LONGEST};
+use crate::view::sidecar;
 
 impl Tree {
     /// The files of a directory, in the order of names.
@@ -38,6 +41,9 @@ impl Tree {
         let mut entries = Vec::with_capacity(2);
         for part in self.items.parts(slot).filter(|part| shape.shows_part(part.role)) {
             entries.push(Entry::new(slot, level, part.role, false));
+            if shape.view.sidecars && part.role == PartRole::Original {
+                entries.push(Entry::new(slot, level, part.role, true));
+            }
         }
         entries
     }
@@ -75,8 +81,27 @@ impl Tree {
 
     /// The attributes of an entry.
     pub(super) fn attr_of(&self, entry: Entry) -> Option<Attr> {
+        if entry.is_sidecar {
+            return Some(self.sidecar_attr(entry.slot));
+        }
         let part = self.items.part(entry.slot, entry.role())?;
         Some(Attr { links: self.links(entry.slot, part.role), ..self.items.attr(entry.slot, part) })
+    }
+
+    /// The attributes of an item's sidecar. Its size is known without making it; its time is that of the last change
+    /// of what it says, since programs read it again only when that changes.
+    pub(super) fn sidecar_attr(&self, slot: u32) -> Attr {
+        let item = self.items.get(slot);
+        let albums = || self.albums.of(item.ordinal).iter().map(|album| self.albums.get(*album));
+        let since = albums().map(|album| album.since).max().unwrap_or(i64::MIN).max(item.since);
+        let texts = albums().map(|album| album.title.as_str());
+        Attr {
+            ino: super::sidecar_ino(item.ordinal),
+            size: sidecar::size(item.described, texts),
+            mtime: Timestamp::from_second(since).unwrap_or(Timestamp::UNIX_EPOCH),
+            is_dir: false,
+            links: 1,
+        }
     }
 
     /// In how many places a part is shown; at least one, as of any file.
