@@ -140,6 +140,8 @@ pub enum Command {
 pub struct ViewSettings {
     /// Let the kernel read the files itself where it may.
     pub passthrough: bool,
+    /// Files have extended attributes.
+    pub xattrs: bool,
     /// A file that changes and extends the shipped views.
     pub views: Option<PathBuf>,
 }

@@ -254,13 +254,17 @@ struct ViewArgs {
     /// Never let the kernel read the files itself; slower, for debugging.
     #[arg(long, env = "SHOEBOX_NO_PASSTHROUGH")]
     no_passthrough: bool,
+    /// Give files extended attributes: hashes, media key, address at Google, capture time, verdict
+    /// (`getfattr -d FILE`). Off by default, because it slows `ls -l` down.
+    #[arg(long, env = "SHOEBOX_XATTRS")]
+    xattrs: bool,
     #[command(flatten)]
     views: ViewsFile,
 }
 
 impl ViewArgs {
     fn settings(self) -> ViewSettings {
-        ViewSettings { passthrough: !self.no_passthrough, views: self.views.file }
+        ViewSettings { passthrough: !self.no_passthrough, xattrs: self.xattrs, views: self.views.file }
     }
 }
 

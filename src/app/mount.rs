@@ -44,7 +44,12 @@ pub fn unmount(place: &Path) -> anyhow::Result<u8> {
 pub fn start(archive: &Archive, mountpoint: &Path, view: &ViewSettings) -> Result<Mounted, ViewError> {
     let store = archive.store.clone();
     let views = super::views::read(view.views.as_deref())?;
-    let options = ViewOptions { passthrough: view.passthrough, store: store.root().to_owned(), views };
+    let options = ViewOptions {
+        passthrough: view.passthrough,
+        xattrs: view.xattrs,
+        store: store.root().to_owned(),
+        views,
+    };
     let open_blob = Box::new(move |sha256: &_| store.open_blob(sha256).map_err(std::io::Error::other));
     let source = || Box::new(IndexSource::new(index_path(archive.store.root()), archive.store.id().clone()));
     Mounted::start(source(), source(), open_blob, mountpoint, &options)

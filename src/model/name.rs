@@ -44,10 +44,12 @@ impl SafeName {
         let stem = cut(stem, LONGEST_STEM);
         // Alone, a stem ends a name; before an extension it may end as it likes.
         let stem = if extension.is_empty() { trim(stem) } else { stem.trim_start() };
+        let whole_is_junk = is_junk(&format!("{stem}.{extension}")) || is_junk(stem);
         let stem = match stem.strip_prefix('.') {
             // A leading dot would hide the photo from everything that browses.
             Some(rest) => format!("_{rest}"),
             None if stem.is_empty() => UNNAMED.to_owned(),
+            None if whole_is_junk => format!("_{stem}"),
             None => stem.to_owned(),
         };
         Self { stem, extension: extension.to_owned() }
@@ -110,6 +112,28 @@ pub fn word(role: PartRole, same_extension_as_original: bool) -> &'static str {
         PartRole::Motion if same_extension_as_original => "-motion",
         PartRole::Motion => "",
     }
+}
+
+/// Names under which file servers and desktops keep their own things, and which programs that read photos skip.
+/// Nothing of ours has such a name, so the answer to whoever asks for one is known: it is not there.
+pub fn is_junk(name: &str) -> bool {
+    const WHOLE: [&str; 10] = [
+        "@eadir",
+        "@__thumb",
+        "@recycle",
+        "@recently-snapshot",
+        "#recycle",
+        "#snapshot",
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "$recycle.bin",
+    ];
+    let begins = |with: &str| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    name.starts_with('.')
+        || WHOLE.iter().any(|junk| name.eq_ignore_ascii_case(junk))
+        || begins("synofile_thumb_")
+        || begins("system volume information")
 }
 
 /// A name that Windows takes too: what it forbids is replaced by characters that look alike (as rclone does),
@@ -213,6 +237,9 @@ mod tests {
             ("\u{feff}IMG\u{200b}_1.jpg", "IMG_1.jpg"),
             (".hidden.jpg", "_hidden.jpg"),
             (".jpg", "_jpg"),
+            ("@eaDir", "_@eaDir"),
+            ("Thumbs.db", "_Thumbs.db"),
+            ("SYNOFILE_THUMB_M.jpg", "_SYNOFILE_THUMB_M.jpg"),
             ("IMG.jpg. .", "IMG.jpg"),
             ("  IMG.jpg", "IMG.jpg"),
             ("e\u{301}.jpg", "é.jpg"),
@@ -300,7 +327,7 @@ mod tests {
             for name in [&longest, &safe.text()] {
                 assert!(!name.is_empty() && name.len() <= LONGEST, "{raw:?}");
                 assert!(!name.contains('/') && !name.chars().any(is_invisible), "{raw:?}");
-                assert!(!name.starts_with('.') && !name.ends_with(['.', ' ']), "{raw:?}");
+                assert!(!is_junk(name) && !name.ends_with(['.', ' ']), "{raw:?}");
                 assert!(name.nfc().eq(name.chars()), "{raw:?} is not NFC");
             }
             assert_eq!(SafeName::new(&safe.text()).text(), safe.text(), "{raw:?}");

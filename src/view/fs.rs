@@ -18,6 +18,7 @@ pub use super::open_files::Opened;
 use super::sidecar;
 use super::tree::{Attr, Changes, ROOT, Tree};
 use crate::model::Sha256;
+use crate::model::name::is_junk;
 
 /// Opens a blob for reading.
 pub type OpenBlob = Box<dyn Fn(&Sha256) -> io::Result<File> + Send + Sync>;
@@ -104,7 +105,7 @@ impl<B> Fs<B> {
     /// # Errors
     /// [`FsError::NotFound`]; never to be cached, since the name may come with the next item.
     pub fn lookup(&self, parent: u64, name: &OsStr) -> Result<Attr, FsError> {
-        let name = name.to_str().ok_or(FsError::NotFound)?;
+        let name = name.to_str().filter(|name| !is_junk(name)).ok_or(FsError::NotFound)?;
         if parent == ROOT && name == super::history::NAME {
             return Ok(self.history.attr());
         }
@@ -129,6 +130,37 @@ impl<B> Fs<B> {
             return past.attr(ino).ok_or(FsError::NotFound);
         }
         self.tree().attr(ino).ok_or(FsError::NotFound)
+    }
+
+    /// What is known of a file: an extended attribute's name and its value. A directory has none.
+    ///
+    /// # Errors
+    /// What prevents it.
+    pub fn attributes(&self, ino: u64) -> Result<Vec<(&'static str, String)>, FsError> {
+        let (ordinal, sha256) = {
+            let tree = self.tree();
+            match (tree.ordinal(ino), tree.blob(ino)) {
+                (Some(ordinal), Some(sha256)) => (ordinal, sha256),
+                _ => {
+                    drop(tree);
+                    return self.getattr(ino).map(|_| Vec::new());
+                }
+            }
+        };
+        let Some(facts) = self.history.facts(ordinal, &sha256)? else { return Ok(Vec::new()) };
+        let offset = facts.taken.offset_s.and_then(|s| jiff::tz::Offset::from_seconds(s).ok());
+        let taken = match offset {
+            Some(offset) => format!("{}{}", facts.taken.local, zone(offset)),
+            None => facts.taken.local.to_string(),
+        };
+        Ok(vec![
+            ("user.shoebox.sha256", sha256.hex()),
+            ("user.shoebox.sha1", facts.sha1.hex()),
+            ("user.shoebox.media_key", facts.key.to_string()),
+            ("user.shoebox.url", format!("https://photos.google.com/photo/{}", facts.key)),
+            ("user.shoebox.taken", taken),
+            ("user.shoebox.verdict", facts.verdict.word().to_owned()),
+        ])
     }
 
     /// Opens a file. `back` may make it one that the kernel reads by itself; it is asked only by the first
@@ -303,6 +335,12 @@ impl<B> Fs<B> {
     fn tree(&self) -> RwLockReadGuard<'_, Tree> {
         self.tree.read().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+/// `+02:00`.
+fn zone(offset: jiff::tz::Offset) -> String {
+    let s = offset.seconds();
+    format!("{}{:02}:{:02}", if s < 0 { '-' } else { '+' }, s.abs() / 3600, s.abs() / 60 % 60)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

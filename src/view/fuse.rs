@@ -1,7 +1,6 @@
 //! The thin adapter between the Linux kernel and [`Fs`].
 //!
-//! Operations that are missing here answer "not implemented", which the kernel remembers: extended attributes
-//! cost nothing. Nothing that writes is here; a read-only mount refuses it before it comes to us.
+//! Operations that are missing here answer "not implemented", which the kernel remembers. Nothing that writes is here; a read-only mount refuses it before it comes to us.
 
 use std::ffi::OsStr;
 use std::io;
@@ -12,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use fuser::{
     BackingId, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
     KernelConfig, LockOwner, Notifier, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
-    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, Request,
+    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyXattr, Request,
 };
 
 use super::fs::{Fs, FsError, Opened};
@@ -31,14 +30,16 @@ pub struct Adapter {
     owner: (u32, u32),
     stack_depth: u32,
     passthrough: AtomicBool,
+    xattrs: bool,
 }
 
 impl Adapter {
     /// Shows `fs`. With `passthrough` the kernel may read the files itself, where it is permitted.
-    /// `stack_depth` is 2 where the blobs lie on an overlay file system, else 1.
-    pub fn new(fs: Arc<Fs<BackingId>>, passthrough: bool, stack_depth: u32) -> Self {
+    /// `stack_depth` is 2 where the blobs lie on an overlay file system, else 1. `xattrs`: files have extended
+    /// attributes, which costs every `ls -l` a question or two per file.
+    pub fn new(fs: Arc<Fs<BackingId>>, passthrough: bool, stack_depth: u32, xattrs: bool) -> Self {
         let owner = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        Self { fs, owner, stack_depth, passthrough: AtomicBool::new(passthrough) }
+        Self { fs, owner, stack_depth, passthrough: AtomicBool::new(passthrough), xattrs }
     }
 
     fn attributes(&self, attr: &Attr) -> FileAttr {
@@ -79,6 +80,15 @@ impl Adapter {
                 None
             }
         }
+    }
+}
+
+/// Who asks with no room wants to know the size.
+fn answer_xattr(value: &[u8], room: u32, reply: ReplyXattr) {
+    match u32::try_from(value.len()) {
+        Ok(size) if room == 0 => reply.size(size),
+        Ok(size) if size <= room => reply.data(value),
+        _ => reply.error(Errno::ERANGE),
     }
 }
 
@@ -125,7 +135,9 @@ impl Filesystem for Adapter {
             InitFlags::FUSE_DO_READDIRPLUS,
             InitFlags::FUSE_AUTO_INVAL_DATA,
         ];
-        for wish in wishes {
+        // Questions for access lists are answered from the kernel's memory then.
+        let lists = self.xattrs.then_some(InitFlags::FUSE_POSIX_ACL);
+        for wish in wishes.into_iter().chain(lists) {
             if config.add_capabilities(wish).is_err() {
                 tracing::debug!(?wish, "the kernel does not offer it");
             }
@@ -249,6 +261,38 @@ impl Filesystem for Adapter {
     ) {
         self.fs.releasedir(fh.0);
         reply.ok();
+    }
+
+    fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        if !self.xattrs {
+            // The kernel never asks again.
+            return reply.error(Errno::ENOSYS);
+        }
+        // What others keep there (access lists, labels) costs no question to the index.
+        if !name.as_encoded_bytes().starts_with(b"user.shoebox.") {
+            return reply.error(Errno::ENODATA);
+        }
+        match self.fs.attributes(ino.0) {
+            Ok(known) => match known.into_iter().find(|(known, _)| *known == name) {
+                Some((_, value)) => answer_xattr(value.as_bytes(), size, reply),
+                None => reply.error(Errno::ENODATA),
+            },
+            Err(e) => reply.error(errno(&e)),
+        }
+    }
+
+    fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        if !self.xattrs {
+            return reply.error(Errno::ENOSYS);
+        }
+        match self.fs.attributes(ino.0) {
+            Ok(known) => {
+                let names: Vec<u8> =
+                    known.iter().flat_map(|(name, _)| name.bytes().chain(std::iter::once(0))).collect();
+                answer_xattr(&names, size, reply);
+            }
+            Err(e) => reply.error(errno(&e)),
+        }
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {

@@ -26,6 +26,8 @@ pub struct ViewOptions {
     pub passthrough: bool,
     /// The directory that holds the blobs, for its free space and kind.
     pub store: PathBuf,
+    /// Files have extended attributes (`user.shoebox.…`).
+    pub xattrs: bool,
     /// What is shown.
     pub views: Vec<View>,
 }
@@ -68,7 +70,7 @@ impl Mounted {
         let history = History::new(past, options.views.clone());
         let fs = Arc::new(Fs::new(tree, history, open_blob, options.store.clone()));
         let depth = if is_overlay(&options.store) { 2 } else { 1 };
-        let adapter = Adapter::new(Arc::clone(&fs), options.passthrough, depth);
+        let adapter = Adapter::new(Arc::clone(&fs), options.passthrough, depth, options.xattrs);
         let failed = |e: io::Error| ViewError::Mount(mountpoint.clone(), e);
         let session = if guarded {
             let device = mountpoint::open_device().map_err(failed)?;

@@ -135,7 +135,7 @@ fn junk_that_scanners_ask_for_is_not_there_and_does_not_stay_away() {
     stage.library.fill(1, 1, 1000);
     let mounted = stage.mount(true);
     let folder = stage.view().join(MONTH);
-    for junk in [".DS_Store", "@eaDir", "Thumbs.db", "IMG_00001.jpg.xmp"] {
+    for junk in [".DS_Store", "._IMG_00001.jpg", "@eaDir", "Thumbs.db", "desktop.ini", "IMG_00001.jpg.xmp"] {
         assert_eq!(fs::metadata(folder.join(junk)).unwrap_err().kind(), std::io::ErrorKind::NotFound);
     }
     // A name that was asked for in vain appears all the same when its item comes.
@@ -144,7 +144,6 @@ fn junk_that_scanners_ask_for_is_not_there_and_does_not_stay_away() {
     stage.library.fill(2, 1, 1000);
     super::support::eventually("the new item", || late.exists());
     assert_eq!(fs::metadata(&late).unwrap().ino(), part_ino(2, PartRole::Original, 1));
-    assert!(rustix::fs::getxattr(&late, "user.sha256", &mut [0_u8; 64]).is_err());
     mounted.unmount().unwrap();
 }
 
@@ -189,4 +188,36 @@ fn sidecars_say_what_google_knows() {
         assert_eq!(fs::read(&sidecar).unwrap().len(), 8192);
         mounted.unmount().unwrap();
     }
+}
+
+/// `getfattr` shows what is known, `ls -l` is as of any file; left out, the kernel is told never to ask.
+#[test]
+fn extended_attributes_tell_what_is_known() {
+    let stage = Stage::new();
+    stage.library.fill(1, 2, 1000);
+    let file = stage.view().join(MONTH).join("IMG_00001.jpg");
+    let mounted = stage.mount(true);
+    let error = rustix::fs::getxattr(&file, "user.shoebox.sha256", &mut [0_u8; 64]).unwrap_err();
+    assert_eq!(error, rustix::io::Errno::OPNOTSUPP);
+    mounted.unmount().unwrap();
+    let options = shoebox::view::ViewOptions { xattrs: true, ..stage.options(true) };
+    let mounted = stage.mount_as(&options).unwrap();
+    let digests = shoebox::model::digest::digests_of(&content(1, 1000));
+    let shown = Command::new("getfattr").args(["-d", "--absolute-names"]).arg(&file).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    for line in [
+        format!("user.shoebox.sha256=\"{}\"", digests.sha256.hex()),
+        format!("user.shoebox.sha1=\"{}\"", digests.sha1.hex()),
+        "user.shoebox.media_key=\"AF1QipKey1\"".into(),
+        "user.shoebox.url=\"https://photos.google.com/photo/AF1QipKey1\"".into(),
+        "user.shoebox.taken=\"2020-05-06T07:08:09+00:00\"".into(),
+        "user.shoebox.verdict=\"matches-upload\"".into(),
+    ] {
+        assert!(shown.contains(&line), "{line} is not in {shown}");
+    }
+    let listed = Command::new("ls").arg("-l").arg(file.parent().unwrap()).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.lines().filter(|line| line.starts_with("-r--r--r-- ")).count() == 2, "{listed}");
+    assert!(!listed.contains('+') && !listed.contains('?'), "no access lists, nothing unknown: {listed}");
+    mounted.unmount().unwrap();
 }
