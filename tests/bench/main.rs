@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod google;
+mod million;
 mod passes;
 
 use std::fs::{self, File};
@@ -46,6 +47,9 @@ fn main() {
     }
     if asked("view") {
         view_against_native(&dir.path().join("view"));
+    }
+    if asked("million") {
+        million::million(&dir.path().join("million"));
     }
     if asked("unchanged") {
         passes::unchanged_library();
