@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use crate::index::{IndexError, IndexReader};
 use crate::model::{ErrorClass, Hasher, Sha256};
 use crate::store::{Store, StoreError};
+use crate::view::Rest;
 use crate::view::layout::shipped;
-use crate::view::tree::{Realm, Tree, Walked};
+use crate::view::tree::{Loading, Realm, Walked};
 
 /// The view whose paths an export has.
 const VIEW: &str = "by-date";
@@ -82,10 +83,9 @@ pub fn run(
     refuse_inside(target, store.root())?;
     fs::create_dir_all(target).map_err(io_error(target))?;
     let views: Vec<_> = shipped().into_iter().filter(|view| view.name == VIEW).collect();
-    let mut tree = Tree::new(&views, Realm::Now, Timestamp::UNIX_EPOCH);
-    let mut filling = tree.fill(Timestamp::UNIX_EPOCH);
-    reader.items(|item| filling.take(&item))?;
-    filling.finish();
+    let mut loading = Loading::new(&views, Realm::Now, 0, Timestamp::UNIX_EPOCH);
+    reader.items(|item| loading.take(&item))?;
+    let tree = loading.finish(&Rest::default());
     let mut report = ExportReport::default();
     let list = target.join("SHA256SUMS");
     let draft = target.join(".shoebox-SHA256SUMS.part");

@@ -1,17 +1,17 @@
 //! What the view is fed with: items and albums, whole or what changed, and their past.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::reader::role;
 use super::words::{from_json, from_word, parsed, signed, unsigned, valid};
 use super::{IndexError, IndexReader};
 use crate::model::{
-    ArchivedAlbum, ArchivedItem, ArchivedPart, CaptureTime, MediaKey, Place, RemoteFacts, Sha1, Sha256,
-    Verdict,
+    ArchivedAlbum, ArchivedItem, ArchivedPart, CaptureTime, ItemState, MediaKey, PartRole, Place,
+    RemoteFacts, Sha1, Sha256, TimeSource, Verdict,
 };
 
 /// What the archive knows of a part and its item beyond what the tree needs; for who asks.
@@ -41,19 +41,25 @@ impl IndexReader {
     pub fn items(&self, mut each: impl FnMut(ArchivedItem)) -> Result<(), IndexError> {
         self.ask(|conn| {
             // Both tables lie in the order of numbers: one walk through each.
-            let mut items = conn.prepare("SELECT * FROM item ORDER BY ordinal")?;
+            let mut items =
+                conn.prepare(&format!("SELECT {} FROM item ORDER BY ordinal", NAMES.join(", ")))?;
             let columns = Columns::of(&items)?;
             let mut parts = conn.prepare(&format!("{PARTS} ORDER BY ordinal, position"))?;
             let (mut items, mut parts) = (items.query([])?, parts.query([])?);
             let mut next = parts.next()?.map(part).transpose()?;
+            let mut words = Words::default();
             while let Some(row) = items.next()? {
-                let mut item = archived_item(row, &columns)?;
-                while let Some((ordinal, part_of)) = next.take() {
+                let mut item = archived_item(row, &columns, &mut words)?;
+                item.parts.reserve_exact(1);
+                while let Some((ordinal, mut part_of)) = next.take() {
                     if ordinal > item.ordinal {
                         next = Some((ordinal, part_of));
                         break;
                     }
                     if ordinal == item.ordinal {
+                        if part_of.name == item.name {
+                            part_of.name = Arc::clone(&item.name);
+                        }
                         item.parts.push(part_of);
                     }
                     next = parts.next()?.map(part).transpose()?;
@@ -77,7 +83,7 @@ impl IndexReader {
             let mut rows = query.query(params![signed(change), limit])?;
             let mut items = Vec::new();
             while let Some(row) = rows.next()? {
-                let mut item = archived_item(row, &columns)?;
+                let mut item = archived_item(row, &columns, &mut Words::default())?;
                 item.parts = parts_of(conn, signed(item.ordinal))?;
                 items.push(item);
             }
@@ -265,7 +271,7 @@ const TWINS_OF: &str = "
 pub(super) fn item_of(conn: &Connection, ordinal: i64) -> rusqlite::Result<ArchivedItem> {
     let mut query = conn.prepare_cached("SELECT * FROM item WHERE ordinal = ?1")?;
     let columns = Columns::of(&query)?;
-    let mut item = query.query_row([ordinal], |row| archived_item(row, &columns))?;
+    let mut item = query.query_row([ordinal], |row| archived_item(row, &columns, &mut Words::default()))?;
     item.parts = parts_of(conn, ordinal)?;
     Ok(item)
 }
@@ -275,9 +281,9 @@ fn parts_of(conn: &Connection, ordinal: i64) -> rusqlite::Result<Vec<ArchivedPar
 }
 
 /// Where the columns are: finding them by name for each of a million rows would take most of the time.
-struct Columns([usize; 22]);
+struct Columns([usize; 23]);
 
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 23] = [
     "change",
     "ordinal",
     "key",
@@ -300,11 +306,12 @@ const NAMES: [&str; 22] = [
     "foreign_item",
     "owner",
     "description",
+    "creation",
 ];
 
 impl Columns {
     fn of(statement: &rusqlite::Statement<'_>) -> rusqlite::Result<Self> {
-        let mut places = [0; 22];
+        let mut places = [0; 23];
         for (place, name) in places.iter_mut().zip(NAMES) {
             *place = statement.column_index(name)?;
         }
@@ -312,7 +319,22 @@ impl Columns {
     }
 }
 
-fn archived_item(row: &Row<'_>, columns: &Columns) -> rusqlite::Result<ArchivedItem> {
+/// Words that come again in row after row, each kept once.
+#[derive(Default)]
+struct Words(HashSet<Arc<str>>);
+
+impl Words {
+    fn keep(&mut self, word: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(word) {
+            return Arc::clone(known);
+        }
+        let word: Arc<str> = word.into();
+        self.0.insert(Arc::clone(&word));
+        word
+    }
+}
+
+fn archived_item(row: &Row<'_>, columns: &Columns, words: &mut Words) -> rusqlite::Result<ArchivedItem> {
     let at = &columns.0;
     let number = |n: usize| -> rusqlite::Result<u64> {
         u64::try_from(row.get::<_, i64>(at[n])?).map_err(|error| wrong(at[n], error))
@@ -320,36 +342,54 @@ fn archived_item(row: &Row<'_>, columns: &Columns) -> rusqlite::Result<ArchivedI
     let instant = |n: usize| -> rusqlite::Result<Timestamp> {
         Timestamp::from_millisecond(row.get(at[n])?).map_err(|error| wrong(at[n], error))
     };
+    let text = |n: usize| -> rusqlite::Result<&str> { Ok(row.get_ref(at[n])?.as_str()?) };
+    let invalid = |n: usize| rusqlite::Error::InvalidColumnType(at[n], NAMES[n].into(), Type::Text);
+    let mut word = |n: usize| -> rusqlite::Result<Option<Arc<str>>> {
+        match row.get_ref(at[n])? {
+            ValueRef::Null => Ok(None),
+            value => Ok(Some(words.keep(value.as_str()?))),
+        }
+    };
+    let (make, model, lens, media_type) = (word(11)?, word(12)?, word(13)?, word(14)?);
     let latitude: Option<f64> = row.get(at[15])?;
     let longitude: Option<f64> = row.get(at[16])?;
-    let creation = match row.get_ref("creation")? {
-        ValueRef::Null => None,
-        _ => Some(from_word(row, "creation")?),
-    };
     Ok(ArchivedItem {
         change: number(0)?,
         ordinal: number(1)?,
-        key: MediaKey::new(row.get_ref(at[2])?.as_str()?)
-            .ok_or_else(|| rusqlite::Error::InvalidColumnType(at[2], "key".into(), Type::Text))?,
-        account: row.get(at[3])?,
-        state: from_word(row, "state")?,
+        key: MediaKey::new(text(2)?).ok_or_else(|| invalid(2))?,
+        account: words.keep(text(3)?),
+        state: match text(4)? {
+            "present" => ItemState::Present,
+            "gone" => ItemState::Gone,
+            _ => return Err(invalid(4)),
+        },
         since: instant(5)?,
         added: instant(6)?,
-        name: row.get(at[7])?,
+        name: text(7)?.into(),
         taken: CaptureTime {
-            local: row.get_ref(at[8])?.as_str()?.parse().map_err(|error: jiff::Error| wrong(at[8], error))?,
+            local: text(8)?.parse().map_err(|error: jiff::Error| wrong(at[8], error))?,
             offset_s: row.get(at[9])?,
-            source: from_word(row, "taken_source")?,
+            source: match text(10)? {
+                "exif" => TimeSource::Exif,
+                "video" => TimeSource::Video,
+                "google" => TimeSource::Google,
+                "upload" => TimeSource::Upload,
+                "none" => TimeSource::None,
+                _ => return Err(invalid(10)),
+            },
         },
-        make: row.get(at[11])?,
-        model: row.get(at[12])?,
-        lens: row.get(at[13])?,
-        media_type: row.get(at[14])?,
+        make,
+        model,
+        lens,
+        media_type,
         position: latitude.zip(longitude),
         favourite: row.get(at[17])?,
         archived: row.get(at[18])?,
         foreign: row.get(at[19])?,
-        creation,
+        creation: match row.get_ref(at[22])? {
+            ValueRef::Null => None,
+            _ => Some(from_word(row, "creation")?),
+        },
         owner: row.get(at[20])?,
         description: row.get(at[21])?,
         parts: Vec::new(),
@@ -364,14 +404,15 @@ fn wrong(column: usize, error: impl std::error::Error + Send + Sync + 'static) -
 fn part(row: &Row<'_>) -> rusqlite::Result<(u64, ArchivedPart)> {
     let sha256 = Sha256::from_slice(row.get_ref(4)?.as_blob()?)
         .ok_or_else(|| rusqlite::Error::InvalidColumnType(4, "sha256".into(), Type::Blob))?;
+    let code = u8::try_from(row.get::<_, i64>(1)?).ok().and_then(PartRole::from_code);
     let part = ArchivedPart {
-        role: role(row)?,
+        role: code.ok_or_else(|| rusqlite::Error::InvalidColumnType(1, "role".into(), Type::Integer))?,
         version: row.get(2)?,
-        name: row.get(3)?,
+        name: row.get_ref(3)?.as_str()?.into(),
         sha256,
-        size: unsigned(row, "size")?,
+        size: u64::try_from(row.get::<_, i64>(5)?).map_err(|error| wrong(5, error))?,
     };
-    Ok((unsigned(row, "ordinal")?, part))
+    Ok((u64::try_from(row.get::<_, i64>(0)?).map_err(|error| wrong(0, error))?, part))
 }
 
 #[cfg(test)]

@@ -311,7 +311,7 @@ fn known_item(row: &Row<'_>) -> rusqlite::Result<KnownItem> {
     })
 }
 
-pub(super) fn role(row: &Row<'_>) -> rusqlite::Result<PartRole> {
+fn role(row: &Row<'_>) -> rusqlite::Result<PartRole> {
     valid(row, "role", PartRole::from_code)
 }
 

@@ -1,5 +1,7 @@
 //! What the view needs to know of the archive, as the index hands it over.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +19,7 @@ pub struct ArchivedItem {
     /// The item's key.
     pub key: MediaKey,
     /// The account whose library listed it.
-    pub account: String,
+    pub account: Arc<str>,
     /// Whether the item was in the library.
     pub state: ItemState,
     /// When this revision was recorded.
@@ -25,17 +27,17 @@ pub struct ArchivedItem {
     /// When the first revision was recorded.
     pub added: Timestamp,
     /// The item's file name, as uploaded.
-    pub name: String,
+    pub name: Arc<str>,
     /// Capture time.
     pub taken: CaptureTime,
     /// Camera maker of the original, as written in the file.
-    pub make: Option<String>,
+    pub make: Option<Arc<str>>,
     /// Camera model of the original, as written in the file.
-    pub model: Option<String>,
+    pub model: Option<Arc<str>>,
     /// Lens, as written in the file.
-    pub lens: Option<String>,
+    pub lens: Option<Arc<str>>,
     /// Media type of the original, by content.
-    pub media_type: Option<String>,
+    pub media_type: Option<Arc<str>>,
     /// Degrees north and east: by the file's own word, else by Google's.
     pub position: Option<(f64, f64)>,
     /// Marked as favourite.
@@ -62,7 +64,7 @@ pub struct ArchivedPart {
     /// Which version of it, from 1.
     pub version: u32,
     /// The part's own file name.
-    pub name: String,
+    pub name: Arc<str>,
     /// Name of the blob.
     pub sha256: Sha256,
     /// Bytes.
@@ -79,16 +81,16 @@ impl ArchivedItem {
             change,
             ordinal: record.ordinal,
             key: record.key.clone(),
-            account: record.account.clone(),
+            account: record.account.as_str().into(),
             state: record.state,
             since: to_millisecond(record.recorded_at),
             added: to_millisecond(added),
-            name: record.name.clone(),
+            name: record.name.as_str().into(),
             taken: record.taken,
-            make: facts.and_then(|facts| facts.make.clone()),
-            model: facts.and_then(|facts| facts.model.clone()),
-            lens: facts.and_then(|facts| facts.lens.clone()),
-            media_type: facts.and_then(|facts| facts.media_type.clone()),
+            make: facts.and_then(|facts| facts.make.as_deref().map(Arc::from)),
+            model: facts.and_then(|facts| facts.model.as_deref().map(Arc::from)),
+            lens: facts.and_then(|facts| facts.lens.as_deref().map(Arc::from)),
+            media_type: facts.and_then(|facts| facts.media_type.as_deref().map(Arc::from)),
             position: own.or(place),
             favourite: record.remote.favourite,
             archived: record.remote.archived,
@@ -102,7 +104,7 @@ impl ArchivedItem {
                 .map(|part| ArchivedPart {
                     role: part.role,
                     version: part.version,
-                    name: part.name.clone(),
+                    name: part.name.as_str().into(),
                     sha256: part.sha256,
                     size: part.size,
                 })

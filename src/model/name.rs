@@ -33,6 +33,9 @@ pub struct SafeName {
 impl SafeName {
     /// Makes any text a safe name.
     pub fn new(raw: &str) -> Self {
+        if let Some((stem, extension)) = plain(raw) {
+            return Self { stem: stem.to_owned(), extension: extension.to_owned() };
+        }
         let kept: String =
             raw.chars().map(|c| if c == '/' { '_' } else { c }).filter(|c| !is_invisible(*c)).collect();
         let kept = if kept.is_ascii() { kept } else { kept.nfc().collect() };
@@ -66,6 +69,17 @@ impl SafeName {
         Self { stem: item.stem, extension }
     }
 
+    /// The extension of a part of the item that has this name.
+    pub fn extension_of(&self, part_name: &str) -> String {
+        match plain(part_name) {
+            Some((_, extension)) if !extension.is_empty() => extension.to_owned(),
+            _ => {
+                let own = Self::new(part_name).extension;
+                if own.is_empty() { self.extension.clone() } else { own }
+            }
+        }
+    }
+
     /// The name without extension.
     pub fn stem(&self) -> &str {
         &self.stem
@@ -81,6 +95,26 @@ impl SafeName {
         let mut name = self.stem.clone();
         write_extension(&mut name, &self.extension);
         name
+    }
+}
+
+/// Stem and extension of a name that is safe as it is: letters, digits and a few signs of ASCII, as cameras write
+/// them. Most names are, and a million of them are looked at when a view begins.
+fn plain(name: &str) -> Option<(&str, &str)> {
+    let ordinary = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'(' | b')');
+    let ends = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    let is_plain = name.len() <= LONGEST_STEM && bytes.iter().all(|b| ordinary(*b));
+    if !is_plain || !ends(bytes.first()) || !ends(bytes.last()) || is_junk(name) {
+        return None;
+    }
+    match name.rsplit_once('.') {
+        Some((stem, extension))
+            if is_extension(extension) && ends(stem.as_bytes().last()) && !is_junk(stem) =>
+        {
+            Some((stem, extension))
+        }
+        _ => None,
     }
 }
 
@@ -248,6 +282,20 @@ mod tests {
         ] {
             assert_eq!(SafeName::new(raw).text(), safe, "{raw:?}");
         }
+    }
+
+    #[test]
+    fn the_short_way_and_the_long_way_make_the_same_name() {
+        for name in
+            ["IMG_1.jpg", "a.b.c.jpg", "x(1).jpeg", "Thumbs.db", "1.jpg", "IMG..jpg", "n", "a.longextension"]
+        {
+            if let Some((stem, extension)) = plain(name) {
+                // A character that is left out keeps a name from the short way.
+                let long = SafeName::new(&format!("\u{200b}{name}"));
+                assert_eq!((stem, extension), (long.stem(), long.extension()), "{name}");
+            }
+        }
+        assert!(plain("IMG_1.jpg").is_some() && plain("Thumbs.db").is_none());
     }
 
     #[test]

@@ -2,17 +2,22 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::layout::View;
-use super::tree::{Changes, Realm, Tree};
+use super::tree::{Changes, Loading, Realm, Tree};
 use crate::index::{IndexError, IndexReader, PartFacts};
 use crate::model::{ArchiveId, ArchivedAlbum, ArchivedItem, MediaKey, Sha256};
 
 /// Items asked for at once.
 const PAGE: usize = 10_000;
+/// Items handed from the reader to the tree at once, and such batches that wait.
+const BATCH: usize = 256;
+const AHEAD: usize = 8;
 
 /// What is not told item by item.
 #[derive(Clone, Debug, Default)]
@@ -57,13 +62,12 @@ pub trait Source: Send {
 /// When the source cannot be read.
 pub fn load(source: &mut dyn Source, views: &[View]) -> Result<Tree, String> {
     let now = Timestamp::now();
-    let mut tree = Tree::new(views, Realm::Now, now);
-    tree.reserve(source.count()?);
-    let mut filling = tree.fill(now);
-    let rest = source.whole(&mut |item| filling.take(&item))?;
-    filling.finish();
-    add_rest(&mut tree, &rest, now);
-    tree.rest();
+    let mut loading = Loading::new(views, Realm::Now, source.count()?, now);
+    let began = std::time::Instant::now();
+    let rest = source.whole(&mut |item| loading.take(&item))?;
+    let read = began.elapsed();
+    let tree = loading.finish(&rest);
+    tracing::debug!(?read, show = ?(began.elapsed() - read), "the tree is loaded");
     Ok(tree)
 }
 
@@ -83,18 +87,15 @@ pub fn load_past(source: &mut dyn Source, views: &[View], day: Date) -> Result<T
     }
     // A sidecar says what is known today.
     let views: Vec<View> = views.iter().map(|view| View { sidecars: false, ..view.clone() }).collect();
-    let mut tree = Tree::new(&views, Realm::Day(day), end);
-    tree.reserve(source.count()?);
-    let mut filling = tree.fill(end);
+    let mut loading = Loading::new(&views, Realm::Day(day), source.count()?, end);
     let mut there: HashSet<u64> = HashSet::new();
     let mut rest = source.whole(&mut |item| {
         let item = if item.since <= end { Some(item) } else { then.remove(&item.ordinal) };
         if let Some(item) = item {
             there.insert(item.ordinal);
-            filling.take(&item);
+            loading.take(&item);
         }
     })?;
-    filling.finish();
     for album in &mut rest.albums {
         album.revisions.retain(|revision| revision.since <= end);
     }
@@ -104,9 +105,7 @@ pub fn load_past(source: &mut dyn Source, views: &[View], day: Date) -> Result<T
     }
     rest.twins.retain(|twins| twins.len() > 1);
     rest.ordinals.retain(|_, ordinal| there.contains(ordinal));
-    add_rest(&mut tree, &rest, end);
-    tree.rest();
-    Ok(tree)
+    Ok(loading.finish(&rest))
 }
 
 /// Adds albums and twins; what that makes stale.
@@ -170,15 +169,34 @@ impl Source for IndexSource {
     }
 
     fn whole(&mut self, each: &mut dyn FnMut(ArchivedItem)) -> Result<Rest, String> {
-        let mut last = 0;
-        self.reader()?
-            .items(|item| {
-                last = last.max(item.change);
-                each(item);
-            })
-            .map_err(sentence)?;
-        self.item = last;
-        self.rest(None)
+        // What changes meanwhile comes again as news.
+        let last = self.reader()?.last_change().map_err(sentence)?;
+        let (rest, album) = thread::scope(|scope| {
+            let rest = scope.spawn(|| {
+                let mut beside = Self::new(self.path.clone(), self.id.clone());
+                beside.rest(None).map(|rest| (rest, beside.album))
+            });
+            let (send, receive) = mpsc::sync_channel(AHEAD);
+            let mut reading = Self::new(self.path.clone(), self.id.clone());
+            let read = scope.spawn(move || {
+                let mut batch = Vec::with_capacity(BATCH);
+                let done = reading.reader()?.items(|item| {
+                    batch.push(item);
+                    if batch.len() == BATCH {
+                        // Refused only when the other side has given up.
+                        let _ = send.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)));
+                    }
+                });
+                let _ = send.send(batch);
+                done.map_err(sentence)
+            });
+            receive.into_iter().flatten().for_each(&mut *each);
+            let failed = |_| Err("a reader of the index failed".into());
+            read.join().unwrap_or_else(failed)?;
+            rest.join().unwrap_or_else(|_| Err("a reader of the index failed".into()))
+        })?;
+        (self.item, self.album) = (last, album);
+        Ok(rest)
     }
 
     fn news(&mut self) -> Result<News, String> {

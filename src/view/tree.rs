@@ -10,6 +10,7 @@
 //! list of files is made when somebody looks (`files`).
 
 mod albums;
+mod arrange;
 mod change;
 mod directory;
 mod files;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use self::albums::Albums;
+use self::arrange::{Arranged, arrange};
 use self::change::Touched;
 pub use self::directory::Realm;
 use self::directory::{Directories, Leaf};
@@ -36,13 +38,14 @@ use self::shape::{Shape, shapes};
 use self::texts::Named;
 use crate::model::{ArchivedAlbum, ArchivedItem, MediaKey, PartRole, Sha256};
 use crate::view::layout::View;
+use crate::view::source::Rest;
 
 /// The inode of the root directory.
 pub const ROOT: u64 = 1;
 /// Numbers of items at or above this are refused; their inodes would meet those of directories.
 const MOST_ORDINAL: u64 = 1 << 40;
 /// Versions of a part from this on share an inode.
-const MOST_VERSIONS: u32 = 127;
+const MOST_VERSIONS: u8 = 127;
 /// Days before the last addition that count as recent.
 const RECENT_DAYS: i32 = 30;
 
@@ -142,7 +145,7 @@ pub struct Walked {
 }
 
 /// The inode of a version of a part: made of the item's number, the role and the version, and never another's.
-pub fn part_ino(ordinal: u64, role: PartRole, version: u32) -> u64 {
+pub fn part_ino(ordinal: u64, role: PartRole, version: u8) -> u64 {
     16 + (ordinal << 10 | u64::from(version.min(MOST_VERSIONS)) << 3 | u64::from(role.code()))
 }
 
@@ -154,11 +157,11 @@ pub const fn sidecar_ino(ordinal: u64) -> u64 {
 /// The bit of sidecars in an inode.
 const SIDECAR: u64 = 4;
 
-fn split_ino(ino: u64) -> Option<(u64, PartRole, u32)> {
+fn split_ino(ino: u64) -> Option<(u64, PartRole, u8)> {
     let rest = ino.checked_sub(16)?;
     let role = PartRole::from_code(u8::try_from(rest & 3).ok()?)?;
     let part = rest & SIDECAR == 0 && rest >> 10 < MOST_ORDINAL;
-    part.then_some((rest >> 10, role, u32::try_from(rest >> 3 & 127).ok()?))
+    part.then_some((rest >> 10, role, u8::try_from(rest >> 3 & 127).ok()?))
 }
 
 fn sidecar_of(ino: u64) -> Option<u64> {
@@ -166,24 +169,68 @@ fn sidecar_of(ino: u64) -> Option<u64> {
     (ordinal < MOST_ORDINAL && ino == sidecar_ino(ordinal)).then_some(ordinal)
 }
 
-/// Many items that come one by one.
-pub struct Filling<'a> {
-    tree: &'a mut Tree,
-    touched: Touched,
+/// A tree that is filled: items come one by one, lowest number first, and are shown all at once at the end.
+pub struct Loading {
+    tree: Tree,
     now: Timestamp,
 }
 
-impl Filling<'_> {
-    /// Takes one.
-    pub fn take(&mut self, item: &ArchivedItem) {
-        self.tree.take(item, &mut self.touched, self.now);
+impl Loading {
+    /// Begins with room for that many items.
+    pub fn new(views: &[View], realm: Realm, items: usize, now: Timestamp) -> Self {
+        let mut tree = Tree::new(views, realm, now);
+        tree.items.reserve(items);
+        Self { tree, now }
     }
 
-    /// Deals the names.
-    pub fn finish(mut self) -> Changes {
-        self.tree.renew_recent(&mut self.touched, self.now);
-        self.tree.settle(self.touched, self.now)
+    /// Takes one.
+    pub fn take(&mut self, item: &ArchivedItem) {
+        let tree = &mut self.tree;
+        if let Some(slot) = is_showable(item).then(|| tree.items.take(item, &mut tree.named)).flatten() {
+            tree.newest = tree.newest.max(tree.items.get(slot).added);
+        }
     }
+
+    /// Takes the rest and shows everything.
+    pub fn finish(self, rest: &Rest) -> Tree {
+        let Self { mut tree, now } = self;
+        for album in &rest.albums {
+            tree.albums.take(album, &rest.ordinals);
+        }
+        tree.albums.name();
+        for slot in
+            rest.twins.iter().flatten().filter_map(|ordinal| tree.items.find(*ordinal)).collect::<Vec<_>>()
+        {
+            tree.items.set_flag(slot, flag::TWIN, true);
+        }
+        let slots: Vec<u32> = tree.items.in_order().collect();
+        for &slot in &slots {
+            let is_in = !tree.albums.of(tree.items.get(slot).ordinal).is_empty();
+            tree.items.set_flag(slot, flag::IN_ALBUM, is_in);
+            let recent = tree.is_recent(slot);
+            tree.items.set_flag(slot, flag::RECENT, recent);
+            tree.parts += tree.items.parts(slot).count() as u64;
+        }
+        let shapes = Arc::clone(&tree.shapes);
+        for domain in arrange(&shapes, &tree.facts(), &slots) {
+            for Arranged { key, group, shown } in domain.groups {
+                let album = group.album();
+                let group = tree.groups.adopt(domain.number, key, group);
+                for (view, count, first) in shown {
+                    tree.open((view, &shapes[usize::from(view)]), group, (first, album), count, now);
+                }
+            }
+        }
+        tree.named.rest();
+        tree
+    }
+}
+
+fn is_showable(item: &ArchivedItem) -> bool {
+    if item.ordinal >= MOST_ORDINAL {
+        tracing::error!("item {} has the number {}, too high to be shown", item.key, item.ordinal);
+    }
+    item.ordinal < MOST_ORDINAL
 }
 
 impl Tree {
@@ -206,27 +253,22 @@ impl Tree {
         }
     }
 
-    /// Room for that many items.
-    pub fn reserve(&mut self, items: usize) {
-        self.items.reserve(items);
-    }
-
     /// Takes new or changed items; an older revision than the one known is ignored. `now` becomes the time of
-    /// the directories that change. The first items come lowest number first: who comes first, names.
+    /// the directories that change.
     pub fn apply(&mut self, items: impl IntoIterator<Item = ArchivedItem>, now: Timestamp) -> Changes {
-        let mut filling = self.fill(now);
-        items.into_iter().for_each(|item| filling.take(&item));
-        filling.finish()
-    }
-
-    /// Begins to take many items one by one, lowest number first.
-    pub fn fill(&mut self, now: Timestamp) -> Filling<'_> {
-        Filling { tree: self, touched: Touched::default(), now }
+        let mut touched = Touched::default();
+        let newest = self.newest;
+        for item in items {
+            self.take(&item, &mut touched, now);
+        }
+        if self.newest > newest {
+            self.renew_recent(&mut touched, now);
+        }
+        self.settle(touched, now)
     }
 
     fn take(&mut self, item: &ArchivedItem, touched: &mut Touched, now: Timestamp) {
-        if item.ordinal >= MOST_ORDINAL {
-            tracing::error!("item {} has the number {}, too high to be shown", item.key, item.ordinal);
+        if !is_showable(item) {
             return;
         }
         let old = self.items.find(item.ordinal);

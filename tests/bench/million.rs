@@ -22,11 +22,10 @@ const FILL: &str = "
         since_ms, added_ms, remote)
     SELECT i, printf('AF1QipBench%033d', i), i, 1, randomblob(32), '1001', 'present',
         printf('IMG_%04d.jpg', i % 10000),
-        printf('%04d-%02d-%02dT%02d:%02d:%02d', 2010 + i % 10, 1 + (i / 10) % 12, 1 + (i / 120) % 28,
-            i % 24, i % 60, (i / 60) % 60),
+        strftime('%Y-%m-%dT%H:%M:%S', 1262304000 + i * 315, 'unixepoch'),
         3600, 'exif', 'Maker', printf('Model %d', i % 30), CASE WHEN i % 4 = 0 THEN printf('Lens %d', i % 20) END,
         CASE WHEN i % 20 = 0 THEN 'video/mp4' ELSE 'image/jpeg' END,
-        CASE WHEN i % 2 = 0 THEN 40 + (i % 997) / 100.0 END, CASE WHEN i % 2 = 0 THEN 2 + (i % 1009) / 100.0 END,
+        CASE WHEN i % 2 = 0 THEN 40 + (i % 331) / 40.0 END, CASE WHEN i % 2 = 0 THEN 2 + (i % 331) / 60.0 END,
         i % 20 = 1, i % 50 = 1, 0,
         1600000000000 + i * 100000, 1600000000000 + i * 100000, '{\"favourite\":false,\"archived\":false,\"quality\":\"original\"}'
     FROM n";
@@ -122,7 +121,11 @@ pub fn million(dir: &Path) {
     let pid = mount.id();
     let mount = Ended(mount);
     wait_for(|| fs::read_dir(&view).is_ok());
-    println!("million {items} items in {} views: ready after {:.2} s", fs::read_dir(&view).unwrap().count(), began.elapsed().as_secs_f64());
+    println!(
+        "million {items} items in {} views: ready after {:.2} s",
+        fs::read_dir(&view).unwrap().count(),
+        began.elapsed().as_secs_f64()
+    );
     println!("million memory when ready: {} MB", memory_kb(pid) / 1000);
 
     let mut leaves = Vec::new();

@@ -100,7 +100,7 @@ fn changes_are_paged_and_the_past_is_kept() {
     assert!(one_by_one.is_sorted_by_key(|item| item.change));
     assert_eq!(one_by_one.last().unwrap().change, reader.last_change().unwrap());
     let last = &one_by_one[7];
-    assert_eq!((last.name.as_str(), last.parts[1].name.as_str()), ("renamed", "0.mov"));
+    assert_eq!((&*last.name, &*last.parts[1].name), ("renamed", "0.mov"));
     assert_eq!((last.ordinal, last.parts[1].role, last.parts[1].size), (1, PartRole::Motion, 2));
     assert_eq!(last.taken, all[0].record().taken);
     assert_eq!(last.make.as_deref(), Some("Äpparat"));
@@ -115,7 +115,7 @@ fn changes_are_paged_and_the_past_is_kept() {
     assert_eq!(whole, by_number);
     let past = reader.past_items().unwrap();
     assert_eq!(past.len(), 1);
-    assert_eq!((past[0].ordinal, past[0].name.as_str()), (1, all[0].record().name.as_str()));
+    assert_eq!((past[0].ordinal, &*past[0].name), (1, all[0].record().name.as_str()));
     assert_eq!(last.added, past[0].since);
     assert_eq!(reader.highest_ordinal().unwrap(), 8);
 }

@@ -111,21 +111,21 @@ impl Kind {
     /// By the media type, the name, whether there is a motion part, and whether Google made an animation.
     pub fn of(media_type: Option<&str>, name: &str, live: bool, animation: bool) -> Self {
         let media_type = media_type.unwrap_or_default();
-        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
-        let lower = name.to_ascii_lowercase();
-        let screen =
-            ["screenshot", "screen shot", "bildschirmfoto", "schermafbeelding", "captura de pantalla"];
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+        let is_of = |list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(extension));
+        let begins =
+            |with: &&str| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
         if animation || media_type == "image/gif" {
             Self::Animation
-        } else if screen.iter().any(|word| lower.starts_with(word)) {
+        } else if SCREEN.iter().any(begins) {
             Self::Screenshot
-        } else if RAW.contains(&extension.as_str()) {
+        } else if is_of(&RAW) {
             Self::Raw
         } else if live {
             Self::Live
-        } else if media_type.starts_with("video/") || VIDEO.contains(&extension.as_str()) {
+        } else if media_type.starts_with("video/") || is_of(&VIDEO) {
             Self::Video
-        } else if media_type.starts_with("image/") || PHOTO.contains(&extension.as_str()) {
+        } else if media_type.starts_with("image/") || is_of(&PHOTO) {
             Self::Photo
         } else {
             Self::Other
@@ -133,6 +133,17 @@ impl Kind {
     }
 }
 
+/// How names of pictures of screens begin, in the languages that phones speak.
+const SCREEN: [&str; 8] = [
+    "screenshot",
+    "screen shot",
+    "bildschirmfoto",
+    "schermafbeelding",
+    "captura de pantalla",
+    "capture d’écran",
+    "schermata",
+    "skärmavbild",
+];
 const RAW: [&str; 18] = [
     "3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "iiq", "kdc", "mrw", "nef", "nrw", "orf", "pef",
     "raf", "rw2", "srw",

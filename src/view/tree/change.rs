@@ -49,24 +49,40 @@ impl Tree {
     pub(super) fn show(&mut self, slot: u32, touched: &mut Touched, now: Timestamp) {
         self.parts += self.items.parts(slot).count() as u64;
         let shapes = Arc::clone(&self.shapes);
-        let mut done: BTreeMap<(u16, Option<u32>), u32> = BTreeMap::new();
+        let mut done: Vec<Option<u32>> = vec![None; shapes.len()];
         for (view, shape) in (0_u16..).zip(shapes.iter()) {
-            for album in self.albums_for(shape, slot) {
-                let shows = shape.shows(slot, album, &self.facts());
-                if shape.is_strict && !shows {
-                    continue;
+            if shape.by_album {
+                for album in self.albums.of(self.items.get(slot).ordinal).to_vec() {
+                    self.show_in((view, shape), slot, Some(album), &mut None, touched, now);
                 }
-                let group = *done.entry((shape.domain, album)).or_insert_with(|| {
-                    let facts = Facts { items: &self.items, named: &self.named, albums: &self.albums };
-                    let group = self.groups.find_or_make(shape.domain, shape.key(slot, album, &facts));
-                    self.groups.get_mut(group).add(slot, &self.items);
-                    touched.groups.insert(group);
-                    group
-                });
-                if shows {
-                    self.attach(view, shape, group, slot, album, touched, now);
-                }
+            } else {
+                self.show_in((view, shape), slot, None, &mut done[usize::from(shape.domain)], touched, now);
             }
+        }
+    }
+
+    fn show_in(
+        &mut self,
+        (view, shape): (u16, &Shape),
+        slot: u32,
+        album: Option<u32>,
+        group: &mut Option<u32>,
+        touched: &mut Touched,
+        now: Timestamp,
+    ) {
+        let shows = shape.shows(slot, album, &self.facts());
+        if shape.is_strict && !shows {
+            return;
+        }
+        let group = *group.get_or_insert_with(|| {
+            let facts = Facts { items: &self.items, named: &self.named, albums: &self.albums };
+            let group = self.groups.find_or_make(shape.domain, shape.key(slot, album, &facts));
+            self.groups.get_mut(group).add(slot, &self.items);
+            touched.groups.insert(group);
+            group
+        });
+        if shows {
+            self.attach(view, shape, group, slot, album, touched, now);
         }
     }
 
@@ -86,21 +102,36 @@ impl Tree {
             *count += 1;
             return;
         }
+        let grown = self.open((view, shape), group, (slot, album), 1, now);
+        touched.changes.directories.extend(grown);
+    }
+
+    /// Makes the directory in which a view shows a group; the inodes of those that got a new child.
+    pub(super) fn open(
+        &mut self,
+        (view, shape): (u16, &Shape),
+        group: u32,
+        (slot, album): (u32, Option<u32>),
+        count: u32,
+        now: Timestamp,
+    ) -> Vec<u64> {
         let mut path = shape.path(slot, album, &self.facts());
         let last = path.last().cloned().unwrap_or_default();
+        let mut all = Vec::new();
         for attempt in 2.. {
             let (directory, grown) = self.directories.find_or_make(&path, now);
-            touched.changes.directories.extend(grown);
+            all.extend(grown);
             // Two facts may be written alike (`a/b` and `a_b`): the later one gets a number.
             if self.directories.leaf(directory).is_none_or(|leaf| leaf.group == group) {
                 self.directories.set_leaf(directory, Leaf { view, group });
-                self.groups.get_mut(group).shown.push((view, directory, 1));
-                return;
+                self.groups.get_mut(group).shown.push((view, directory, count));
+                break;
             }
             if let (true, Some(end)) = (path.len() > 1, path.last_mut()) {
                 *end = (format!("{}~{attempt}", last.0), format!("{}~{attempt}", last.1));
             }
         }
+        all
     }
 
     /// Takes an item out of its groups, and out of the directories that show it.
@@ -167,13 +198,19 @@ impl Tree {
         }
     }
 
+    /// Deals the names of a group; the items whose names changed, with their levels before.
+    pub(super) fn deal(&mut self, group: u32) -> Vec<(u32, u16)> {
+        let held = self.groups.get_mut(group);
+        let positioned = held.shown.iter().all(|(view, ..)| self.shapes[usize::from(*view)].is_positioned);
+        if positioned { Vec::new() } else { held.deal(&self.items) }
+    }
+
     /// Deals the names in all groups that an item left or entered, and says what changed.
     pub(super) fn settle(&mut self, mut touched: Touched, now: Timestamp) -> Changes {
         for group in std::mem::take(&mut touched.groups) {
             self.drop_empty(group, &mut touched, now);
             let shown = self.groups.get(group).shown.clone();
-            let positioned = shown.iter().all(|(view, ..)| self.shapes[usize::from(*view)].is_positioned);
-            let renamed = if positioned { Vec::new() } else { self.groups.get_mut(group).deal(&self.items) };
+            let renamed = self.deal(group);
             let shapes = Arc::clone(&self.shapes);
             for (view, directory, _) in shown {
                 let own = self.directories.attr(directory).ino;

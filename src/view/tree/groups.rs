@@ -12,7 +12,7 @@ pub type Key = [u32; 7];
 #[derive(Default)]
 pub struct Groups {
     list: Vec<Group>,
-    by_key: HashMap<(u16, Key), u32>,
+    by_key: HashMap<(u16, Key), u32, Quick>,
 }
 
 /// One group.
@@ -33,9 +33,17 @@ impl Groups {
         let next = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
         let group = *self.by_key.entry((domain, key)).or_insert(next);
         if group == next {
-            self.list.push(Group { key, ..Group::default() });
+            self.list.push(Group::new(key));
         }
         group
+    }
+
+    /// Takes a group that was made elsewhere; its number.
+    pub fn adopt(&mut self, domain: u16, key: Key, group: Group) -> u32 {
+        let number = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        self.list.push(group);
+        self.by_key.insert((domain, key), number);
+        number
     }
 
     /// A group.
@@ -50,6 +58,16 @@ impl Groups {
 }
 
 impl Group {
+    /// A group without items.
+    pub fn new(key: Key) -> Self {
+        Self { key, ..Self::default() }
+    }
+
+    /// Gives back memory that it does not need for the items that it has.
+    pub fn settle(&mut self) {
+        self.members.shrink_to_fit();
+    }
+
     /// The album whose items these are.
     pub fn album(&self) -> Option<u32> {
         self.key[6].checked_sub(1)
@@ -77,6 +95,11 @@ impl Group {
             Ok(at) => self.members[at] = slot,
             Err(at) => self.members.insert(at, slot),
         }
+    }
+
+    /// Adds an item with a higher number than all others.
+    pub fn push(&mut self, slot: u32) {
+        self.members.push(slot);
     }
 
     /// Takes an item out.
@@ -113,6 +136,39 @@ impl Group {
         changed.sort_unstable();
         changed.dedup();
         changed
+    }
+}
+
+/// A short hash for short keys that nobody outside can choose.
+#[derive(Clone, Copy, Default)]
+pub struct Quick;
+
+impl std::hash::BuildHasher for Quick {
+    type Hasher = Mixed;
+
+    fn build_hasher(&self) -> Mixed {
+        Mixed(0)
+    }
+}
+
+/// The hash so far.
+pub struct Mixed(u64);
+
+impl std::hash::Hasher for Mixed {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_ne_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Items {
     parts: Vec<Part>,
     stems: String,
     extensions: Vec<Box<str>>,
-    extension_ids: HashMap<Box<str>, u32>,
+    extension_ids: HashMap<Box<str>, u16>,
     by_ordinal: Ordinals,
     round: u8,
 }
@@ -49,14 +49,16 @@ pub struct Item {
     pub ordinal: u64,
     change: u64,
     /// Begins the SHA-256 of the key; suffixes come from it.
-    mark: u64,
+    mark: u32,
     /// What names share that may not stand beside each other; see [`clash`].
     pub clash: u64,
     seconds: i64,
+    /// Year, month and day of capture by the clock of the place.
+    pub date: (i16, u8, u8),
     nanoseconds: i32,
     offset_s: i32,
     /// When this revision was recorded: seconds since 1970.
-    pub since: i64,
+    pub since: u32,
     /// Days since 1970.
     pub added: i32,
     stem_at: u32,
@@ -90,9 +92,9 @@ pub struct Part {
     pub sha256: Sha256,
     /// Bytes.
     pub size: u64,
-    extension: u32,
-    /// Which version.
-    pub version: u32,
+    extension: u16,
+    /// Which version; 255 also stands for all later ones.
+    pub version: u8,
     /// Which file.
     pub role: PartRole,
 }
@@ -123,13 +125,16 @@ impl Items {
         let safe = SafeName::new(&item.name);
         let mut parts: Vec<Part> = Vec::with_capacity(item.parts.len());
         for part in &item.parts {
-            let name = SafeName::of_part(&item.name, &part.name);
-            let extension = self.extension_id(name.extension());
+            let extension = if part.name == item.name {
+                self.extension_id(safe.extension())
+            } else {
+                self.extension_id(&safe.extension_of(&part.name))
+            };
             parts.push(Part {
                 sha256: part.sha256,
                 size: part.size,
                 extension,
-                version: part.version,
+                version: u8::try_from(part.version).unwrap_or(u8::MAX),
                 role: part.role,
             });
         }
@@ -145,12 +150,17 @@ impl Items {
         let new = Item {
             ordinal: item.ordinal,
             change: item.change,
-            mark: first_eight(Hash::new().chain_update(item.key.as_str())),
+            mark: first_four(Hash::new().chain_update(item.key.as_str())),
             clash: clash(safe.stem(), None),
             seconds: instant.as_second(),
             nanoseconds: instant.subsec_nanosecond(),
             offset_s: i32::try_from(local.as_second() - instant.as_second()).unwrap_or(0),
-            since: item.since.as_second(),
+            date: (
+                item.taken.local.year().max(0),
+                item.taken.local.month().unsigned_abs(),
+                item.taken.local.day().unsigned_abs(),
+            ),
+            since: u32::try_from(item.since.as_second()).unwrap_or(0),
             described: item.description.as_deref().map_or(0, sidecar::text_len),
             added: i32::try_from(item.added.as_second().div_euclid(86_400)).unwrap_or(0),
             stem_at: u32::try_from(self.stems.len()).unwrap_or(u32::MAX),
@@ -234,7 +244,7 @@ impl Items {
     }
 
     /// A version of a part.
-    pub fn version(&self, slot: u32, role: PartRole, version: u32) -> Option<&Part> {
+    pub fn version(&self, slot: u32, role: PartRole, version: u8) -> Option<&Part> {
         self.all_parts(slot)
             .iter()
             .find(|part| part.role == role && part.version.min(super::MOST_VERSIONS) == version)
@@ -277,13 +287,12 @@ impl Items {
     /// The suffix of a clashing name: from the key alone, and another one for every further clash.
     pub fn suffix(&self, slot: u32, level: u16) -> u32 {
         let mark = self.get(slot).mark;
-        let bits = match level {
+        match level {
             1 => mark,
             level => {
-                first_eight(Hash::new().chain_update(mark.to_be_bytes()).chain_update(level.to_be_bytes()))
+                first_four(Hash::new().chain_update(mark.to_be_bytes()).chain_update(level.to_be_bytes()))
             }
-        };
-        (bits >> 32) as u32
+        }
     }
 
     fn stem(&self, item: &Item) -> &str {
@@ -297,11 +306,11 @@ impl Items {
         &self.parts[at..at + usize::from(item.parts)]
     }
 
-    fn extension_id(&mut self, extension: &str) -> u32 {
+    fn extension_id(&mut self, extension: &str) -> u16 {
         if let Some(id) = self.extension_ids.get(extension) {
             return *id;
         }
-        let id = u32::try_from(self.extensions.len()).unwrap_or(u32::MAX);
+        let id = u16::try_from(self.extensions.len()).unwrap_or(u16::MAX);
         self.extensions.push(extension.into());
         self.extension_ids.insert(extension.into(), id);
         id
@@ -312,29 +321,31 @@ impl Items {
 /// of parts do not count, since `IMG_1-edited` would stand for a part of `IMG_1`. Two others that share one by
 /// chance only get a suffix without need.
 pub fn clash(stem: &str, suffix: Option<u32>) -> u64 {
-    let portable = name::portable(stem);
-    let folded = name::fold(&portable);
-    let mut bare = folded.as_str();
-    while let Some(less) = bare.strip_suffix("-edited").or_else(|| bare.strip_suffix("-motion")) {
+    let plain = stem.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') && stem.len() > 4;
+    let folded = if plain { String::new() } else { name::fold(&name::portable(stem)) };
+    let mut bare = if plain { stem } else { &folded };
+    while let Some(less) = without_word(bare) {
         bare = less;
     }
     // FNV-1a, then mixed: short and the same on every machine.
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut add = |bytes: &[u8]| {
-        for byte in bytes {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    };
-    add(bare.as_bytes());
+    let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    bare.bytes().for_each(|byte| add(byte.to_ascii_lowercase()));
     if let Some(suffix) = suffix {
-        add(format!("~{suffix:08x}").as_bytes());
+        format!("~{suffix:08x}").bytes().for_each(add);
     }
     hash ^ (hash >> 29)
 }
 
-fn first_eight(hash: Hash) -> u64 {
+/// A stem without the word of a part at its end.
+fn without_word(stem: &str) -> Option<&str> {
+    let (less, word) = stem.split_at_checked(stem.len().checked_sub("-edited".len())?)?;
+    (word.eq_ignore_ascii_case("-edited") || word.eq_ignore_ascii_case("-motion")).then_some(less)
+}
+
+fn first_four(hash: Hash) -> u32 {
     let digest: [u8; 32] = hash.finalize().into();
-    digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+    digest.first_chunk().map_or(0, |first| u32::from_be_bytes(*first))
 }
 
 /// Slots by number. Numbers are dealt one after the other, so most are places in a list.

@@ -93,7 +93,7 @@ impl Tree {
     pub(super) fn sidecar_attr(&self, slot: u32) -> Attr {
         let item = self.items.get(slot);
         let albums = || self.albums.of(item.ordinal).iter().map(|album| self.albums.get(*album));
-        let since = albums().map(|album| album.since).max().unwrap_or(i64::MIN).max(item.since);
+        let since = albums().map(|album| album.since).max().unwrap_or(i64::MIN).max(item.since.into());
         let texts = albums().map(|album| album.title.as_str());
         Attr {
             ino: super::sidecar_ino(item.ordinal),

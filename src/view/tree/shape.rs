@@ -112,14 +112,9 @@ impl Facts<'_> {
         let item = self.items.get(slot);
         let unsigned = |number: i64| u32::try_from(number).unwrap_or(0);
         match field {
-            Field::Year | Field::Month | Field::Day => {
-                let (year, month, day) = date_of(self.items.local(slot));
-                match field {
-                    Field::Year => unsigned(year),
-                    Field::Month => month,
-                    _ => day,
-                }
-            }
+            Field::Year => item.date.0.unsigned_abs().into(),
+            Field::Month => item.date.1.into(),
+            Field::Day => item.date.2.into(),
             Field::Hour => unsigned(self.items.local(slot).rem_euclid(86_400) / 3600),
             Field::Minute => unsigned(self.items.local(slot).rem_euclid(3600) / 60),
             Field::Second => unsigned(self.items.local(slot).rem_euclid(60)),
@@ -162,8 +157,8 @@ impl Facts<'_> {
                 Some(format!("{:02}", number()))
             }
             Field::Added => {
-                let (year, month, day) = date_of(i64::from(item.added) * 86_400);
-                Some(format!("{year:04}-{month:02}-{day:02}"))
+                let day = jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().days(item.added));
+                day.ok().map(|day| day.to_string())
             }
             Field::Camera => self.named.cameras.get(item.camera).map(str::to_owned),
             Field::Lens => self.named.lenses.get(item.lens).map(str::to_owned),
@@ -243,41 +238,6 @@ impl Facts<'_> {
             Word::Placed => item.place != 0 && self.named.place_ids(item.place)[0] != 0,
             Word::Camera => item.camera != 0,
             Word::Lens => item.lens != 0,
-        }
-    }
-}
-
-/// Year, month and day of seconds since 1970 without a zone; years before 0 are shown as 0.
-fn date_of(seconds: i64) -> (i64, u32, u32) {
-    // Civil-from-days by Howard Hinnant's published algorithm: jiff's takes ten times as long, and every item
-    // of every view asks.
-    let days = seconds.div_euclid(86_400) + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year.max(0), u32::try_from(month).unwrap_or(1), u32::try_from(day).unwrap_or(1))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        let mut day = jiff::civil::date(1, 1, 1);
-        let end = jiff::civil::date(2400, 1, 1);
-        while day < end {
-            let seconds = jiff::tz::Offset::UTC.to_timestamp(day.at(23, 59, 59, 0)).unwrap().as_second();
-            let expected =
-                (day.year().into(), u32::try_from(day.month()).unwrap(), u32::try_from(day.day()).unwrap());
-            assert_eq!(date_of(seconds), expected);
-            day = day.checked_add(jiff::Span::new().days(13)).unwrap();
         }
     }
 }

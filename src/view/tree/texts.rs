@@ -11,12 +11,19 @@ use crate::view::places::{Place, Places};
 pub struct Texts {
     list: Vec<Box<str>>,
     by_fold: HashMap<Box<str>, u32>,
+    /// As written, so that each is folded once.
+    by_text: HashMap<Box<str>, u32>,
 }
 
 impl Texts {
     /// The number of a text; texts that fold alike share one, and the first is shown.
     pub fn id(&mut self, text: &str) -> u32 {
-        self.id_as(&fold(text), text)
+        if let Some(id) = self.by_text.get(text) {
+            return *id;
+        }
+        let id = self.id_as(&fold(text), text);
+        self.by_text.insert(text.into(), id);
+        id
     }
 
     fn id_as(&mut self, key: &str, text: &str) -> u32 {
@@ -56,7 +63,7 @@ pub struct Named {
     /// Cities.
     pub cities: Texts,
     /// What is known of a maker and a model as written; naming them anew for every photo would be slow.
-    by_writing: HashMap<String, u32>,
+    by_writing: HashMap<Box<str>, HashMap<Box<str>, u32>>,
     places: Places,
     /// Country, region and city by number.
     found: Vec<[u32; 3]>,
@@ -69,12 +76,12 @@ impl Named {
         if make.is_none() && model.is_none() {
             return 0;
         }
-        let writing = [make.unwrap_or_default(), model.unwrap_or_default()].join("\u{1}");
-        if let Some(id) = self.by_writing.get(&writing) {
+        let (maker, kind) = (make.unwrap_or_default(), model.unwrap_or_default());
+        if let Some(id) = self.by_writing.get(maker).and_then(|models| models.get(kind)) {
             return *id;
         }
         let id = camera_dir(make, model).map_or(0, |name| self.cameras.id_as(&camera_fold(&name), &name));
-        self.by_writing.insert(writing, id);
+        self.by_writing.entry(maker.into()).or_default().insert(kind.into(), id);
         id
     }
 
