@@ -224,13 +224,13 @@ enum ViewCommand {
         #[arg(required_unless_present = "path")]
         name: Option<String>,
         /// A template to try, for example `{year}/{camera}/{name}`.
-        #[arg(long, conflicts_with = "name", value_name = "TEMPLATE")]
+        #[arg(long, env = "SHOEBOX_PREVIEW_PATH", conflicts_with = "name", value_name = "TEMPLATE")]
         path: Option<String>,
         /// A condition to try with it, for example `favourite and year >= 2020`.
-        #[arg(long, requires = "path", value_name = "CONDITION")]
+        #[arg(long, env = "SHOEBOX_PREVIEW_SHOW", requires = "path", value_name = "CONDITION")]
         show: Option<String>,
         /// Most paths that are printed.
-        #[arg(long, default_value_t = 50, value_name = "N")]
+        #[arg(long, env = "SHOEBOX_PREVIEW_LIMIT", default_value_t = 50, value_name = "N")]
         limit: usize,
     },
 }

@@ -5,7 +5,6 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::index::{IndexError, IndexReader};
@@ -83,7 +82,7 @@ pub fn run(
     refuse_inside(target, store.root())?;
     fs::create_dir_all(target).map_err(io_error(target))?;
     let views: Vec<_> = shipped().into_iter().filter(|view| view.name == VIEW).collect();
-    let mut loading = Loading::new(&views, Realm::Now, 0, Timestamp::UNIX_EPOCH);
+    let mut loading = Loading::new(&views, Realm::Now, 0);
     reader.items(|item| loading.take(&item))?;
     let tree = loading.finish(&Rest::default());
     let mut report = ExportReport::default();

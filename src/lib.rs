@@ -28,7 +28,7 @@
 //! | [`archive`] | lock, store and index opened together; recovery is every start |
 //! | [`plan`], [`ingest`], [`sync`] | decide, take in, drive one pass |
 //! | [`proof`] | is everything there: Google's counts beside the archive's, one hash over all |
-//! | [`view`], [`export`] | the mounted tree; the same tree as plain files |
+//! | [`view`], [`export`] | views as templates over facts, mounted (`view/SEMANTICS.md` lists what that promises); the same tree as plain files |
 //! | [`serve`], [`telemetry`], [`signals`] | what a running appliance tells |
 //! | [`app`], [`cli`], [`exit`] | put it together, parse, end with a documented code |
 //! | `sim` | feature `sim`: the simulated Google Photos that tests and the demo run against |

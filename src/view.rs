@@ -1,7 +1,9 @@
 //! The read-only view: what people browse.
 //!
-//! [`tree`] says what is where (pure), [`fs`] answers what an operating system asks, [`fuse`] carries the
-//! questions of Linux, and [`mount`] brings all that to a mount point and keeps it fresh while syncs go on.
+//! [`layout`] is what a view is: a path template, a condition. [`source`] gives what is archived, [`tree`] says what
+//! is where (pure), [`history`] what was where, [`sidecar`] makes the files that are not archived. [`fs`] answers
+//! what an operating system asks, [`fuse`] carries the questions of Linux, [`mountpoint`] guards the place and
+//! [`mount`] brings all that there and keeps it fresh while syncs go on. `SEMANTICS.md` lists the promises.
 
 pub mod fs;
 pub mod fuse;

@@ -211,3 +211,23 @@ fn no_test_file_is_forgotten() {
         );
     }
 }
+
+/// What the view promises names a test for each sentence; a promise without one is a wish.
+#[test]
+fn every_promise_of_the_view_names_a_test_that_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("src/view/SEMANTICS.md")).unwrap();
+    let mut found = Vec::new();
+    sources(&root.join("src"), &mut found);
+    sources(&root.join("tests"), &mut found);
+    let tests: String = found.into_iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ") && line.contains('`')).collect();
+    assert!(rows.len() > 20, "the tables are not read: {rows:?}");
+    for row in rows {
+        let name = row.trim_end_matches(" |").rsplit("| ").next().unwrap().trim_matches('`');
+        let marked = ["#[test]\nfn ", "#[test]\n    fn "]
+            .iter()
+            .any(|mark| tests.contains(&format!("{mark}{name}()")));
+        assert!(marked, "{row} names no test");
+    }
+}

@@ -3,6 +3,7 @@
 mod consumers;
 mod lifecycle;
 mod listings;
+mod programs;
 mod reading;
 mod support;
 mod tree;

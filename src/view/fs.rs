@@ -105,6 +105,13 @@ impl<B> Fs<B> {
     /// # Errors
     /// [`FsError::NotFound`]; never to be cached, since the name may come with the next item.
     pub fn lookup(&self, parent: u64, name: &OsStr) -> Result<Attr, FsError> {
+        // Asked by file servers that come back with nothing but an inode.
+        if name == "." {
+            return self.getattr(parent);
+        }
+        if name == ".." {
+            return self.parent(parent);
+        }
         let name = name.to_str().filter(|name| !is_junk(name)).ok_or(FsError::NotFound)?;
         if parent == ROOT && name == super::history::NAME {
             return Ok(self.history.attr());
@@ -116,6 +123,17 @@ impl<B> Fs<B> {
             return past.lookup(parent, name).ok_or(FsError::NotFound);
         }
         self.tree().lookup(parent, name).ok_or(FsError::NotFound)
+    }
+
+    fn parent(&self, ino: u64) -> Result<Attr, FsError> {
+        if ino == AT {
+            return self.getattr(ROOT);
+        }
+        let parent = match self.history.tree(ino)? {
+            Some(past) => past.parent(ino).map(|parent| if parent == ino { AT } else { parent }),
+            None => self.tree().parent(ino),
+        };
+        self.getattr(parent.ok_or(FsError::NotFound)?)
     }
 
     /// The attributes of an inode.

@@ -134,6 +134,8 @@ impl Filesystem for Adapter {
             InitFlags::FUSE_PARALLEL_DIROPS,
             InitFlags::FUSE_DO_READDIRPLUS,
             InitFlags::FUSE_AUTO_INVAL_DATA,
+            // File servers may come back after a restart with an inode alone; ours stay what they are.
+            InitFlags::FUSE_EXPORT_SUPPORT,
         ];
         // Questions for access lists are answered from the kernel's memory then.
         let lists = self.xattrs.then_some(InitFlags::FUSE_POSIX_ACL);

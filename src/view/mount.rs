@@ -9,7 +9,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use fuser::{BackgroundSession, BackingId, Config, MountOption, Notifier, Session, SessionACL};
-use jiff::Timestamp;
 
 use super::fs::{Fs, OpenBlob};
 use super::fuse::{Adapter, announce};
@@ -174,14 +173,14 @@ impl Refresh {
     }
 
     /// Reads everything again; nothing that came again goes in between.
-    fn reload(&mut self, now: Timestamp) -> Result<Changes, String> {
+    fn reload(&mut self) -> Result<Changes, String> {
         let mut items = Vec::with_capacity(self.source.count()?);
         let rest = self.source.whole(&mut |item| items.push(item))?;
         Ok(self.fs.change(|tree| {
             tree.begin_reload();
-            let mut changes = tree.apply(items, now);
-            changes.merge(tree.end_reload(now));
-            changes.merge(add_rest(tree, &rest, now));
+            let mut changes = tree.apply(items);
+            changes.merge(tree.end_reload());
+            changes.merge(add_rest(tree, &rest));
             tree.rest();
             changes
         }))
@@ -197,15 +196,14 @@ impl Refresh {
         if std::mem::replace(&mut self.failing, false) {
             tracing::info!("the view is brought up to date again");
         }
-        let now = Timestamp::now();
         let changes = match news {
             News::Nothing => return,
             News::Some(items, rest) => self.fs.change(|tree| {
-                let mut changes = tree.apply(items, now);
-                changes.merge(add_rest(tree, &rest, now));
+                let mut changes = tree.apply(items);
+                changes.merge(add_rest(tree, &rest));
                 changes
             }),
-            News::Everything => match self.reload(now) {
+            News::Everything => match self.reload() {
                 Ok(changes) => changes,
                 Err(e) => return self.fail(&e),
             },

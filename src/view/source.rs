@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::layout::View;
@@ -61,8 +60,7 @@ pub trait Source: Send {
 /// # Errors
 /// When the source cannot be read.
 pub fn load(source: &mut dyn Source, views: &[View]) -> Result<Tree, String> {
-    let now = Timestamp::now();
-    let mut loading = Loading::new(views, Realm::Now, source.count()?, now);
+    let mut loading = Loading::new(views, Realm::Now, source.count()?);
     let began = std::time::Instant::now();
     let rest = source.whole(&mut |item| loading.take(&item))?;
     let read = began.elapsed();
@@ -87,7 +85,7 @@ pub fn load_past(source: &mut dyn Source, views: &[View], day: Date) -> Result<T
     }
     // A sidecar says what is known today.
     let views: Vec<View> = views.iter().map(|view| View { sidecars: false, ..view.clone() }).collect();
-    let mut loading = Loading::new(&views, Realm::Day(day), source.count()?, end);
+    let mut loading = Loading::new(&views, Realm::Day(day), source.count()?);
     let mut there: HashSet<u64> = HashSet::new();
     let mut rest = source.whole(&mut |item| {
         let item = if item.since <= end { Some(item) } else { then.remove(&item.ordinal) };
@@ -109,9 +107,9 @@ pub fn load_past(source: &mut dyn Source, views: &[View], day: Date) -> Result<T
 }
 
 /// Adds albums and twins; what that makes stale.
-pub fn add_rest(tree: &mut Tree, rest: &Rest, now: Timestamp) -> Changes {
-    let mut changes = tree.apply_albums(&rest.albums, &rest.ordinals, now);
-    changes.merge(tree.apply_twins(&rest.twins, now));
+pub fn add_rest(tree: &mut Tree, rest: &Rest) -> Changes {
+    let mut changes = tree.apply_albums(&rest.albums, &rest.ordinals);
+    changes.merge(tree.apply_twins(&rest.twins));
     changes
 }
 

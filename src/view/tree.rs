@@ -1,7 +1,7 @@
 //! The tree that people browse, in memory: pure, fed with what is archived.
 //!
 //! # Promises
-//! `SEMANTICS.md` beside this file lists them, each with its test. In short: inodes and names follow from
+//! `view/SEMANTICS.md` lists them, each with its test. In short: inodes and names follow from
 //! records alone; what is added renames and moves nothing that is there; items that left the library stay.
 //!
 //! # How
@@ -26,7 +26,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use self::albums::Albums;
-use self::arrange::{Arranged, arrange};
+use self::arrange::{Arranged, Shown, arrange};
 use self::change::Touched;
 pub use self::directory::Realm;
 use self::directory::{Directories, Leaf};
@@ -172,15 +172,14 @@ fn sidecar_of(ino: u64) -> Option<u64> {
 /// A tree that is filled: items come one by one, lowest number first, and are shown all at once at the end.
 pub struct Loading {
     tree: Tree,
-    now: Timestamp,
 }
 
 impl Loading {
     /// Begins with room for that many items.
-    pub fn new(views: &[View], realm: Realm, items: usize, now: Timestamp) -> Self {
-        let mut tree = Tree::new(views, realm, now);
+    pub fn new(views: &[View], realm: Realm, items: usize) -> Self {
+        let mut tree = Tree::new(views, realm);
         tree.items.reserve(items);
-        Self { tree, now }
+        Self { tree }
     }
 
     /// Takes one.
@@ -193,7 +192,7 @@ impl Loading {
 
     /// Takes the rest and shows everything.
     pub fn finish(self, rest: &Rest) -> Tree {
-        let Self { mut tree, now } = self;
+        let Self { mut tree } = self;
         for album in &rest.albums {
             tree.albums.take(album, &rest.ordinals);
         }
@@ -216,8 +215,10 @@ impl Loading {
             for Arranged { key, group, shown } in domain.groups {
                 let album = group.album();
                 let group = tree.groups.adopt(domain.number, key, group);
-                for (view, count, first) in shown {
-                    tree.open((view, &shapes[usize::from(view)]), group, (first, album), count, now);
+                for Shown { view, count, first, since } in shown {
+                    let shape = &shapes[usize::from(view)];
+                    let (directory, _) = tree.open((view, shape), group, (first, album), count);
+                    tree.directories.touch(directory, since);
                 }
             }
         }
@@ -234,11 +235,11 @@ fn is_showable(item: &ArchivedItem) -> bool {
 }
 
 impl Tree {
-    /// A tree that holds nothing but its views; `now` is the time of its directories.
-    pub fn new(views: &[View], realm: Realm, now: Timestamp) -> Self {
-        let mut directories = Directories::new(realm, now);
+    /// A tree that holds nothing but its views.
+    pub fn new(views: &[View], realm: Realm) -> Self {
+        let mut directories = Directories::new(realm);
         for view in views {
-            directories.find_or_make(&[(view.name.clone(), view.name.clone())], now);
+            directories.find_or_make(&[(view.name.clone(), view.name.clone())], Timestamp::UNIX_EPOCH);
         }
         Self {
             shapes: shapes(views).into(),
@@ -253,21 +254,20 @@ impl Tree {
         }
     }
 
-    /// Takes new or changed items; an older revision than the one known is ignored. `now` becomes the time of
-    /// the directories that change.
-    pub fn apply(&mut self, items: impl IntoIterator<Item = ArchivedItem>, now: Timestamp) -> Changes {
+    /// Takes new or changed items; an older revision than the one known is ignored.
+    pub fn apply(&mut self, items: impl IntoIterator<Item = ArchivedItem>) -> Changes {
         let mut touched = Touched::default();
         let newest = self.newest;
         for item in items {
-            self.take(&item, &mut touched, now);
+            self.take(&item, &mut touched);
         }
         if self.newest > newest {
-            self.renew_recent(&mut touched, now);
+            self.renew_recent(&mut touched);
         }
-        self.settle(touched, now)
+        self.settle(touched)
     }
 
-    fn take(&mut self, item: &ArchivedItem, touched: &mut Touched, now: Timestamp) {
+    fn take(&mut self, item: &ArchivedItem, touched: &mut Touched) {
         if !is_showable(item) {
             return;
         }
@@ -289,16 +289,11 @@ impl Tree {
         self.newest = self.newest.max(self.items.get(new).added);
         let recent = self.is_recent(new);
         self.items.set_flag(new, flag::RECENT, recent);
-        self.show(new, touched, now);
+        self.show(new, touched);
     }
 
     /// Takes albums that are new or changed; `ordinals` are the numbers of their items that are archived.
-    pub fn apply_albums(
-        &mut self,
-        albums: &[ArchivedAlbum],
-        ordinals: &HashMap<MediaKey, u64>,
-        now: Timestamp,
-    ) -> Changes {
+    pub fn apply_albums(&mut self, albums: &[ArchivedAlbum], ordinals: &HashMap<MediaKey, u64>) -> Changes {
         let mut touched = Touched::default();
         if albums.is_empty() {
             return touched.changes;
@@ -324,29 +319,29 @@ impl Tree {
         }
         self.albums.name();
         if self.albums.directories() != before {
-            let groups: Vec<u32> = touched.groups.iter().copied().collect();
-            groups.into_iter().for_each(|group| self.drop_empty(group, &mut touched, now));
+            let groups: Vec<u32> = touched.groups.keys().copied().collect();
+            groups.into_iter().for_each(|group| self.drop_empty(group, &mut touched));
         }
         for &slot in &slots {
             let is_in = !self.albums.of(self.items.get(slot).ordinal).is_empty();
             self.items.set_flag(slot, flag::IN_ALBUM, is_in);
-            self.show(slot, &mut touched, now);
+            self.show(slot, &mut touched);
         }
-        self.settle(touched, now)
+        self.settle(touched)
     }
 
     /// Notes groups of items that have the same bytes, by number.
-    pub fn apply_twins(&mut self, twins: &[Vec<u64>], now: Timestamp) -> Changes {
+    pub fn apply_twins(&mut self, twins: &[Vec<u64>]) -> Changes {
         let mut touched = Touched::default();
         for ordinal in twins.iter().flatten() {
             let Some(slot) = self.items.find(*ordinal) else { continue };
             if self.items.get(slot).flags & flag::TWIN == 0 {
                 self.withdraw(slot, &mut touched);
                 self.items.set_flag(slot, flag::TWIN, true);
-                self.show(slot, &mut touched, now);
+                self.show(slot, &mut touched);
             }
         }
-        self.settle(touched, now)
+        self.settle(touched)
     }
 
     /// Begins anew without forgetting: the sequence of changes starts over, as after the index was made
@@ -356,12 +351,12 @@ impl Tree {
     }
 
     /// Removes what [`Tree::begin_reload`] found and nobody applied since.
-    pub fn end_reload(&mut self, now: Timestamp) -> Changes {
+    pub fn end_reload(&mut self) -> Changes {
         let mut touched = Touched::default();
         for slot in self.items.forget_unseen() {
             self.withdraw(slot, &mut touched);
         }
-        self.settle(touched, now)
+        self.settle(touched)
     }
 
     /// Gives back memory that only loading needs.
@@ -391,6 +386,11 @@ impl Tree {
         let slot = self.items.find(ordinal)?;
         let part = self.items.version(slot, role, version)?;
         Some(Attr { links: self.links(slot, role), ..self.items.attr(slot, part) })
+    }
+
+    /// The inode of a directory's parent; the root is its own.
+    pub fn parent(&self, ino: u64) -> Option<u64> {
+        self.directories.by_ino(ino).map(|directory| self.directories.parent_ino(directory))
     }
 
     /// The blob of a file.

@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use shoebox::model::name::fold;
 use shoebox::model::{ArchivedItem, PartRole};
 use shoebox::view::Tree;
@@ -20,13 +19,9 @@ fn two() -> Vec<View> {
     parse(TWO).unwrap()
 }
 
-fn now() -> Timestamp {
-    Timestamp::from_second(1_700_000_000).unwrap()
-}
-
 fn grown(items: &[ArchivedItem]) -> Tree {
-    let mut tree = Tree::new(&two(), Realm::Now, now());
-    tree.apply(items.to_vec(), now());
+    let mut tree = Tree::new(&two(), Realm::Now);
+    tree.apply(items.to_vec());
     tree
 }
 
@@ -67,7 +62,7 @@ fn an_item_is_in_both_views_with_the_same_inode() {
 
 #[test]
 fn an_empty_tree_still_has_its_views() {
-    assert_eq!(paths(&Tree::new(&two(), Realm::Now, now())), ["", "/by-camera", "/by-date"]);
+    assert_eq!(paths(&Tree::new(&two(), Realm::Now)), ["", "/by-camera", "/by-date"]);
 }
 
 #[test]
@@ -77,7 +72,7 @@ fn a_third_clash_renames_neither_of_the_first_two() {
     let before = names(&tree, "by-date/2020/2020-05");
     assert_eq!(before.len(), 2);
     assert!(before.contains(&"IMG_1.jpg".into()));
-    tree.apply([clash(3, "IMG_1.JPG")], now());
+    tree.apply([clash(3, "IMG_1.JPG")]);
     let after = names(&tree, "by-date/2020/2020-05");
     assert_eq!(after.len(), 3);
     assert!(before.iter().all(|name| after.contains(name)), "{before:?} {after:?}");
@@ -112,7 +107,7 @@ fn parts_of_an_item_share_its_stem_also_under_a_suffix() {
     // A part that comes later finds its name as if it had always been there.
     let mut later = grown(&[still.clone(), item(3, "IMG_1-edited.jpg", at, b"x")]);
     let before = names(&later, "by-date/2020/2020-05");
-    later.apply([ArchivedItem { change: 9, ..whole.clone() }], now());
+    later.apply([ArchivedItem { change: 9, ..whole.clone() }]);
     let after = names(&later, "by-date/2020/2020-05");
     assert!(before.iter().all(|name| after.contains(name)), "{before:?} {after:?}");
     let tree = grown(&[other, whole]);
@@ -127,16 +122,14 @@ fn parts_of_an_item_share_its_stem_also_under_a_suffix() {
 fn an_older_revision_is_ignored_and_a_newer_one_moves_the_item() {
     let mut tree = grown(&[ArchivedItem { change: 5, ..item(1, "A.jpg", "2020-05-06T07:08:09", b"a") }]);
     let was = tree.paths();
-    let changes =
-        tree.apply([ArchivedItem { change: 4, ..item(1, "OLD.jpg", "2001-01-01T00:00:00", b"a") }], now());
+    let changes = tree.apply([ArchivedItem { change: 4, ..item(1, "OLD.jpg", "2001-01-01T00:00:00", b"a") }]);
     assert_eq!(tree.paths(), was);
     assert!(changes.directories.is_empty() && changes.removed.is_empty());
     let month = tree.leaves("by-date")[0].path.clone();
     assert_eq!(month, "by-date/2020/2020-05/A.jpg");
     let old_month =
         tree.lookup(tree.lookup(tree.lookup(ROOT, "by-date").unwrap().ino, "2020").unwrap().ino, "2020-05");
-    let changes =
-        tree.apply([ArchivedItem { change: 6, ..item(1, "A.jpg", "2021-01-01T00:00:00", b"a") }], now());
+    let changes = tree.apply([ArchivedItem { change: 6, ..item(1, "A.jpg", "2021-01-01T00:00:00", b"a") }]);
     assert_eq!(tree.leaves("by-date")[0].path, "by-date/2021/2021-01/A.jpg");
     assert!(changes.removed.contains(&(old_month.unwrap().ino, "A.jpg".into())));
     assert!(changes.altered.contains(&part_ino(1, PartRole::Original, 1)), "its time changed");
@@ -147,11 +140,11 @@ fn an_older_revision_is_ignored_and_a_newer_one_moves_the_item() {
 fn the_same_again_changes_nothing() {
     let parts = [item(1, "A.jpg", "2020-05-06T07:08:09", b"a")];
     let mut tree = grown(&parts);
-    let changes = tree.apply(parts.clone(), now());
+    let changes = tree.apply(parts.clone());
     assert_eq!(changes, Changes::default());
     tree.begin_reload();
-    assert_eq!(tree.apply(parts.clone(), now()), Changes::default());
-    assert_eq!(tree.end_reload(now()), Changes::default());
+    assert_eq!(tree.apply(parts.clone()), Changes::default());
+    assert_eq!(tree.end_reload(), Changes::default());
 }
 
 #[test]
@@ -159,9 +152,9 @@ fn a_reload_removes_only_what_did_not_come_back_and_only_at_its_end() {
     let at = "2020-05-06T07:08:09";
     let mut tree = grown(&[item(1, "A.jpg", at, b"a"), item(2, "B.jpg", at, b"b")]);
     tree.begin_reload();
-    tree.apply([ArchivedItem { change: 1, ..item(2, "B.jpg", at, b"b") }], now());
+    tree.apply([ArchivedItem { change: 1, ..item(2, "B.jpg", at, b"b") }]);
     assert_eq!(names(&tree, "by-date/2020/2020-05"), ["A.jpg", "B.jpg"]);
-    tree.end_reload(now());
+    tree.end_reload();
     assert_eq!(names(&tree, "by-date/2020/2020-05"), ["B.jpg"]);
     assert_eq!(tree.attr(part_ino(1, PartRole::Original, 1)), None);
     assert_eq!(tree.parts(), 1);
@@ -177,7 +170,7 @@ fn cameras_that_differ_only_in_spelling_share_a_directory_named_by_the_first() {
     };
     let mut tree = grown(&[camera(1, "E-M5 MARK III"), camera(2, "E-M5MarkIII")]);
     assert_eq!(names(&tree, "by-camera"), ["Olympus E-M5 MARK III"]);
-    tree.apply([camera(3, "E-M5MARKIII")], now());
+    tree.apply([camera(3, "E-M5MARKIII")]);
     assert_eq!(names(&tree, "by-camera"), ["Olympus E-M5 MARK III"]);
 }
 
@@ -194,7 +187,7 @@ fn items_without_a_camera_are_found_too() {
 fn the_tree_depends_on_the_latest_revisions_alone() {
     let mut random = fastrand::Rng::with_seed(seed());
     for _ in 0..150 {
-        let mut tree = Tree::new(&two(), Realm::Now, now());
+        let mut tree = Tree::new(&two(), Realm::Now);
         let mut latest: BTreeMap<u64, ArchivedItem> = BTreeMap::new();
         let mut change = 0;
         for _ in 0..random.u64(1..12) {
@@ -226,7 +219,7 @@ fn the_tree_depends_on_the_latest_revisions_alone() {
             }
             latest.extend(batch.clone());
             let before = tree.paths();
-            let changes = tree.apply(batch.into_values(), now());
+            let changes = tree.apply(batch.into_values());
             let after: BTreeMap<String, u64> = tree.paths().into_iter().collect();
             let by_path: BTreeMap<&str, u64> =
                 before.iter().map(|(path, ino)| (path.as_str(), *ino)).collect();
@@ -280,7 +273,7 @@ fn a_listing_stays_as_it_was_while_the_tree_changes() {
     let month = tree.lookup(year, "2020-05").unwrap();
     let listing = tree.listing(month.ino).unwrap();
     let before: Vec<_> = (2..).map_while(|at| tree.entry(&listing, at)).collect();
-    let changes = tree.apply([item(4, "A.jpg", at, b"a"), item(1, "B.jpg", at, b"x")], now());
+    let changes = tree.apply([item(4, "A.jpg", at, b"a"), item(1, "B.jpg", at, b"x")]);
     let after: Vec<_> = (2..).map_while(|at| tree.entry(&listing, at)).collect();
     assert_eq!(before, after);
     assert!(changes.removed.contains(&(month.ino, "B.jpg".into())), "another inode has that name now");

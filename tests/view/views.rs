@@ -28,9 +28,9 @@ fn ordinals(albums: &[ArchivedAlbum]) -> HashMap<MediaKey, u64> {
 }
 
 fn grown(items: &[ArchivedItem], albums: &[ArchivedAlbum]) -> Tree {
-    let mut tree = Tree::new(&shipped(), Realm::Now, now());
-    tree.apply(items.to_vec(), now());
-    tree.apply_albums(albums, &ordinals(albums), now());
+    let mut tree = Tree::new(&shipped(), Realm::Now);
+    tree.apply(items.to_vec());
+    tree.apply_albums(albums, &ordinals(albums));
     tree
 }
 
@@ -67,14 +67,11 @@ fn every_shipped_view_shows_what_belongs_there() {
     shared.revisions[0].kind = AlbumKind::Shared;
     shared.revisions[0].owner = Some("AF1QOther".into());
     let mut tree = grown(&items, &[album("AF1QipOwn", "Trip", &[&[4, 1, 6]]), shared]);
-    tree.apply(
-        [ArchivedItem {
-            added: now() - jiff::SignedDuration::from_hours(24 * 90),
-            ..item(9, "A.jpg", AT, b"1")
-        }],
-        now(),
-    );
-    tree.apply_twins(&[vec![1, 9]], now());
+    tree.apply([ArchivedItem {
+        added: now() - jiff::SignedDuration::from_hours(24 * 90),
+        ..item(9, "A.jpg", AT, b"1")
+    }]);
+    tree.apply_twins(&[vec![1, 9]]);
     let of = |view: &str| files(&tree, view);
 
     assert_eq!(of("all")[..2], ["2020/05/06/A.jpg", &format!("2020/05/06/{}", suffixed(&tree, "all", "A~"))]);
@@ -130,13 +127,10 @@ fn what_a_view_leaves_out_or_takes_in_later_renames_nothing() {
     let before = files(&tree, "favourites");
     assert_eq!(before.len(), 2);
     // The first becomes a favourite, the second is none any more: the third is called as before.
-    tree.apply(
-        [
-            ArchivedItem { change: 4, ..favourite(1, "A.jpg") },
-            ArchivedItem { change: 5, ..item(2, "A.jpg", AT, &[2]) },
-        ],
-        now(),
-    );
+    tree.apply([
+        ArchivedItem { change: 4, ..favourite(1, "A.jpg") },
+        ArchivedItem { change: 5, ..item(2, "A.jpg", AT, &[2]) },
+    ]);
     let after = files(&tree, "favourites");
     assert!(after.contains(&"2020/2020-05/A.jpg".into()));
     let third = before.iter().find(|name| name.contains("/a~")).unwrap();
@@ -153,7 +147,7 @@ fn an_album_grows_shrinks_and_is_renamed_without_moving_what_stays() {
     let mut tree = grown(&items, std::slice::from_ref(&one));
     let before = tree.leaves("by-album");
     let two = album("AF1QipA", "Trip", &[&[1, 2, 3], &[5, 1, 4, 3, 6]]);
-    let changes = tree.apply_albums(std::slice::from_ref(&two), &ordinals(std::slice::from_ref(&two)), now());
+    let changes = tree.apply_albums(std::slice::from_ref(&two), &ordinals(std::slice::from_ref(&two)));
     assert_eq!(
         files(&tree, "by-album"),
         [
@@ -179,7 +173,7 @@ fn an_album_grows_shrinks_and_is_renamed_without_moving_what_stays() {
     three.revisions[2].title = "Journey".into();
     let mut other = album("AF1QipB", "TRIP", &[&[6]]);
     other.revisions[0].since = now() + jiff::SignedDuration::from_secs(1000);
-    tree.apply_albums(&[three.clone(), other.clone()], &ordinals(&[three.clone(), other.clone()]), now());
+    tree.apply_albums(&[three.clone(), other.clone()], &ordinals(&[three.clone(), other.clone()]));
     let folders: std::collections::BTreeSet<String> =
         files(&tree, "by-album").iter().map(|path| path.split('/').next().unwrap().to_owned()).collect();
     let folders: Vec<String> = folders.into_iter().collect();
@@ -193,11 +187,11 @@ fn an_album_grows_shrinks_and_is_renamed_without_moving_what_stays() {
 fn an_item_that_is_archived_after_its_album_finds_its_place() {
     let album = album("AF1QipA", "Trip", &[&[1, 2]]);
     let known = ordinals(std::slice::from_ref(&album)).into_iter().filter(|(_, n)| *n == 1).collect();
-    let mut tree = Tree::new(&shipped(), Realm::Now, now());
-    tree.apply([item(1, "1.jpg", AT, b"1")], now());
-    tree.apply_albums(std::slice::from_ref(&album), &known, now());
+    let mut tree = Tree::new(&shipped(), Realm::Now);
+    tree.apply([item(1, "1.jpg", AT, b"1")]);
+    tree.apply_albums(std::slice::from_ref(&album), &known);
     assert_eq!(files(&tree, "by-album"), ["Trip/00001 1.jpg"]);
-    tree.apply([item(2, "2.jpg", AT, b"2")], now());
+    tree.apply([item(2, "2.jpg", AT, b"2")]);
     assert_eq!(files(&tree, "by-album"), ["Trip/00001 1.jpg", "Trip/00002 2.jpg"]);
     assert!(!files(&tree, "not-in-album").iter().any(|path| path.contains("2.jpg")));
 }
@@ -206,8 +200,8 @@ fn an_item_that_is_archived_after_its_album_finds_its_place() {
 fn two_facts_that_are_written_alike_have_two_directories() {
     let views: Vec<View> = parse("shipped = false\n[view]\na = \"{lens}/{name}\"").unwrap();
     let lens = |n, lens: &str| ArchivedItem { lens: Some(lens.into()), ..item(n, "x.jpg", AT, &[n as u8]) };
-    let mut tree = Tree::new(&views, Realm::Now, now());
-    tree.apply([lens(1, "a/b"), lens(2, "a_b"), lens(3, "A_B")], now());
+    let mut tree = Tree::new(&views, Realm::Now);
+    tree.apply([lens(1, "a/b"), lens(2, "a_b"), lens(3, "A_B")]);
     let paths = files(&tree, "a");
     assert_eq!(paths.len(), 3);
     assert_eq!(paths[0], "a_b/x.jpg");

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use jiff::Timestamp;
+
 use super::groups::{Group, Key, Quick};
 use super::shape::{Facts, Shape};
 
@@ -23,8 +25,20 @@ pub struct Arranged {
     pub key: Key,
     /// Its items, with their names dealt.
     pub group: Group,
-    /// For each view that shows any: the view, how many, and the first.
-    pub shown: Vec<(u16, u32, u32)>,
+    /// What each view that shows any shows.
+    pub shown: Vec<Shown>,
+}
+
+/// What a view shows of a group.
+pub struct Shown {
+    /// The view.
+    pub view: u16,
+    /// How many items.
+    pub count: u32,
+    /// The first of them.
+    pub first: u32,
+    /// When the latest of them was recorded.
+    pub since: Timestamp,
 }
 
 /// Puts items, lowest number first, into the groups of all domains.
@@ -77,9 +91,13 @@ fn one(shapes: &[(u16, &Shape)], facts: &Facts<'_>, slots: &[u32]) -> Vec<Arrang
                 at
             });
             if shows {
-                match groups[at].shown.iter_mut().find(|(known, ..)| *known == view) {
-                    Some((_, count, _)) => *count += 1,
-                    None => groups[at].shown.push((view, 1, slot)),
+                let since = facts.since(slot, album);
+                match groups[at].shown.iter_mut().find(|known| known.view == view) {
+                    Some(known) => {
+                        known.count += 1;
+                        known.since = known.since.max(since);
+                    }
+                    None => groups[at].shown.push(Shown { view, count: 1, first: slot, since }),
                 }
             }
         }

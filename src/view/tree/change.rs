@@ -1,6 +1,6 @@
 //! How items enter and leave directories, and what that makes stale.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -15,11 +15,18 @@ use super::{Changes, RECENT_DAYS, Tree};
 #[derive(Default)]
 pub(super) struct Touched {
     /// Groups that items left or entered.
-    pub groups: BTreeSet<u32>,
+    pub groups: BTreeMap<u32, Timestamp>,
     /// Names that items had, by directory, with the inodes they stood for.
     pub had: BTreeMap<(u64, String), u64>,
     /// What others must be told.
     pub changes: Changes,
+}
+
+impl Touched {
+    fn group(&mut self, group: u32, then: Timestamp) {
+        let latest = self.groups.entry(group).or_insert(then);
+        *latest = then.max(*latest);
+    }
 }
 
 impl Tree {
@@ -32,7 +39,7 @@ impl Tree {
     }
 
     /// Where the last addition moved on, others are no longer recent.
-    pub(super) fn renew_recent(&mut self, touched: &mut Touched, now: Timestamp) {
+    pub(super) fn renew_recent(&mut self, touched: &mut Touched) {
         let stale: Vec<u32> = self
             .items
             .in_order()
@@ -41,22 +48,22 @@ impl Tree {
         for slot in stale {
             self.withdraw(slot, touched);
             self.items.set_flag(slot, flag::RECENT, false);
-            self.show(slot, touched, now);
+            self.show(slot, touched);
         }
     }
 
     /// Puts an item into its groups, and makes the directories that show it.
-    pub(super) fn show(&mut self, slot: u32, touched: &mut Touched, now: Timestamp) {
+    pub(super) fn show(&mut self, slot: u32, touched: &mut Touched) {
         self.parts += self.items.parts(slot).count() as u64;
         let shapes = Arc::clone(&self.shapes);
         let mut done: Vec<Option<u32>> = vec![None; shapes.len()];
         for (view, shape) in (0_u16..).zip(shapes.iter()) {
             if shape.by_album {
                 for album in self.albums.of(self.items.get(slot).ordinal).to_vec() {
-                    self.show_in((view, shape), slot, Some(album), &mut None, touched, now);
+                    self.show_in((view, shape), slot, Some(album), &mut None, touched);
                 }
             } else {
-                self.show_in((view, shape), slot, None, &mut done[usize::from(shape.domain)], touched, now);
+                self.show_in((view, shape), slot, None, &mut done[usize::from(shape.domain)], touched);
             }
         }
     }
@@ -68,7 +75,6 @@ impl Tree {
         album: Option<u32>,
         group: &mut Option<u32>,
         touched: &mut Touched,
-        now: Timestamp,
     ) {
         let shows = shape.shows(slot, album, &self.facts());
         if shape.is_strict && !shows {
@@ -78,15 +84,14 @@ impl Tree {
             let facts = Facts { items: &self.items, named: &self.named, albums: &self.albums };
             let group = self.groups.find_or_make(shape.domain, shape.key(slot, album, &facts));
             self.groups.get_mut(group).add(slot, &self.items);
-            touched.groups.insert(group);
             group
         });
+        touched.group(group, self.facts().since(slot, album));
         if shows {
-            self.attach(view, shape, group, slot, album, touched, now);
+            self.attach(view, shape, group, slot, album, touched);
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of `show`, apart for its length")]
     fn attach(
         &mut self,
         view: u16,
@@ -95,14 +100,13 @@ impl Tree {
         slot: u32,
         album: Option<u32>,
         touched: &mut Touched,
-        now: Timestamp,
     ) {
         let shown = &mut self.groups.get_mut(group).shown;
         if let Some((_, _, count)) = shown.iter_mut().find(|(known, ..)| *known == view) {
             *count += 1;
             return;
         }
-        let grown = self.open((view, shape), group, (slot, album), 1, now);
+        let (_, grown) = self.open((view, shape), group, (slot, album), 1);
         touched.changes.directories.extend(grown);
     }
 
@@ -113,25 +117,25 @@ impl Tree {
         group: u32,
         (slot, album): (u32, Option<u32>),
         count: u32,
-        now: Timestamp,
-    ) -> Vec<u64> {
+    ) -> (u32, Vec<u64>) {
+        let then = self.facts().since(slot, album);
         let mut path = shape.path(slot, album, &self.facts());
         let last = path.last().cloned().unwrap_or_default();
         let mut all = Vec::new();
         for attempt in 2.. {
-            let (directory, grown) = self.directories.find_or_make(&path, now);
+            let (directory, grown) = self.directories.find_or_make(&path, then);
             all.extend(grown);
             // Two facts may be written alike (`a/b` and `a_b`): the later one gets a number.
             if self.directories.leaf(directory).is_none_or(|leaf| leaf.group == group) {
                 self.directories.set_leaf(directory, Leaf { view, group });
                 self.groups.get_mut(group).shown.push((view, directory, count));
-                break;
+                return (directory, all);
             }
             if let (true, Some(end)) = (path.len() > 1, path.last_mut()) {
                 *end = (format!("{}~{attempt}", last.0), format!("{}~{attempt}", last.1));
             }
         }
-        all
+        (0, all)
     }
 
     /// Takes an item out of its groups, and out of the directories that show it.
@@ -152,7 +156,7 @@ impl Tree {
                 let group = *done
                     .entry((shape.domain, album))
                     .or_insert_with(|| self.groups.find_or_make(shape.domain, key));
-                touched.groups.insert(group);
+                touched.group(group, Timestamp::MIN);
                 if shows {
                     self.detach(view, shape, group, slot, touched);
                 }
@@ -184,14 +188,14 @@ impl Tree {
     }
 
     /// Takes the directories of a group away that show nothing any more.
-    pub(super) fn drop_empty(&mut self, group: u32, touched: &mut Touched, now: Timestamp) {
+    pub(super) fn drop_empty(&mut self, group: u32, touched: &mut Touched) {
         let (empty, full) = self.groups.get(group).shown.iter().partition(|(.., count)| *count == 0);
         self.groups.get_mut(group).shown = full;
         let empty: Vec<(u16, u32, u32)> = empty;
         for (_, directory, _) in empty {
             touched.changes.directories.insert(self.directories.attr(directory).ino);
             self.shelf.forget(directory);
-            for (parent, name, ino) in self.directories.drop_leaf(directory, now) {
+            for (parent, name, ino) in self.directories.drop_leaf(directory) {
                 touched.changes.directories.insert(parent);
                 touched.had.entry((parent, name)).or_insert(ino);
             }
@@ -206,9 +210,9 @@ impl Tree {
     }
 
     /// Deals the names in all groups that an item left or entered, and says what changed.
-    pub(super) fn settle(&mut self, mut touched: Touched, now: Timestamp) -> Changes {
-        for group in std::mem::take(&mut touched.groups) {
-            self.drop_empty(group, &mut touched, now);
+    pub(super) fn settle(&mut self, mut touched: Touched) -> Changes {
+        for (group, then) in std::mem::take(&mut touched.groups) {
+            self.drop_empty(group, &mut touched);
             let shown = self.groups.get(group).shown.clone();
             let renamed = self.deal(group);
             let shapes = Arc::clone(&self.shapes);
@@ -219,7 +223,7 @@ impl Tree {
                     self.had(own, Leaf { view, group }, &entries, &mut touched);
                 }
                 self.shelf.forget(directory);
-                self.directories.touch(directory, now);
+                self.directories.touch(directory, then);
                 touched.changes.directories.insert(own);
             }
         }

@@ -87,13 +87,13 @@ pub struct Leaf {
 
 impl Directories {
     /// The root alone.
-    pub fn new(realm: Realm, now: Timestamp) -> Self {
+    pub fn new(realm: Realm) -> Self {
         let root = Directory {
             path: String::new(),
             ino: realm.root(),
             parent: 0,
             name: String::new(),
-            changed: now,
+            changed: Timestamp::UNIX_EPOCH,
             children: Arc::default(),
             leaf: None,
         };
@@ -107,7 +107,7 @@ impl Directories {
 
     /// The directory at a path of (key, shown name) pairs, made where it is missing; also the inodes of the
     /// directories that got a new child.
-    pub fn find_or_make(&mut self, path: &[(String, String)], now: Timestamp) -> (u32, Vec<u64>) {
+    pub fn find_or_make(&mut self, path: &[(String, String)], then: Timestamp) -> (u32, Vec<u64>) {
         let mut grown = Vec::new();
         let (mut at, mut walked) = (0, String::new());
         for (key, name) in path {
@@ -119,14 +119,14 @@ impl Directories {
                 Some(found) => *found,
                 None => {
                     grown.push(self.list[at as usize].ino);
-                    self.make(at, &walked, name, now)
+                    self.make(at, &walked, name, then)
                 }
             };
         }
         (at, grown)
     }
 
-    fn make(&mut self, parent: u32, path: &str, name: &str, now: Timestamp) -> u32 {
+    fn make(&mut self, parent: u32, path: &str, name: &str, then: Timestamp) -> u32 {
         let new = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
         // Two of some thousand paths meet in one of 2^51 numbers about never; then the later one moves on.
         let ino = (0_u32..)
@@ -138,7 +138,7 @@ impl Directories {
             ino,
             parent,
             name: name.to_owned(),
-            changed: now,
+            changed: then,
             children: Arc::default(),
             leaf: None,
         });
@@ -149,7 +149,7 @@ impl Directories {
             .partition_point(|&child| self.list[child as usize].name.as_str() < name);
         let parent = &mut self.list[parent as usize];
         Arc::make_mut(&mut parent.children).insert(at, new);
-        parent.touch(now);
+        parent.touch(then);
         new
     }
 
@@ -160,9 +160,9 @@ impl Directories {
 
     /// Takes a directory without files away, and its parents that are empty then, but never a view itself; the
     /// answer names what went: the parent's inode, the name, its own inode.
-    pub fn drop_leaf(&mut self, at: u32, now: Timestamp) -> Vec<(u64, String, u64)> {
+    pub fn drop_leaf(&mut self, at: u32) -> Vec<(u64, String, u64)> {
         self.list[at as usize].leaf = None;
-        self.touch(at, now);
+        self.touch(at, Timestamp::MIN);
         let mut dropped = Vec::new();
         let mut at = at;
         while self.is_disposable(at) {
@@ -173,7 +173,7 @@ impl Directories {
             let name = self.list[at as usize].name.clone();
             let parent_directory = &mut self.list[parent as usize];
             Arc::make_mut(&mut parent_directory.children).retain(|&child| child != at);
-            parent_directory.touch(now);
+            parent_directory.touch(Timestamp::MIN);
             dropped.push((parent_directory.ino, name, ino));
             at = parent;
         }
@@ -185,9 +185,9 @@ impl Directories {
         directory.leaf.is_none() && directory.children.is_empty() && directory.path.contains('/')
     }
 
-    /// Notes that the entries of a directory changed.
-    pub fn touch(&mut self, at: u32, now: Timestamp) {
-        self.list[at as usize].touch(now);
+    /// Notes that the entries of a directory changed, by something that was recorded then.
+    pub fn touch(&mut self, at: u32, then: Timestamp) {
+        self.list[at as usize].touch(then);
     }
 
     /// What a directory shows, if it has files.
@@ -231,11 +231,12 @@ impl Directories {
 }
 
 impl Directory {
+    /// A directory's time is that of the latest record that changed it, so that it is the same after a restart.
     /// Kernels compare the time of a directory to know whether a listing they keep is still good, so every
-    /// change moves it, however coarse or wrong the clock.
-    fn touch(&mut self, now: Timestamp) {
+    /// change moves it, however old the record.
+    fn touch(&mut self, then: Timestamp) {
         let next = self.changed.saturating_add(SignedDuration::from_nanos(1)).unwrap_or(self.changed);
-        self.changed = now.max(next);
+        self.changed = then.max(next);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Views as the tree uses them: which facts tell their directories apart, and which items they show.
 
+use jiff::Timestamp;
+
 use super::albums::Albums;
 use super::groups::Key;
 use super::items::{Item, Items, flag};
@@ -108,6 +110,12 @@ impl Shape {
 }
 
 impl Facts<'_> {
+    /// When what an item shows here was recorded.
+    pub fn since(&self, slot: u32, album: Option<u32>) -> Timestamp {
+        let album = album.map_or(i64::MIN, |album| self.albums.get(album).since);
+        Timestamp::from_second(album.max(self.items.get(slot).since.into())).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
     fn number(&self, field: Field, slot: u32, album: Option<u32>) -> u32 {
         let item = self.items.get(slot);
         let unsigned = |number: i64| u32::try_from(number).unwrap_or(0);
