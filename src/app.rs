@@ -142,6 +142,8 @@ pub struct ViewSettings {
     pub passthrough: bool,
     /// Files have extended attributes.
     pub xattrs: bool,
+    /// Where sidecars go that consumers write.
+    pub writable_sidecars: Option<PathBuf>,
     /// A file that changes and extends the shipped views.
     pub views: Option<PathBuf>,
 }

@@ -258,13 +258,22 @@ struct ViewArgs {
     /// (`getfattr -d FILE`). Off by default, because it slows `ls -l` down.
     #[arg(long, env = "SHOEBOX_XATTRS")]
     xattrs: bool,
+    /// Let programs write sidecars (`*.xmp`) beside the photos; they are kept in DIR, with every earlier version.
+    /// Everything else stays read-only.
+    #[arg(long, env = "SHOEBOX_WRITABLE_SIDECARS", value_name = "DIR")]
+    writable_sidecars: Option<PathBuf>,
     #[command(flatten)]
     views: ViewsFile,
 }
 
 impl ViewArgs {
     fn settings(self) -> ViewSettings {
-        ViewSettings { passthrough: !self.no_passthrough, xattrs: self.xattrs, views: self.views.file }
+        ViewSettings {
+            passthrough: !self.no_passthrough,
+            xattrs: self.xattrs,
+            writable_sidecars: self.writable_sidecars,
+            views: self.views.file,
+        }
     }
 }
 

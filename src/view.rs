@@ -1,7 +1,8 @@
 //! The read-only view: what people browse.
 //!
 //! [`layout`] is what a view is: a path template, a condition. [`source`] gives what is archived, [`tree`] says what
-//! is where (pure), [`history`] what was where, [`sidecar`] makes the files that are not archived. [`fs`] answers
+//! is where (pure), [`history`] what was where, [`sidecar`] makes the files that are not archived, [`overlay`]
+//! keeps those that consumers write ([`writing`]). [`fs`] answers
 //! what an operating system asks, [`fuse`] carries the questions of Linux, [`mountpoint`] guards the place and
 //! [`mount`] brings all that there and keeps it fresh while syncs go on. `SEMANTICS.md` lists the promises.
 
@@ -13,10 +14,12 @@ pub mod mount;
 pub mod mountpoint;
 pub mod open_directories;
 pub mod open_files;
+pub mod overlay;
 pub mod places;
 pub mod sidecar;
 pub mod source;
 pub mod tree;
+pub mod writing;
 
 pub use mount::{Mounted, ViewOptions};
 pub use mountpoint::ViewError;

@@ -20,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
         &["model", "store", "index", "archive", "remote"],
         "holds Google's counts against what is there; reads only",
     ),
-    ("view", &["model", "store", "index"], "reads what is there; can neither fetch nor write"),
+    ("view", &["model", "store", "index"], "reads what is there; can neither fetch nor write the archive"),
     ("export", &["model", "store", "index", "view", "archive"], "the view's names, as plain files"),
     (
         "serve",

@@ -8,3 +8,4 @@ mod reading;
 mod support;
 mod tree;
 mod views;
+mod writing;

@@ -47,6 +47,7 @@ pub fn start(archive: &Archive, mountpoint: &Path, view: &ViewSettings) -> Resul
     let options = ViewOptions {
         passthrough: view.passthrough,
         xattrs: view.xattrs,
+        overlay: view.writable_sidecars.clone(),
         store: store.root().to_owned(),
         views,
     };

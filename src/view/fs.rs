@@ -15,6 +15,7 @@ use super::history::{AT, History};
 use super::open_directories::{Freshness, OpenDirectories, cookie, split};
 use super::open_files::OpenFiles;
 pub use super::open_files::Opened;
+use super::overlay::Overlay;
 use super::sidecar;
 use super::tree::{Attr, Changes, ROOT, Tree};
 use crate::model::Sha256;
@@ -32,6 +33,8 @@ pub enum FsError {
     NotADirectory,
     /// A file was expected.
     IsADirectory,
+    /// It cannot be changed.
+    ReadOnly,
     /// Nobody opened that.
     BadHandle,
     /// The file has new bytes, and somebody still has the old ones open.
@@ -66,6 +69,7 @@ pub struct Space {
 pub struct Fs<B> {
     tree: RwLock<Tree>,
     history: History,
+    overlay: Option<Overlay>,
     open_blob: OpenBlob,
     store: PathBuf,
     files: OpenFiles<B>,
@@ -78,10 +82,18 @@ pub struct Fs<B> {
 
 impl<B> Fs<B> {
     /// A file system over a loaded tree and its past; `store` is any directory on the volume of the blobs.
-    pub fn new(tree: Tree, history: History, open_blob: OpenBlob, store: PathBuf) -> Self {
+    /// Sidecars that consumers write go to the overlay, if there is one.
+    pub fn new(
+        tree: Tree,
+        history: History,
+        overlay: Option<Overlay>,
+        open_blob: OpenBlob,
+        store: PathBuf,
+    ) -> Self {
         Self {
             tree: RwLock::new(tree),
             history,
+            overlay,
             open_blob,
             store,
             files: OpenFiles::default(),
@@ -122,7 +134,11 @@ impl<B> Fs<B> {
         if let Some(past) = self.history.tree(parent)? {
             return past.lookup(parent, name).ok_or(FsError::NotFound);
         }
-        self.tree().lookup(parent, name).ok_or(FsError::NotFound)
+        if let Some(overlaid) = self.overlaid(parent, name) {
+            return Ok(overlaid);
+        }
+        let found = self.tree().lookup(parent, name).ok_or(FsError::NotFound)?;
+        Ok(self.with_overlay(found))
     }
 
     fn parent(&self, ino: u64) -> Result<Attr, FsError> {
@@ -147,7 +163,11 @@ impl<B> Fs<B> {
         if let Some(past) = self.history.tree(ino)? {
             return past.attr(ino).ok_or(FsError::NotFound);
         }
-        self.tree().attr(ino).ok_or(FsError::NotFound)
+        if let Some(overlay) = self.overlay.as_ref().filter(|_| Overlay::has(ino)) {
+            return Ok(overlay.attr(ino)?);
+        }
+        let found = self.tree().attr(ino).ok_or(FsError::NotFound)?;
+        Ok(self.with_overlay(found))
     }
 
     /// What is known of a file: an extended attribute's name and its value. A directory has none.
@@ -227,6 +247,9 @@ impl<B> Fs<B> {
     /// # Errors
     /// What prevents it.
     pub fn read(&self, ino: u64, offset: u64, size: usize) -> Result<Vec<u8>, FsError> {
+        if let Some(overlay) = self.overlay.as_ref().filter(|_| Overlay::has(ino)) {
+            return Ok(overlay.read(ino, offset, size)?);
+        }
         // The kernel sends no reads of files that it reads itself.
         let file = match self.files.get(ino) {
             Some(Opened::Ours(file)) => file,
@@ -256,6 +279,12 @@ impl<B> Fs<B> {
 
     /// Closes a file once.
     pub fn release(&self, ino: u64) {
+        if let Some(overlay) = self.overlay.as_ref().filter(|_| Overlay::has(ino)) {
+            if let Err(e) = overlay.close(ino) {
+                tracing::error!("a written sidecar cannot be flushed: {e}");
+            }
+            return;
+        }
         self.files.release(ino);
     }
 
@@ -291,6 +320,11 @@ impl<B> Fs<B> {
             return self.history.list(position, add);
         }
         let past = self.history.tree(ino)?;
+        // Before the tree is locked, since it asks the tree itself.
+        let (beside, beside_changed) = match &past {
+            Some(_) => (Vec::new(), None),
+            None => (self.overlaid_in(ino), self.overlay_changed(ino)),
+        };
         let tree;
         let now: &Tree = match &past {
             Some(past) => past,
@@ -305,7 +339,11 @@ impl<B> Fs<B> {
             Some(known) => known,
             None => {
                 let changed = now.attr(ino).ok_or(FsError::NotFound)?.mtime;
-                let listing = now.listing(ino).ok_or(FsError::NotADirectory)?.of(past.clone());
+                let changed = beside_changed.map_or(changed, |beside| beside.max(changed));
+                // Those that stand in for a generated one are named by the tree.
+                let own =
+                    beside.iter().filter(|(name, _)| now.lookup(ino, name).is_none()).cloned().collect();
+                let listing = now.listing(ino).ok_or(FsError::NotADirectory)?.of(past.clone()).beside(own);
                 let version = lock(&self.directories).begin(ino, self.freshness(changed), listing.clone());
                 (version, listing, changed)
             }
@@ -313,7 +351,23 @@ impl<B> Fs<B> {
         // The tree that the listing was taken from may have been given back and loaded again since.
         let tree = listing.past().unwrap_or(now);
         for index in index.. {
-            let Some((name, attr)) = tree.entry(&listing, index as usize) else { break };
+            let entry = tree.entry(&listing, index as usize);
+            let entry = entry.map(|(name, attr)| {
+                let over = beside.iter().find(|(over, _)| *over == name);
+                let over = over.and_then(|(_, ino)| self.getattr_of_overlay(*ino));
+                (name, over.unwrap_or(attr))
+            });
+            let behind = || {
+                let (name, ino) = listing.file_beside(index as usize)?;
+                Some((name.clone(), self.getattr_of_overlay(*ino)))
+            };
+            let (name, attr) = match (entry, behind()) {
+                (Some(entry), _) => entry,
+                (None, Some((name, Some(attr)))) => (name, attr),
+                // It went since.
+                (None, Some((_, None))) => continue,
+                (None, None) => break,
+            };
             if add(cookie(version, index + 1), &name, &attr) {
                 return Ok(());
             }
@@ -346,11 +400,19 @@ impl<B> Fs<B> {
         })
     }
 
+    fn getattr_of_overlay(&self, ino: u64) -> Option<Attr> {
+        self.overlay.as_ref()?.attr(ino).ok()
+    }
+
+    pub(super) fn overlay(&self) -> Option<&Overlay> {
+        self.overlay.as_ref()
+    }
+
     fn freshness(&self, changed: Timestamp) -> Freshness {
         Freshness { changed, forgotten: self.forgotten.load(Ordering::SeqCst) }
     }
 
-    fn tree(&self) -> RwLockReadGuard<'_, Tree> {
+    pub(super) fn tree(&self) -> RwLockReadGuard<'_, Tree> {
         self.tree.read().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -4,18 +4,21 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    BackingId, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
-    KernelConfig, LockOwner, Notifier, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
-    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyXattr, Request,
+    BackingId, BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation,
+    INodeNo, InitFlags, KernelConfig, LockOwner, Notifier, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr,
+    ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen,
+    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
 use super::fs::{Fs, FsError, Opened};
-use super::tree::{Attr, Changes};
+use super::overlay::Overlay;
+use super::tree::{Attr, Changes, is_sidecar};
 use crate::model::name::LONGEST;
 
 /// Files hardly ever change, and then the kernel is told.
@@ -44,8 +47,14 @@ impl Adapter {
 
     fn attributes(&self, attr: &Attr) -> FileAttr {
         let time = SystemTime::from(attr.mtime);
-        let (kind, perm) =
-            if attr.is_dir { (FileType::Directory, 0o555) } else { (FileType::RegularFile, 0o444) };
+        // Who writes sidecars must be let into their folders; what else is written there is refused.
+        let written = self.fs.is_writable();
+        let (kind, perm) = match (attr.is_dir, written) {
+            (true, false) => (FileType::Directory, 0o555),
+            (true, true) => (FileType::Directory, 0o777),
+            (false, true) if Overlay::has(attr.ino) || is_sidecar(attr.ino) => (FileType::RegularFile, 0o666),
+            (false, _) => (FileType::RegularFile, 0o444),
+        };
         FileAttr {
             ino: INodeNo(attr.ino),
             size: attr.size,
@@ -92,13 +101,21 @@ fn answer_xattr(value: &[u8], room: u32, reply: ReplyXattr) {
     }
 }
 
+fn answer(done: Result<(), FsError>, reply: ReplyEmpty) {
+    match done {
+        Ok(()) => reply.ok(),
+        Err(e) => reply.error(errno(&e)),
+    }
+}
+
 fn ttl(attr: &Attr) -> Duration {
-    if attr.is_dir { DIRECTORY_TTL } else { FILE_TTL }
+    if attr.is_dir || Overlay::has(attr.ino) { DIRECTORY_TTL } else { FILE_TTL }
 }
 
 fn errno(error: &FsError) -> Errno {
     match error {
         FsError::NotFound => Errno::ENOENT,
+        FsError::ReadOnly => Errno::EROFS,
         FsError::NotADirectory => Errno::ENOTDIR,
         FsError::IsADirectory => Errno::EISDIR,
         FsError::BadHandle => Errno::EBADF,
@@ -169,7 +186,20 @@ impl Filesystem for Adapter {
         }
     }
 
-    fn open(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        if self.fs.is_writable() {
+            if Overlay::has(ino.0) {
+                return match self.fs.getattr(ino.0) {
+                    // No cache: it may change under another name of its folder.
+                    Ok(_) => reply.opened(FileHandle(0), FopenFlags::FOPEN_DIRECT_IO),
+                    Err(e) => reply.error(errno(&e)),
+                };
+            }
+            if flags.acc_mode() != OpenAccMode::O_RDONLY {
+                let refused = self.fs.copy_up(ino.0).err().unwrap_or(FsError::Stale);
+                return reply.error(errno(&refused));
+            }
+        }
         match self.fs.open(ino.0, |file| self.back(file, &reply)) {
             // No other flag goes with a backed file.
             Ok((Opened::Backed(id), _)) => {
@@ -213,6 +243,152 @@ impl Filesystem for Adapter {
     ) {
         self.fs.release(ino.0);
         reply.ok();
+    }
+
+    fn create(
+        &self,
+        _req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _flags: i32,
+        reply: ReplyCreate,
+    ) {
+        match self.fs.create(parent.0, name) {
+            Ok(attr) => {
+                let attributes = self.attributes(&attr);
+                reply.created(
+                    &DIRECTORY_TTL,
+                    &attributes,
+                    Generation(0),
+                    FileHandle(0),
+                    FopenFlags::FOPEN_DIRECT_IO,
+                );
+            }
+            Err(e) => reply.error(errno(&e)),
+        }
+    }
+
+    fn write(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        _fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        _write_flags: WriteFlags,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        match self.fs.write(ino.0, offset, data) {
+            // A request holds 16 MB at most.
+            Ok(()) => reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX)),
+            Err(e) => reply.error(errno(&e)),
+        }
+    }
+
+    fn setattr(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        _mode: Option<u32>,
+        _uid: Option<u32>,
+        _gid: Option<u32>,
+        size: Option<u64>,
+        _atime: Option<TimeOrNow>,
+        _mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        _fh: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let done = match size {
+            Some(size) => self.fs.resize(ino.0, size),
+            // Programs that copy a sidecar set its mode and times; that they cannot is no reason to give up.
+            None if Overlay::has(ino.0) => self.fs.getattr(ino.0),
+            None => Err(FsError::ReadOnly),
+        };
+        match done {
+            Ok(attr) => reply.attr(&ttl(&attr), &self.attributes(&attr)),
+            Err(e) => reply.error(errno(&e)),
+        }
+    }
+
+    fn rename(
+        &self,
+        _req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        newparent: INodeNo,
+        newname: &OsStr,
+        _flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        answer(self.fs.rename((parent.0, name), (newparent.0, newname)), reply);
+    }
+
+    fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        answer(self.fs.unlink(parent.0, name), reply);
+    }
+
+    fn flush(&self, _req: &Request, _ino: INodeNo, _fh: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
+        reply.ok();
+    }
+
+    fn fsync(&self, _req: &Request, _ino: INodeNo, _fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        // Files are flushed when they are closed.
+        reply.ok();
+    }
+
+    fn mkdir(&self, _req: &Request, _: INodeNo, _: &OsStr, _mode: u32, _umask: u32, reply: ReplyEntry) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn mknod(
+        &self,
+        _req: &Request,
+        _: INodeNo,
+        _: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        _rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn rmdir(&self, _req: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn symlink(&self, _req: &Request, _: INodeNo, _: &OsStr, _: &Path, reply: ReplyEntry) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn link(&self, _req: &Request, _: INodeNo, _: INodeNo, _: &OsStr, reply: ReplyEntry) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn setxattr(
+        &self,
+        _req: &Request,
+        _: INodeNo,
+        _: &OsStr,
+        _value: &[u8],
+        _flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(Errno::EROFS);
+    }
+
+    fn removexattr(&self, _req: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
+        reply.error(Errno::EROFS);
     }
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {

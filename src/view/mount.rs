@@ -15,6 +15,7 @@ use super::fuse::{Adapter, announce};
 use super::history::History;
 use super::layout::View;
 use super::mountpoint::{self, Mount, ViewError};
+use super::overlay::Overlay;
 use super::source::{News, Source, add_rest, load};
 use super::tree::Changes;
 
@@ -27,6 +28,8 @@ pub struct ViewOptions {
     pub store: PathBuf,
     /// Files have extended attributes (`user.shoebox.…`).
     pub xattrs: bool,
+    /// Where sidecars go that consumers write; left out, nothing can be written.
+    pub overlay: Option<PathBuf>,
     /// What is shown.
     pub views: Vec<View>,
 }
@@ -66,21 +69,30 @@ impl Mounted {
         let mountpoint =
             mountpoint::resolve(mountpoint).map_err(|e| ViewError::Mountpoint(mountpoint.to_owned(), e))?;
         let tree = load(source.as_mut(), &options.views).map_err(ViewError::Source)?;
+        let overlay = match &options.overlay {
+            Some(dir) => {
+                let bad = |e| ViewError::Overlay(dir.clone(), e);
+                Some(Overlay::open(dir).map_err(bad)?)
+            }
+            None => None,
+        };
+        let read_only = overlay.is_none();
         let history = History::new(past, options.views.clone());
-        let fs = Arc::new(Fs::new(tree, history, open_blob, options.store.clone()));
+        let fs = Arc::new(Fs::new(tree, history, overlay, open_blob, options.store.clone()));
         let depth = if is_overlay(&options.store) { 2 } else { 1 };
         let adapter = Adapter::new(Arc::clone(&fs), options.passthrough, depth, options.xattrs);
         let failed = |e: io::Error| ViewError::Mount(mountpoint.clone(), e);
         let session = if guarded {
             let device = mountpoint::open_device().map_err(failed)?;
-            mountpoint::mount_device(&device, &mountpoint, "shoebox").map_err(failed)?;
-            Session::from_fd(adapter, device.into(), SessionACL::All, config()).map_err(|e| {
+            mountpoint::mount_device(&device, &mountpoint, "shoebox", read_only).map_err(failed)?;
+            Session::from_fd(adapter, device.into(), SessionACL::All, config(read_only)).map_err(|e| {
                 // The guard shows again.
                 let _ = mountpoint::detach(&mountpoint);
                 failed(e)
             })?
         } else {
-            Session::new(adapter, &mountpoint, &config()).map_err(|e| mountpoint::refusal(&mountpoint, e))?
+            Session::new(adapter, &mountpoint, &config(read_only))
+                .map_err(|e| mountpoint::refusal(&mountpoint, e))?
         };
         let mount = mountpoint::top(&mountpoint).map_err(failed)?;
         let notifier = session.notifier();
@@ -212,18 +224,20 @@ impl Refresh {
     }
 }
 
-fn config() -> Config {
+fn config(read_only: bool) -> Config {
     let mut config = Config::default();
     config.mount_options = vec![
         MountOption::FSName("shoebox".into()),
         MountOption::Subtype("shoebox".into()),
-        MountOption::RO,
         MountOption::NoSuid,
         MountOption::NoDev,
         MountOption::NoExec,
         MountOption::NoAtime,
         MountOption::DefaultPermissions,
     ];
+    if read_only {
+        config.mount_options.push(MountOption::RO);
+    }
     config.acl = SessionACL::All;
     config.n_threads = Some(THREADS);
     config

@@ -44,6 +44,9 @@ pub enum ViewError {
     /// The view cannot be taken away.
     #[error("cannot unmount {0}: {1}; `umount -l` does it by hand")]
     Unmount(PathBuf, io::Error),
+    /// The place for written sidecars cannot be used.
+    #[error("sidecars cannot be kept in {0}: {1}")]
+    Overlay(PathBuf, io::Error),
     /// The configuration of views is wrong.
     #[error("{0}: {1}")]
     Config(PathBuf, String),
@@ -152,7 +155,7 @@ pub fn resolve(mountpoint: &Path) -> io::Result<PathBuf> {
 fn put_guard(real: &Path) -> io::Result<()> {
     // Dropped at the end, which is what makes it answer with errors.
     let device = open_device()?;
-    mount_device(&device, real, GUARD)
+    mount_device(&device, real, GUARD, true)
 }
 
 /// Opens the device that a FUSE file system is served through.
@@ -168,7 +171,7 @@ pub fn open_device() -> io::Result<File> {
 ///
 /// # Errors
 /// What the system answers; without the privilege, that it is not permitted.
-pub fn mount_device(device: &File, real: &Path, source: &str) -> io::Result<()> {
+pub fn mount_device(device: &File, real: &Path, source: &str, read_only: bool) -> io::Result<()> {
     let data = format!(
         "fd={},rootmode=40555,user_id={},group_id={},allow_other,default_permissions",
         device.as_raw_fd(),
@@ -176,11 +179,8 @@ pub fn mount_device(device: &File, real: &Path, source: &str) -> io::Result<()> 
         rustix::process::getgid().as_raw()
     );
     let data = CString::new(data).map_err(io::Error::other)?;
-    let flags = MountFlags::RDONLY
-        | MountFlags::NOSUID
-        | MountFlags::NODEV
-        | MountFlags::NOEXEC
-        | MountFlags::NOATIME;
+    let read_only = if read_only { MountFlags::RDONLY } else { MountFlags::empty() };
+    let flags = read_only | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOATIME;
     Ok(mount(source, real, "fuse.shoebox", flags, data.as_c_str())?)
 }
 

@@ -106,12 +106,23 @@ pub struct Listing {
     children: Arc<Vec<u32>>,
     files: Arc<Vec<Entry>>,
     past: Option<Arc<Tree>>,
+    beside: Arc<Vec<(String, u64)>>,
 }
 
 impl Listing {
     /// A listing of a tree of the past, which stays as long as the listing.
     pub fn of(self, past: Option<Arc<Tree>>) -> Self {
         Self { past, ..self }
+    }
+
+    /// A listing with files that are not of the tree: names and inodes, shown behind it.
+    pub fn beside(self, files: Vec<(String, u64)>) -> Self {
+        Self { beside: Arc::new(files), ..self }
+    }
+
+    /// The file at that place behind the entries of the tree.
+    pub fn file_beside(&self, at: usize) -> Option<&(String, u64)> {
+        self.beside.get(at.checked_sub(2 + self.children.len() + self.files.len())?)
     }
 
     /// The tree of the past that it was taken from.
@@ -162,6 +173,11 @@ fn split_ino(ino: u64) -> Option<(u64, PartRole, u8)> {
     let role = PartRole::from_code(u8::try_from(rest & 3).ok()?)?;
     let part = rest & SIDECAR == 0 && rest >> 10 < MOST_ORDINAL;
     part.then_some((rest >> 10, role, u8::try_from(rest >> 3 & 127).ok()?))
+}
+
+/// Whether an inode is that of a sidecar.
+pub fn is_sidecar(ino: u64) -> bool {
+    sidecar_of(ino).is_some()
 }
 
 fn sidecar_of(ino: u64) -> Option<u64> {
@@ -393,6 +409,39 @@ impl Tree {
         self.directories.by_ino(ino).map(|directory| self.directories.parent_ino(directory))
     }
 
+    /// The path of a directory from the root, as it is shown.
+    pub fn path(&self, ino: u64) -> Option<String> {
+        self.directories.by_ino(ino).map(|directory| self.directories.path(directory))
+    }
+
+    /// Whether a directory is one that shows files.
+    pub fn is_leaf(&self, ino: u64) -> bool {
+        self.directories.by_ino(ino).is_some_and(|directory| self.directories.leaf(directory).is_some())
+    }
+
+    /// Where an item's sidecar is shown: directories and names.
+    pub fn sidecar_places(&self, ino: u64) -> Vec<(String, String)> {
+        let Some(slot) = sidecar_of(ino).and_then(|ordinal| self.items.find(ordinal)) else {
+            return Vec::new();
+        };
+        let mut places = Vec::new();
+        for (view, shape) in (0_u16..).zip(self.shapes.iter()).filter(|(_, shape)| shape.view.sidecars) {
+            for album in self.albums_for(shape, slot) {
+                let key = shape.key(slot, album, &self.facts());
+                let Some(group) = self.groups.find(shape.domain, key) else { continue };
+                let held = self.groups.get(group);
+                let shown = held.shown.iter().find(|(known, ..)| *known == view);
+                let entry = Entry::new(slot, held.level(slot), PartRole::Original, true);
+                if let (true, Some((_, directory, _))) = (shape.shows(slot, album, &self.facts()), shown) {
+                    let mut name = String::new();
+                    self.write_name(Leaf { view, group }, entry, &mut name);
+                    places.push((self.directories.path(*directory), name));
+                }
+            }
+        }
+        places
+    }
+
     /// The blob of a file.
     pub fn blob(&self, ino: u64) -> Option<Sha256> {
         let (ordinal, role, version) = split_ino(ino)?;
@@ -443,6 +492,7 @@ impl Tree {
             children: self.directories.children(directory),
             files: leaf.map(|leaf| self.files(directory, leaf)).unwrap_or_default(),
             past: None,
+            beside: Arc::default(),
         })
     }
 

@@ -21,8 +21,13 @@ fn a_process_that_holds_a_mount() {
     let Some(dir) = std::env::var_os(HOLD).map(std::path::PathBuf::from) else { return };
     let library = Library::new(&dir);
     library.fill(1, 5, 5000);
-    let options =
-        ViewOptions { passthrough: true, store: library.dir.clone(), xattrs: false, views: shipped() };
+    let options = ViewOptions {
+        passthrough: true,
+        store: library.dir.clone(),
+        xattrs: false,
+        overlay: None,
+        views: shipped(),
+    };
     let open = Box::new(library.open_blob());
     let mounted =
         Mounted::start(library.source(), library.source(), open, &dir.join("view"), &options).unwrap();

@@ -259,7 +259,13 @@ impl Stage {
     }
 
     pub fn options(&self, passthrough: bool) -> ViewOptions {
-        ViewOptions { passthrough, store: self.library.dir.clone(), xattrs: false, views: shipped() }
+        ViewOptions {
+            passthrough,
+            store: self.library.dir.clone(),
+            xattrs: false,
+            overlay: None,
+            views: shipped(),
+        }
     }
 
     pub fn try_mount(&self, passthrough: bool) -> Result<Mounted, ViewError> {

@@ -237,7 +237,7 @@ impl Tree {
         changes
     }
 
-    fn albums_for(&self, shape: &Shape, slot: u32) -> Vec<Option<u32>> {
+    pub(super) fn albums_for(&self, shape: &Shape, slot: u32) -> Vec<Option<u32>> {
         if !shape.by_album {
             return vec![None];
         }

@@ -217,6 +217,18 @@ impl Directories {
         &self.list[at as usize].name
     }
 
+    /// The path from the root, as it is shown.
+    pub fn path(&self, at: u32) -> String {
+        let mut names = Vec::new();
+        let mut at = at;
+        while at != 0 {
+            names.push(self.list[at as usize].name.as_str());
+            at = self.list[at as usize].parent;
+        }
+        names.reverse();
+        names.join("/")
+    }
+
     /// The inode of the parent; the root is its own.
     pub fn parent_ino(&self, at: u32) -> u64 {
         self.list[self.list[at as usize].parent as usize].ino

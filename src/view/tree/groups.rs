@@ -46,6 +46,11 @@ impl Groups {
         number
     }
 
+    /// The group with that key.
+    pub fn find(&self, domain: u16, key: Key) -> Option<u32> {
+        self.by_key.get(&(domain, key)).copied()
+    }
+
     /// A group.
     pub fn get(&self, group: u32) -> &Group {
         &self.list[group as usize]
