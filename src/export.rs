@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use crate::index::{IndexError, IndexReader};
 use crate::model::{ErrorClass, Hasher, Sha256};
 use crate::store::{Store, StoreError};
-use crate::view::Rest;
 use crate::view::layout::shipped;
 use crate::view::tree::{Loading, Realm, Walked};
 
@@ -82,9 +81,9 @@ pub fn run(
     refuse_inside(target, store.root())?;
     fs::create_dir_all(target).map_err(io_error(target))?;
     let views: Vec<_> = shipped().into_iter().filter(|view| view.name == VIEW).collect();
-    let mut loading = Loading::new(&views, Realm::Now, 0);
+    let mut loading = Loading::new(&views, Realm::Now, 0, &[]);
     reader.items(|item| loading.take(&item))?;
-    let tree = loading.finish(&Rest::default());
+    let tree = loading.finish();
     let mut report = ExportReport::default();
     let list = target.join("SHA256SUMS");
     let draft = target.join(".shoebox-SHA256SUMS.part");

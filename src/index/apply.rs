@@ -1,8 +1,10 @@
 //! One record into rows. The order in which revisions come does not matter, nor how often they come.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::feed;
+use super::packed::pack;
 use super::words::{signed, word};
 use crate::model::{AlbumRevision, ArchivedItem};
 use crate::store::{StoredAlbum, StoredRecord};
@@ -54,16 +56,20 @@ pub(super) fn apply(conn: &Connection, stored: &StoredRecord) -> Result<(), Refu
         }
         Some(seq) if seq > i64::from(record.seq) => {
             keep_past(conn, &ArchivedItem::of(record, 0, record.recorded_at), record.seq.into())?;
-            conn.prepare_cached("UPDATE item SET added_ms = min(added_ms, ?2) WHERE ordinal = ?1")?
-                .execute(params![ordinal, at])?;
+            let latest = feed::item_of(conn, ordinal)?;
+            if at < latest.added.as_millisecond() {
+                conn.prepare_cached("UPDATE item SET added_ms = ?2 WHERE ordinal = ?1")?
+                    .execute(params![ordinal, at])?;
+                put_feed(conn, &ArchivedItem { added: record.recorded_at, ..latest })?;
+            }
         }
         Some(seq) => {
             let before = feed::item_of(conn, ordinal)?;
-            replace_item(conn, stored, ordinal, at.min(before.added.as_millisecond()))?;
+            replace_item(conn, stored, ordinal, before.added.min(record.recorded_at))?;
             // The past is the same whatever the order in which it came.
             keep_past(conn, &ArchivedItem { change: 0, added: before.since, ..before }, seq)?;
         }
-        None => replace_item(conn, stored, ordinal, at)?,
+        None => replace_item(conn, stored, ordinal, record.recorded_at)?,
     }
     conn.prepare_cached("INSERT INTO record (sha256, ordinal, seq) VALUES (?1, ?2, ?3)")?
         .execute(params![hash, ordinal, record.seq])?;
@@ -82,68 +88,49 @@ fn json(value: &impl serde::Serialize) -> Result<String, Refusal> {
     serde_json::to_string(value).map_err(|error| Refusal::Conflict(error.to_string()))
 }
 
+/// What the view shows; `change` of the item does not matter.
+fn put_feed(conn: &Connection, item: &ArchivedItem) -> Result<(), Refusal> {
+    let doc = pack(item).map_err(|error| Refusal::Conflict(error.to_string()))?;
+    conn.prepare_cached(
+        "INSERT OR REPLACE INTO feed (ordinal, change, doc)
+         VALUES (?1, (SELECT coalesce(max(change), 0) + 1 FROM feed), ?2)",
+    )?
+    .execute(params![signed(item.ordinal), doc])?;
+    Ok(())
+}
+
 fn replace_item(
     conn: &Connection,
     stored: &StoredRecord,
     ordinal: i64,
-    added_ms: i64,
+    added: Timestamp,
 ) -> Result<(), Refusal> {
     let record = stored.record();
-    let shown = ArchivedItem::of(record, 0, record.recorded_at);
-    let change: Option<i64> = conn
-        .prepare_cached("SELECT max(change) FROM item")?
-        .query_row([], |row| row.get(0))
-        .optional()?
-        .flatten();
     let remote = serde_json::to_value(&record.remote)
         .map_err(|error| Refusal::Conflict(error.to_string()))?
         .to_string();
     conn.prepare_cached(
-        "INSERT INTO item (ordinal, key, change, seq, record, account, state, name, taken_local,
-             taken_offset_s, taken_source, make, model, remote, dedup, lens, media_type, latitude, longitude,
-             favourite, archived, foreign_item, creation, owner, description, since_ms, added_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
-             ?21, ?22, ?23, ?24, ?25, ?26, ?27)
+        "INSERT INTO item (ordinal, key, seq, record, account, state, name, since_ms, added_ms, remote, dedup)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
          ON CONFLICT (ordinal) DO UPDATE SET
-             change = excluded.change, seq = excluded.seq, record = excluded.record,
-             account = excluded.account, state = excluded.state, name = excluded.name,
-             taken_local = excluded.taken_local, taken_offset_s = excluded.taken_offset_s,
-             taken_source = excluded.taken_source, make = excluded.make, model = excluded.model,
-             remote = excluded.remote, dedup = excluded.dedup, lens = excluded.lens,
-             media_type = excluded.media_type, latitude = excluded.latitude, longitude = excluded.longitude,
-             favourite = excluded.favourite, archived = excluded.archived,
-             foreign_item = excluded.foreign_item, creation = excluded.creation, owner = excluded.owner,
-             description = excluded.description, since_ms = excluded.since_ms, added_ms = excluded.added_ms",
+             seq = excluded.seq, record = excluded.record, account = excluded.account,
+             state = excluded.state, name = excluded.name, since_ms = excluded.since_ms,
+             added_ms = excluded.added_ms, remote = excluded.remote, dedup = excluded.dedup",
     )?
     .execute(params![
         ordinal,
         record.key.as_str(),
-        change.unwrap_or(0) + 1,
         record.seq,
         stored.sha256().bytes().as_slice(),
         record.account,
         word(&record.state),
         record.name,
-        record.taken.local.to_string(),
-        record.taken.offset_s,
-        word(&record.taken.source),
-        shown.make,
-        shown.model,
+        record.recorded_at.as_millisecond(),
+        added.as_millisecond(),
         remote,
         record.remote.dedup_key.as_ref().map(|key| key.as_str()),
-        shown.lens,
-        shown.media_type,
-        shown.position.map(|(north, _)| north),
-        shown.position.map(|(_, east)| east),
-        shown.favourite,
-        shown.archived,
-        shown.foreign,
-        shown.creation.as_ref().map(word),
-        shown.owner,
-        shown.description,
-        record.recorded_at.as_millisecond(),
-        added_ms,
     ])?;
+    put_feed(conn, &ArchivedItem::of(record, 0, added))?;
     conn.prepare_cached("DELETE FROM part WHERE ordinal = ?1")?.execute([ordinal])?;
     let mut insert = conn.prepare_cached(
         "INSERT INTO part (ordinal, position, role, version, latest, name, sha256, sha1, size, verdict)

@@ -12,14 +12,13 @@ use serde_json::Value;
 use super::IndexError;
 
 /// Tables and columns in order. `change` is left out: it counts arrivals, which a rebuild deals anew.
-const TABLES: [(&str, &str); 8] = [
+const TABLES: [(&str, &str); 9] = [
     (
         "item",
-        "SELECT key, ordinal, seq, record, account, state, name, taken_local, taken_offset_s, taken_source,
-             make, model, lens, media_type, latitude, longitude, favourite, archived, foreign_item, creation,
-             owner, description, since_ms, added_ms, remote, dedup
+        "SELECT key, ordinal, seq, record, account, state, name, since_ms, added_ms, remote, dedup
          FROM item ORDER BY key",
     ),
+    ("feed", "SELECT ordinal, doc FROM feed ORDER BY ordinal"),
     ("past_item", "SELECT ordinal, seq, doc FROM past_item ORDER BY ordinal, seq"),
     ("album_revision", "SELECT album, seq, doc FROM album_revision ORDER BY album, seq"),
     (

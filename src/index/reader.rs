@@ -144,7 +144,7 @@ impl IndexReader {
     /// # Errors
     /// When SQLite refuses.
     pub fn last_change(&self) -> Result<u64, IndexError> {
-        self.number("SELECT coalesce(max(change), 0) AS n FROM item")
+        self.number("SELECT coalesce(max(change), 0) AS n FROM feed")
     }
 
     /// Sums over the archive.

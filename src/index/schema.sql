@@ -8,31 +8,22 @@ CREATE TABLE meta (
 CREATE TABLE item (
     ordinal INTEGER PRIMARY KEY CHECK (ordinal >= 0),
     key TEXT NOT NULL UNIQUE,
-    change INTEGER NOT NULL UNIQUE CHECK (change > 0),
     seq INTEGER NOT NULL CHECK (seq >= 1),
     record BLOB NOT NULL CHECK (length(record) = 32),
     account TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('present', 'gone')),
     name TEXT NOT NULL,
-    taken_local TEXT NOT NULL,
-    taken_offset_s INTEGER,
-    taken_source TEXT NOT NULL CHECK (taken_source IN ('exif', 'video', 'google', 'upload', 'none')),
-    make TEXT,
-    model TEXT,
-    lens TEXT,
-    media_type TEXT,
-    latitude REAL,
-    longitude REAL,
-    favourite INTEGER NOT NULL CHECK (favourite IN (0, 1)),
-    archived INTEGER NOT NULL CHECK (archived IN (0, 1)),
-    foreign_item INTEGER NOT NULL CHECK (foreign_item IN (0, 1)),
-    creation TEXT,
-    owner TEXT,
-    description TEXT,
     since_ms INTEGER NOT NULL,
     added_ms INTEGER NOT NULL,
     remote TEXT NOT NULL,
     dedup TEXT
+) STRICT;
+
+-- What the view shows of the latest revision of each item, packed; `change` counts arrivals.
+CREATE TABLE feed (
+    ordinal INTEGER PRIMARY KEY REFERENCES item (ordinal),
+    change INTEGER NOT NULL UNIQUE CHECK (change > 0),
+    doc BLOB NOT NULL
 ) STRICT;
 
 -- Earlier revisions of items: what the view knew of them, as JSON.

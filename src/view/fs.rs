@@ -8,9 +8,11 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
+use super::demand::{Demand, Detail, PROBES};
 use super::history::{AT, History};
 use super::open_directories::{Freshness, OpenDirectories, cookie, split};
 use super::open_files::OpenFiles;
@@ -65,6 +67,19 @@ pub struct Space {
     pub files: u64,
 }
 
+/// An entry of a directory, as it is handed out.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed<'a> {
+    /// The position behind it.
+    pub next: u64,
+    /// Its name.
+    pub name: &'a str,
+    /// Its attributes; where it is bare, inode and kind alone are true.
+    pub attr: &'a Attr,
+    /// Whether it is listed without attributes.
+    pub is_bare: bool,
+}
+
 /// A file system; `B` stands for a file that the kernel reads by itself.
 pub struct Fs<B> {
     tree: RwLock<Tree>,
@@ -76,6 +91,7 @@ pub struct Fs<B> {
     /// Inodes whose bytes changed since the start: caches of them are not trusted.
     altered: Mutex<HashSet<u64>>,
     directories: Mutex<OpenDirectories>,
+    demand: Mutex<Demand>,
     /// Counts what the kernel forgot: a listing that it kept from before may lack attributes now.
     forgotten: AtomicU64,
 }
@@ -99,6 +115,7 @@ impl<B> Fs<B> {
             files: OpenFiles::default(),
             altered: Mutex::default(),
             directories: Mutex::default(),
+            demand: Mutex::default(),
             forgotten: AtomicU64::new(0),
         }
     }
@@ -117,6 +134,14 @@ impl<B> Fs<B> {
     /// # Errors
     /// [`FsError::NotFound`]; never to be cached, since the name may come with the next item.
     pub fn lookup(&self, parent: u64, name: &OsStr) -> Result<Attr, FsError> {
+        let found = self.find(parent, name)?;
+        if !found.is_dir {
+            lock(&self.demand).asked(Instant::now());
+        }
+        Ok(found)
+    }
+
+    fn find(&self, parent: u64, name: &OsStr) -> Result<Attr, FsError> {
         // Asked by file servers that come back with nothing but an inode.
         if name == "." {
             return self.getattr(parent);
@@ -298,11 +323,12 @@ impl<B> Fs<B> {
         if !attr.is_dir {
             return Err(FsError::NotADirectory);
         }
-        Ok(lock(&self.directories).open(ino, self.freshness(attr.mtime)))
+        let names_will_do = lock(&self.demand).of(ino, Instant::now()) == Detail::Names;
+        Ok(lock(&self.directories).open(ino, self.freshness(attr.mtime), names_will_do))
     }
 
-    /// Hands out the entries of a directory from a position on, each with the position behind it, until `add`
-    /// says that there is no more room. Position 0 is the beginning.
+    /// Hands out the entries of a directory from a position on, until `add` says that there is no more room.
+    /// Position 0 is the beginning. Where attributes `may_lack`, they do for whom they would be made in vain.
     ///
     /// The listing is the directory as it was when its reading began, at position 0. Taken at the opening
     /// instead, the kernel could keep an old listing under a new time of change for ever; taken for every
@@ -314,11 +340,15 @@ impl<B> Fs<B> {
         &self,
         ino: u64,
         position: u64,
-        mut add: impl FnMut(u64, &str, &Attr) -> bool,
+        may_lack: bool,
+        mut add: impl FnMut(Listed<'_>) -> bool,
     ) -> Result<(), FsError> {
         if ino == AT {
-            return self.history.list(position, add);
+            return self
+                .history
+                .list(position, |next, name, attr| add(Listed { next, name, attr, is_bare: false }));
         }
+        let detail = if may_lack { lock(&self.demand).of(ino, Instant::now()) } else { Detail::Whole };
         let past = self.history.tree(ino)?;
         // Before the tree is locked, since it asks the tree itself.
         let (beside, beside_changed) = match &past {
@@ -350,29 +380,40 @@ impl<B> Fs<B> {
         };
         // The tree that the listing was taken from may have been given back and loaded again since.
         let tree = listing.past().unwrap_or(now);
+        let (mut name, mut bare) = (String::new(), 0);
         for index in index.. {
-            let entry = tree.entry(&listing, index as usize);
-            let entry = entry.map(|(name, attr)| {
-                let over = beside.iter().find(|(over, _)| *over == name);
-                let over = over.and_then(|(_, ino)| self.getattr_of_overlay(*ino));
-                (name, over.unwrap_or(attr))
-            });
-            let behind = || {
-                let (name, ino) = listing.file_beside(index as usize)?;
-                Some((name.clone(), self.getattr_of_overlay(*ino)))
+            let at = index as usize;
+            let probe = listing.file_index(at).is_some_and(|file| file < PROBES);
+            let is_bare = detail == Detail::Names || (detail == Detail::Probing && probe);
+            name.clear();
+            let (attr, is_bare) = match tree.entry(&listing, at, is_bare, &mut name) {
+                Some(attr) => {
+                    let over = beside.iter().find(|(over, _)| *over == name);
+                    match over.and_then(|(_, ino)| self.getattr_of_overlay(*ino)) {
+                        Some(over) => (over, false),
+                        None => (attr, is_bare && !attr.is_dir),
+                    }
+                }
+                None => match listing.file_beside(at) {
+                    Some((own, ino)) => match self.getattr_of_overlay(*ino) {
+                        Some(attr) => {
+                            name.push_str(own);
+                            (attr, false)
+                        }
+                        // It went since.
+                        None => continue,
+                    },
+                    None => break,
+                },
             };
-            let (name, attr) = match (entry, behind()) {
-                (Some(entry), _) => entry,
-                (None, Some((name, Some(attr)))) => (name, attr),
-                // It went since.
-                (None, Some((_, None))) => continue,
-                (None, None) => break,
-            };
-            if add(cookie(version, index + 1), &name, &attr) {
+            if add(Listed { next: cookie(version, index + 1), name: &name, attr: &attr, is_bare }) {
+                lock(&self.directories).handed_out(ino, bare);
                 return Ok(());
             }
+            bare += usize::from(is_bare);
         }
-        lock(&self.directories).delivered(ino, changed);
+        let bare = lock(&self.directories).delivered(ino, changed, bare);
+        lock(&self.demand).delivered(ino, bare);
         Ok(())
     }
 

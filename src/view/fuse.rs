@@ -1,12 +1,16 @@
 //! The thin adapter between the Linux kernel and [`Fs`].
 //!
-//! Operations that are missing here answer "not implemented", which the kernel remembers. Nothing that writes is here; a read-only mount refuses it before it comes to us.
+//! Operations that are missing here answer "not implemented", which the kernel remembers. What writes is refused, but
+//! for sidecars; a read-only mount refuses it before it comes to us.
+
+mod listing;
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use fuser::{
@@ -16,7 +20,8 @@ use fuser::{
     ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use super::fs::{Fs, FsError, Opened};
+use self::listing::Listing;
+use super::fs::{Fs, FsError, Listed, Opened};
 use super::overlay::Overlay;
 use super::tree::{Attr, Changes, is_sidecar};
 use crate::model::name::LONGEST;
@@ -34,6 +39,7 @@ pub struct Adapter {
     stack_depth: u32,
     passthrough: AtomicBool,
     xattrs: bool,
+    device: Arc<OnceLock<OwnedFd>>,
 }
 
 impl Adapter {
@@ -42,7 +48,13 @@ impl Adapter {
     /// attributes, which costs every `ls -l` a question or two per file.
     pub fn new(fs: Arc<Fs<BackingId>>, passthrough: bool, stack_depth: u32, xattrs: bool) -> Self {
         let owner = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        Self { fs, owner, stack_depth, passthrough: AtomicBool::new(passthrough), xattrs }
+        let passthrough = AtomicBool::new(passthrough);
+        Self { fs, owner, stack_depth, passthrough, xattrs, device: Arc::default() }
+    }
+
+    /// Where the device belongs that the kernel is answered through. Without it every listing has all attributes.
+    pub fn device(&self) -> Arc<OnceLock<OwnedFd>> {
+        Arc::clone(&self.device)
     }
 
     fn attributes(&self, attr: &Attr) -> FileAttr {
@@ -402,8 +414,9 @@ impl Filesystem for Adapter {
     }
 
     fn readdir(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
-        let done = self.fs.readdir(ino.0, offset, |next, name, attr| {
-            reply.add(INodeNo(attr.ino), next, self.attributes(attr).kind, name)
+        let done = self.fs.readdir(ino.0, offset, true, |Listed { next, name, attr, .. }| {
+            let kind = if attr.is_dir { FileType::Directory } else { FileType::RegularFile };
+            reply.add(INodeNo(attr.ino), next, kind, name)
         });
         match done {
             Ok(()) => reply.ok(),
@@ -413,19 +426,35 @@ impl Filesystem for Adapter {
 
     fn readdirplus(
         &self,
-        _req: &Request,
+        req: &Request,
         ino: INodeNo,
         _fh: FileHandle,
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
-        let done = self.fs.readdir(ino.0, offset, |next, name, attr| {
-            let attributes = self.attributes(attr);
-            reply.add(INodeNo(attr.ino), next, name, &ttl(attr), &attributes, Generation(0))
-        });
-        match done {
-            Ok(()) => reply.ok(),
-            Err(e) => reply.error(errno(&e)),
+        let device = self.device.get();
+        let mut listing = Listing::default();
+        let done =
+            self.fs.readdir(ino.0, offset, device.is_some(), |Listed { next, name, attr, is_bare }| {
+                let (attributes, ttl) = (self.attributes(attr), ttl(attr));
+                // fuser alone knows how much room there is.
+                let is_full = reply.add(INodeNo(attr.ino), next, name, &ttl, &attributes, Generation(0));
+                if !is_full && device.is_some() {
+                    listing.push(next, name, &attributes, (!is_bare).then_some(ttl));
+                }
+                is_full
+            });
+        match (done, device) {
+            (Ok(()), Some(device)) if listing.is_partial() => match listing.send(device, req.unique().0) {
+                // What fuser says when the reply goes is nothing that the kernel still waits for.
+                Ok(()) => drop(reply),
+                Err(e) => {
+                    tracing::debug!("a listing is sent with all attributes: {e}");
+                    reply.ok();
+                }
+            },
+            (Ok(()), _) => reply.ok(),
+            (Err(e), _) => reply.error(errno(&e)),
         }
     }
 

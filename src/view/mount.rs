@@ -1,7 +1,9 @@
 //! Brings the view to a mount point, keeps it fresh, takes it away again.
 
+use std::collections::HashSet;
 use std::io;
 use std::mem::ManuallyDrop;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -16,8 +18,9 @@ use super::history::History;
 use super::layout::View;
 use super::mountpoint::{self, Mount, ViewError};
 use super::overlay::Overlay;
-use super::source::{News, Source, add_rest, load};
+use super::source::{News, Rest, Source, add_rest, load};
 use super::tree::Changes;
+use crate::model::MediaKey;
 
 /// How a view is shown.
 #[derive(Clone, Debug)]
@@ -81,6 +84,7 @@ impl Mounted {
         let fs = Arc::new(Fs::new(tree, history, overlay, open_blob, options.store.clone()));
         let depth = if is_overlay(&options.store) { 2 } else { 1 };
         let adapter = Adapter::new(Arc::clone(&fs), options.passthrough, depth, options.xattrs);
+        let answers = adapter.device();
         let failed = |e: io::Error| ViewError::Mount(mountpoint.clone(), e);
         let session = if guarded {
             let device = mountpoint::open_device().map_err(failed)?;
@@ -94,6 +98,9 @@ impl Mounted {
             Session::new(adapter, &mountpoint, &config(read_only))
                 .map_err(|e| mountpoint::refusal(&mountpoint, e))?
         };
+        // Set once, here.
+        let _ = answers.set(session.as_fd().try_clone_to_owned().map_err(failed)?);
+        drop(answers);
         let mount = mountpoint::top(&mountpoint).map_err(failed)?;
         let notifier = session.notifier();
         let session = ManuallyDrop::new(session.spawn().map_err(failed)?);
@@ -186,13 +193,19 @@ impl Refresh {
 
     /// Reads everything again; nothing that came again goes in between.
     fn reload(&mut self) -> Result<Changes, String> {
+        let albums = self.source.albums()?;
         let mut items = Vec::with_capacity(self.source.count()?);
-        let rest = self.source.whole(&mut |item| items.push(item))?;
+        self.source.whole(&mut |item| items.push(item))?;
+        let named: HashSet<&MediaKey> =
+            albums.iter().flat_map(|album| &album.revisions).flat_map(|revision| &revision.items).collect();
+        let there = items.iter().filter(|item| named.contains(&item.key));
+        let ordinals = there.map(|item| (item.key.clone(), item.ordinal)).collect();
         Ok(self.fs.change(|tree| {
             tree.begin_reload();
             let mut changes = tree.apply(items);
             changes.merge(tree.end_reload());
-            changes.merge(add_rest(tree, &rest));
+            let twins = tree.twins();
+            changes.merge(add_rest(tree, &Rest { albums, ordinals, twins }));
             tree.rest();
             changes
         }))

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use super::demand::PROBES;
 use super::tree::Listing;
 
 /// Open directories and the versions of their listings.
@@ -26,7 +27,16 @@ struct Versions {
     listings: Vec<Version>,
     /// What the kernel had forgotten when the latest reading began.
     begun: u64,
-    delivered: Option<Freshness>,
+    /// Files that were handed out without attributes since the latest reading began.
+    bare: usize,
+    delivered: Option<Delivered>,
+}
+
+/// The listing that the kernel got last.
+struct Delivered {
+    then: Freshness,
+    /// Whether it is of names alone.
+    names: bool,
 }
 
 struct Version {
@@ -48,13 +58,15 @@ pub struct Freshness {
 const MOST_VERSIONS: u32 = i32::MAX as u32;
 
 impl OpenDirectories {
-    /// A handle on a directory; also whether the listing that the kernel may have kept is still good.
-    pub fn open(&mut self, ino: u64, now: Freshness) -> (u64, bool) {
+    /// A handle on a directory; also whether the listing that the kernel may have kept is still good. One of names
+    /// alone is, if they will do.
+    pub fn open(&mut self, ino: u64, now: Freshness, names_will_do: bool) -> (u64, bool) {
         self.last_handle += 1;
         self.handles.insert(self.last_handle, ino);
         let directory = self.directories.entry(ino).or_default();
         directory.users += 1;
-        (self.last_handle, directory.delivered == Some(now))
+        let good = |kept: &Delivered| kept.then == now && (names_will_do || !kept.names);
+        (self.last_handle, directory.delivered.as_ref().is_some_and(good))
     }
 
     /// Closes a handle. When nobody reads the directory any more, only its latest listing is kept: the one
@@ -74,7 +86,7 @@ impl OpenDirectories {
     pub fn begin(&mut self, ino: u64, now: Freshness, listing: Listing) -> u32 {
         let Freshness { changed, forgotten } = now;
         let directory = self.directories.entry(ino).or_default();
-        directory.begun = forgotten;
+        (directory.begun, directory.bare) = (forgotten, 0);
         if let Some(latest) = directory.listings.last().filter(|version| version.changed == changed) {
             return latest.number;
         }
@@ -90,11 +102,21 @@ impl OpenDirectories {
         Some((found.number, found.listing.clone(), found.changed))
     }
 
-    /// Notes that the kernel got the listing of a directory that changed then to its end.
-    pub fn delivered(&mut self, ino: u64, changed: Timestamp) {
+    /// Notes that so many more files were handed out without attributes.
+    pub fn handed_out(&mut self, ino: u64, bare: usize) {
         if let Some(directory) = self.directories.get_mut(&ino) {
-            directory.delivered = Some(Freshness { changed, forgotten: directory.begun });
+            directory.bare += bare;
         }
+    }
+
+    /// Notes that the kernel got the listing of a directory that changed then to its end; how many of its files
+    /// had no attributes.
+    pub fn delivered(&mut self, ino: u64, changed: Timestamp, bare: usize) -> usize {
+        self.handed_out(ino, bare);
+        let Some(directory) = self.directories.get_mut(&ino) else { return 0 };
+        let then = Freshness { changed, forgotten: directory.begun };
+        directory.delivered = Some(Delivered { then, names: directory.bare > PROBES });
+        directory.bare
     }
 }
 

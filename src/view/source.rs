@@ -18,7 +18,7 @@ const PAGE: usize = 10_000;
 const BATCH: usize = 256;
 const AHEAD: usize = 8;
 
-/// What is not told item by item.
+/// What goes with new items.
 #[derive(Clone, Debug, Default)]
 pub struct Rest {
     /// Albums with their histories.
@@ -43,9 +43,11 @@ pub enum News {
 pub trait Source: Send {
     /// Number of items, more or less.
     fn count(&mut self) -> Result<usize, String>;
-    /// All items, lowest number first, then the rest. News are counted from here.
-    fn whole(&mut self, each: &mut dyn FnMut(ArchivedItem)) -> Result<Rest, String>;
-    /// What is new since the last call of this or of [`Source::whole`].
+    /// All albums with their histories. News of them are counted from here.
+    fn albums(&mut self) -> Result<Vec<ArchivedAlbum>, String>;
+    /// All items, lowest number first. News of them are counted from here.
+    fn whole(&mut self, each: &mut dyn FnMut(ArchivedItem)) -> Result<(), String>;
+    /// What is new since the last call of this, of [`Source::albums`] or of [`Source::whole`].
     fn news(&mut self) -> Result<News, String>;
     /// Earlier revisions of items, oldest first.
     fn past(&mut self) -> Result<Vec<ArchivedItem>, String>;
@@ -60,11 +62,13 @@ pub trait Source: Send {
 /// # Errors
 /// When the source cannot be read.
 pub fn load(source: &mut dyn Source, views: &[View]) -> Result<Tree, String> {
-    let mut loading = Loading::new(views, Realm::Now, source.count()?);
     let began = std::time::Instant::now();
-    let rest = source.whole(&mut |item| loading.take(&item))?;
+    let albums = source.albums()?;
+    let mut loading = Loading::new(views, Realm::Now, source.count()?, &albums);
+    drop(albums);
+    source.whole(&mut |item| loading.take(&item))?;
     let read = began.elapsed();
-    let tree = loading.finish(&rest);
+    let tree = loading.finish();
     tracing::debug!(?read, show = ?(began.elapsed() - read), "the tree is loaded");
     Ok(tree)
 }
@@ -85,25 +89,16 @@ pub fn load_past(source: &mut dyn Source, views: &[View], day: Date) -> Result<T
     }
     // A sidecar says what is known today.
     let views: Vec<View> = views.iter().map(|view| View { sidecars: false, ..view.clone() }).collect();
-    let mut loading = Loading::new(&views, Realm::Day(day), source.count()?);
-    let mut there: HashSet<u64> = HashSet::new();
-    let mut rest = source.whole(&mut |item| {
-        let item = if item.since <= end { Some(item) } else { then.remove(&item.ordinal) };
-        if let Some(item) = item {
-            there.insert(item.ordinal);
-            loading.take(&item);
-        }
-    })?;
-    for album in &mut rest.albums {
+    let mut albums = source.albums()?;
+    for album in &mut albums {
         album.revisions.retain(|revision| revision.since <= end);
     }
-    rest.albums.retain(|album| !album.revisions.is_empty());
-    for twins in &mut rest.twins {
-        twins.retain(|ordinal| there.contains(ordinal));
-    }
-    rest.twins.retain(|twins| twins.len() > 1);
-    rest.ordinals.retain(|_, ordinal| there.contains(ordinal));
-    Ok(loading.finish(&rest))
+    let mut loading = Loading::new(&views, Realm::Day(day), source.count()?, &albums);
+    source.whole(&mut |item| {
+        let item = if item.since <= end { Some(item) } else { then.remove(&item.ordinal) };
+        item.iter().for_each(|item| loading.take(item));
+    })?;
+    Ok(loading.finish())
 }
 
 /// Adds albums and twins; what that makes stale.
@@ -142,8 +137,9 @@ impl IndexSource {
         }
     }
 
-    fn rest(&mut self, of: Option<&[u64]>) -> Result<Rest, String> {
-        let after = if of.is_some() { self.album } else { 0 };
+    /// What goes with items that are new.
+    fn rest(&mut self, of: &[u64]) -> Result<Rest, String> {
+        let after = self.album;
         let reader = self.reader()?;
         let albums = reader.albums_after(after).map_err(sentence)?;
         let keys: HashSet<&MediaKey> =
@@ -166,16 +162,18 @@ impl Source for IndexSource {
         Ok(usize::try_from(count).unwrap_or(0))
     }
 
-    fn whole(&mut self, each: &mut dyn FnMut(ArchivedItem)) -> Result<Rest, String> {
+    fn albums(&mut self) -> Result<Vec<ArchivedAlbum>, String> {
+        let albums = self.reader()?.albums_after(0).map_err(sentence)?;
+        self.album = albums.last().map_or(0, |album| album.change);
+        Ok(albums)
+    }
+
+    fn whole(&mut self, each: &mut dyn FnMut(ArchivedItem)) -> Result<(), String> {
         // What changes meanwhile comes again as news.
         let last = self.reader()?.last_change().map_err(sentence)?;
-        let (rest, album) = thread::scope(|scope| {
-            let rest = scope.spawn(|| {
-                let mut beside = Self::new(self.path.clone(), self.id.clone());
-                beside.rest(None).map(|rest| (rest, beside.album))
-            });
-            let (send, receive) = mpsc::sync_channel(AHEAD);
-            let mut reading = Self::new(self.path.clone(), self.id.clone());
+        let (send, receive) = mpsc::sync_channel(AHEAD);
+        let mut reading = Self::new(self.path.clone(), self.id.clone());
+        thread::scope(|scope| {
             let read = scope.spawn(move || {
                 let mut batch = Vec::with_capacity(BATCH);
                 let done = reading.reader()?.items(|item| {
@@ -188,13 +186,11 @@ impl Source for IndexSource {
                 let _ = send.send(batch);
                 done.map_err(sentence)
             });
-            receive.into_iter().flatten().for_each(&mut *each);
-            let failed = |_| Err("a reader of the index failed".into());
-            read.join().unwrap_or_else(failed)?;
-            rest.join().unwrap_or_else(|_| Err("a reader of the index failed".into()))
+            receive.into_iter().flatten().for_each(each);
+            read.join().unwrap_or_else(|_| Err("a reader of the index failed".into()))
         })?;
-        (self.item, self.album) = (last, album);
-        Ok(rest)
+        self.item = last;
+        Ok(())
     }
 
     fn news(&mut self) -> Result<News, String> {
@@ -214,7 +210,7 @@ impl Source for IndexSource {
         // The first of a directory names it: the lowest number comes first.
         items.sort_by_key(|item| item.ordinal);
         let of: Vec<u64> = items.iter().map(|item| item.ordinal).collect();
-        let rest = self.rest(Some(&of))?;
+        let rest = self.rest(&of)?;
         if items.is_empty() && rest.albums.is_empty() {
             return Ok(News::Nothing);
         }

@@ -16,6 +16,7 @@ mod directory;
 mod files;
 mod groups;
 mod items;
+mod loading;
 mod naming;
 mod shape;
 mod texts;
@@ -26,7 +27,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use self::albums::Albums;
-use self::arrange::{Arranged, Shown, arrange};
 use self::change::Touched;
 pub use self::directory::Realm;
 use self::directory::{Directories, Leaf};
@@ -34,11 +34,11 @@ pub use self::files::Entry;
 use self::files::Shelf;
 use self::groups::Groups;
 use self::items::{Items, flag};
+pub use self::loading::Loading;
 use self::shape::{Shape, shapes};
 use self::texts::Named;
 use crate::model::{ArchivedAlbum, ArchivedItem, MediaKey, PartRole, Sha256};
 use crate::view::layout::View;
-use crate::view::source::Rest;
 
 /// The inode of the root directory.
 pub const ROOT: u64 = 1;
@@ -120,9 +120,14 @@ impl Listing {
         Self { beside: Arc::new(files), ..self }
     }
 
+    /// Which file of the tree stands at that place, counted from 0.
+    pub fn file_index(&self, at: usize) -> Option<usize> {
+        at.checked_sub(2 + self.children.len())
+    }
+
     /// The file at that place behind the entries of the tree.
     pub fn file_beside(&self, at: usize) -> Option<&(String, u64)> {
-        self.beside.get(at.checked_sub(2 + self.children.len() + self.files.len())?)
+        self.beside.get(self.file_index(at)?.checked_sub(self.files.len())?)
     }
 
     /// The tree of the past that it was taken from.
@@ -183,64 +188,6 @@ pub fn is_sidecar(ino: u64) -> bool {
 fn sidecar_of(ino: u64) -> Option<u64> {
     let ordinal = ino.checked_sub(16)? >> 10;
     (ordinal < MOST_ORDINAL && ino == sidecar_ino(ordinal)).then_some(ordinal)
-}
-
-/// A tree that is filled: items come one by one, lowest number first, and are shown all at once at the end.
-pub struct Loading {
-    tree: Tree,
-}
-
-impl Loading {
-    /// Begins with room for that many items.
-    pub fn new(views: &[View], realm: Realm, items: usize) -> Self {
-        let mut tree = Tree::new(views, realm);
-        tree.items.reserve(items);
-        Self { tree }
-    }
-
-    /// Takes one.
-    pub fn take(&mut self, item: &ArchivedItem) {
-        let tree = &mut self.tree;
-        if let Some(slot) = is_showable(item).then(|| tree.items.take(item, &mut tree.named)).flatten() {
-            tree.newest = tree.newest.max(tree.items.get(slot).added);
-        }
-    }
-
-    /// Takes the rest and shows everything.
-    pub fn finish(self, rest: &Rest) -> Tree {
-        let Self { mut tree } = self;
-        for album in &rest.albums {
-            tree.albums.take(album, &rest.ordinals);
-        }
-        tree.albums.name();
-        for slot in
-            rest.twins.iter().flatten().filter_map(|ordinal| tree.items.find(*ordinal)).collect::<Vec<_>>()
-        {
-            tree.items.set_flag(slot, flag::TWIN, true);
-        }
-        let slots: Vec<u32> = tree.items.in_order().collect();
-        for &slot in &slots {
-            let is_in = !tree.albums.of(tree.items.get(slot).ordinal).is_empty();
-            tree.items.set_flag(slot, flag::IN_ALBUM, is_in);
-            let recent = tree.is_recent(slot);
-            tree.items.set_flag(slot, flag::RECENT, recent);
-            tree.parts += tree.items.parts(slot).count() as u64;
-        }
-        let shapes = Arc::clone(&tree.shapes);
-        for domain in arrange(&shapes, &tree.facts(), &slots) {
-            for Arranged { key, group, shown } in domain.groups {
-                let album = group.album();
-                let group = tree.groups.adopt(domain.number, key, group);
-                for Shown { view, count, first, since } in shown {
-                    let shape = &shapes[usize::from(view)];
-                    let (directory, _) = tree.open((view, shape), group, (first, album), count);
-                    tree.directories.touch(directory, since);
-                }
-            }
-        }
-        tree.named.rest();
-        tree
-    }
 }
 
 fn is_showable(item: &ArchivedItem) -> bool {
@@ -360,6 +307,13 @@ impl Tree {
         self.settle(touched)
     }
 
+    /// Groups of items whose originals are the same bytes, by number.
+    pub fn twins(&self) -> Vec<Vec<u64>> {
+        let twins = self.items.twins();
+        let ordinal = |slot: u32| self.items.get(slot).ordinal;
+        twins.into_iter().map(|group| group.into_iter().map(ordinal).collect()).collect()
+    }
+
     /// Begins anew without forgetting: the sequence of changes starts over, as after the index was made
     /// again. Items that are not applied until [`Tree::end_reload`] are gone then, and not before.
     pub fn begin_reload(&mut self) {
@@ -378,6 +332,7 @@ impl Tree {
     /// Gives back memory that only loading needs.
     pub fn rest(&mut self) {
         self.named.rest();
+        self.albums.rest();
     }
 
     /// Files of the archive, each counted once.
@@ -496,22 +451,25 @@ impl Tree {
         })
     }
 
-    /// Entry `at` of a listing: its name and attributes. The first two are `.` and `..`; `None` at the end.
-    pub fn entry(&self, listing: &Listing, at: usize) -> Option<(String, Attr)> {
+    /// Entry `at` of a listing: its attributes; its name is appended. The first two are `.` and `..`; `None` at the
+    /// end. Of a `bare` file inode and kind alone are true, which is cheaper.
+    pub fn entry(&self, listing: &Listing, at: usize, bare: bool, name: &mut String) -> Option<Attr> {
         let directory = |ino| self.directories.by_ino(ino).map(|directory| self.directories.attr(directory));
         match at {
             // A directory that went meanwhile still has its own dots.
-            0 => Some((".".into(), directory(listing.own).unwrap_or(self.directories.attr(0)))),
-            1 => Some(("..".into(), directory(listing.parent).unwrap_or(self.directories.attr(0)))),
+            0 | 1 => {
+                let ino = if at == 0 { listing.own } else { listing.parent };
+                name.push_str(if at == 0 { "." } else { ".." });
+                Some(directory(ino).unwrap_or(self.directories.attr(0)))
+            }
             at => {
-                let at = at - 2;
-                if let Some(&child) = listing.children.get(at) {
-                    return Some((self.directories.name(child).to_owned(), self.directories.attr(child)));
+                if let Some(&child) = listing.children.get(at - 2) {
+                    name.push_str(self.directories.name(child));
+                    return Some(self.directories.attr(child));
                 }
-                let entry = *listing.files.get(at - listing.children.len())?;
-                let mut name = String::with_capacity(32);
-                self.write_name(listing.leaf?, entry, &mut name);
-                Some((name, self.attr_of(entry)?))
+                let entry = *listing.files.get(listing.file_index(at)?)?;
+                self.write_name(listing.leaf?, entry, name);
+                if bare { self.bare_attr_of(entry) } else { self.attr_of(entry) }
             }
         }
     }

@@ -7,34 +7,97 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shoebox::index::Index;
-use shoebox::model::SystemClock;
+use jiff::Timestamp;
+use jiff::tz::Offset;
+use shoebox::index::{Index, pack};
+use shoebox::model::{
+    ArchivedItem, ArchivedPart, CaptureTime, ItemState, MediaKey, PartRole, Sha256, SystemClock, TimeSource,
+};
 use shoebox::store::{RealDisk, Store};
 
 use super::google::{Ended, program, wait_for};
 use super::median;
 
-/// Ten years of photos: some 8,300 in each month of a million.
-const FILL: &str = "
-    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-    INSERT INTO item (ordinal, key, change, seq, record, account, state, name, taken_local, taken_offset_s,
-        taken_source, make, model, lens, media_type, latitude, longitude, favourite, archived, foreign_item,
-        since_ms, added_ms, remote)
-    SELECT i, printf('AF1QipBench%033d', i), i, 1, randomblob(32), '1001', 'present',
-        printf('IMG_%04d.jpg', i % 10000),
-        strftime('%Y-%m-%dT%H:%M:%S', 1262304000 + i * 315, 'unixepoch'),
-        3600, 'exif', 'Maker', printf('Model %d', i % 30), CASE WHEN i % 4 = 0 THEN printf('Lens %d', i % 20) END,
-        CASE WHEN i % 20 = 0 THEN 'video/mp4' ELSE 'image/jpeg' END,
-        CASE WHEN i % 2 = 0 THEN 40 + (i % 331) / 40.0 END, CASE WHEN i % 2 = 0 THEN 2 + (i % 331) / 60.0 END,
-        i % 20 = 1, i % 50 = 1, 0,
-        1600000000000 + i * 100000, 1600000000000 + i * 100000, '{\"favourite\":false,\"archived\":false,\"quality\":\"original\"}'
-    FROM n";
-const PARTS: &str = "
-    INSERT INTO part (ordinal, position, role, version, latest, name, sha256, sha1, size, verdict)
-    SELECT ordinal, 0, 0, 1, 1, name, randomblob(32), randomblob(20), 3000000 + ordinal, 'matches-upload' FROM item
-    UNION ALL
-    SELECT ordinal, 1, 2, 1, 1, replace(name, 'jpg', 'mov'), randomblob(32), randomblob(20), 1000, 'unproven'
-    FROM item WHERE ordinal % 10 = 3";
+/// One of ten years of photos: some 8,300 in each month of a million.
+fn item(n: u64, random: &mut fastrand::Rng) -> ArchivedItem {
+    let signed = i64::try_from(n).unwrap();
+    let then = Timestamp::from_millisecond(1_600_000_000_000 + signed * 100_000).unwrap();
+    let taken = Timestamp::from_second(1_262_304_000 + signed * 315).unwrap();
+    let name: Arc<str> = format!("IMG_{:04}.jpg", n % 10_000).into();
+    let mut part = |role, name: Arc<str>, size| {
+        let mut hash = [0; 32];
+        random.fill(&mut hash);
+        ArchivedPart { role, version: 1, name, sha256: Sha256::new(hash), size }
+    };
+    let mut parts = vec![part(PartRole::Original, Arc::clone(&name), 3_000_000 + n)];
+    if n % 10 == 3 {
+        parts.push(part(PartRole::Motion, name.replace("jpg", "mov").into(), 1000));
+    }
+    let town = (n % 331) as f64;
+    ArchivedItem {
+        change: n,
+        ordinal: n,
+        key: MediaKey::new(&key(n)).unwrap(),
+        account: "1001".into(),
+        state: ItemState::Present,
+        since: then,
+        added: then,
+        name,
+        taken: CaptureTime {
+            local: Offset::UTC.to_datetime(taken),
+            offset_s: Some(3600),
+            source: TimeSource::Exif,
+        },
+        make: Some("Maker".into()),
+        model: Some(format!("Model {}", n % 30).into()),
+        lens: n.is_multiple_of(4).then(|| format!("Lens {}", n % 20).into()),
+        media_type: Some(if n.is_multiple_of(20) { "video/mp4" } else { "image/jpeg" }.into()),
+        position: n.is_multiple_of(2).then_some((40.0 + town / 40.0, 2.0 + town / 60.0)),
+        favourite: n % 20 == 1,
+        archived: n % 50 == 1,
+        foreign: false,
+        creation: None,
+        owner: None,
+        description: None,
+        parts,
+    }
+}
+
+fn key(n: u64) -> String {
+    format!("AF1QipBench{n:033}")
+}
+
+fn insert(conn: &rusqlite::Connection, item: &ArchivedItem) {
+    let ordinal = i64::try_from(item.ordinal).unwrap();
+    conn.prepare_cached(
+        "INSERT INTO item (ordinal, key, seq, record, account, state, name, since_ms, added_ms, remote)
+         VALUES (?1, ?2, 1, randomblob(32), '1001', 'present', ?3, ?4, ?4,
+             '{\"favourite\":false,\"archived\":false,\"quality\":\"original\"}')",
+    )
+    .unwrap()
+    .execute(rusqlite::params![ordinal, item.key.as_str(), item.name, item.since.as_millisecond()])
+    .unwrap();
+    conn.prepare_cached("INSERT INTO feed (ordinal, change, doc) VALUES (?1, ?1, ?2)")
+        .unwrap()
+        .execute(rusqlite::params![ordinal, pack(item).unwrap()])
+        .unwrap();
+    for (position, part) in (0_i64..).zip(&item.parts) {
+        conn.prepare_cached(
+            "INSERT INTO part (ordinal, position, role, version, latest, name, sha256, sha1, size, verdict)
+             VALUES (?1, ?2, ?3, 1, 1, ?4, ?5, randomblob(20), ?6, 'unproven')",
+        )
+        .unwrap()
+        .execute(rusqlite::params![
+            ordinal,
+            position,
+            part.role.code(),
+            part.name,
+            part.sha256.bytes().as_slice(),
+            i64::try_from(part.size).unwrap()
+        ])
+        .unwrap();
+    }
+}
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |n| n.parse().unwrap())
@@ -47,12 +110,13 @@ fn fill(data: &Path, items: u64) {
     Index::create(&path, &id).unwrap();
     let conn = rusqlite::Connection::open(&path).unwrap();
     conn.execute_batch("PRAGMA synchronous = OFF; BEGIN").unwrap();
-    conn.execute(FILL, [i64::try_from(items).unwrap()]).unwrap();
-    conn.execute(PARTS, []).unwrap();
+    let mut random = fastrand::Rng::with_seed(1);
+    for n in 1..=items {
+        insert(&conn, &item(n, &mut random));
+    }
     // Albums of 500, one for each 2,500 items.
     for album in 0..items / 2500 {
-        let keys: Vec<String> =
-            (0..500).map(|n| format!("\"AF1QipBench{:033}\"", album * 2500 + n * 3 + 1)).collect();
+        let keys: Vec<String> = (0..500).map(|n| format!("\"{}\"", key(album * 2500 + n * 3 + 1))).collect();
         let key = format!("AF1QipAlbum{album}");
         conn.execute(
             "INSERT INTO album (key, change, seq, record, account, state, kind, title)
@@ -201,17 +265,11 @@ fn visible(data: &Path, view: &Path, items: u64) {
     let new = items + 1;
     let folder = view.join("by-date/2030/2030-01");
     let began = Instant::now();
-    conn.execute_batch(&format!(
-        "BEGIN;
-         INSERT INTO item SELECT {new}, 'AF1QipNew', {new}, 1, record, account, state, 'new.jpg',
-             '2030-01-01T00:00:00', taken_offset_s, taken_source, make, model, lens, media_type, latitude, longitude,
-             favourite, archived, foreign_item, creation, owner, description, since_ms, added_ms, remote, dedup
-             FROM item WHERE ordinal = 1;
-         INSERT INTO part SELECT {new}, position, role, version, latest, name, randomblob(32), sha1, size, verdict
-             FROM part WHERE ordinal = 1;
-         COMMIT"
-    ))
-    .unwrap();
+    let local = "2030-01-01T00:00:00".parse().unwrap();
+    let one = item(new, &mut fastrand::Rng::with_seed(2));
+    conn.execute_batch("BEGIN").unwrap();
+    insert(&conn, &ArchivedItem { name: "new.jpg".into(), taken: CaptureTime { local, ..one.taken }, ..one });
+    conn.execute_batch("COMMIT").unwrap();
     wait_for(|| folder.join("new.jpg").exists());
     println!("million an added item is visible after {:.2} s", began.elapsed().as_secs_f64());
 }

@@ -5,10 +5,15 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 
 use rustix::fs::{RawDir, SeekFrom, seek};
+use shoebox::view::fs::{Fs, Listed};
+use shoebox::view::history::History;
+use shoebox::view::layout::shipped;
+use shoebox::view::source::load;
 
-use super::support::{Stage, eventually, item};
+use super::support::{Stage, content, eventually, item};
 
 const MONTH: &str = "by-date/2020/2020-05";
 
@@ -115,5 +120,81 @@ fn a_moved_item_leaves_its_old_place() {
     let taken: jiff::Timestamp = "2021-07-08T09:10:11Z".parse().unwrap();
     assert_eq!(time, std::time::SystemTime::from(taken));
     assert!(fs::read(&new).unwrap() == bytes);
+    mounted.unmount().unwrap();
+}
+
+/// Four months of 50 photos.
+fn four_months() -> Stage {
+    let stage = Stage::new();
+    for ordinal in 1..=200 {
+        let taken = format!("2020-0{}-06T07:08:09", 1 + ordinal % 4);
+        let bytes = content(ordinal, 10);
+        stage.library.add(item(ordinal, &format!("IMG_{ordinal:05}.jpg"), &taken, &bytes), &bytes);
+    }
+    stage
+}
+
+/// What the kernel gets, without a kernel: for each month, how many files came without attributes. With `stat`,
+/// these are asked for.
+fn listed(fs: &Fs<()>, stat: bool) -> Vec<usize> {
+    let mut at = 1;
+    for name in ["by-date", "2020"] {
+        at = fs.lookup(at, name.as_ref()).unwrap().ino;
+    }
+    let of_month = |month: &str| {
+        let (month, mut bare) = (fs.lookup(at, month.as_ref()).unwrap().ino, Vec::new());
+        let (handle, _) = fs.opendir(month).unwrap();
+        fs.readdir(month, 0, true, |Listed { name, attr, is_bare, .. }| {
+            assert!(is_bare || attr.is_dir || attr.size >= 10, "{name}: {attr:?}");
+            bare.extend(is_bare.then(|| name.to_owned()));
+            false
+        })
+        .unwrap();
+        fs.releasedir(handle);
+        for name in bare.iter().filter(|_| stat) {
+            assert!(fs.lookup(month, name.as_ref()).unwrap().size >= 10);
+        }
+        bare.len()
+    };
+    ["2020-01", "2020-02", "2020-03", "2020-04"].map(of_month).to_vec()
+}
+
+#[test]
+fn who_wants_names_gets_no_attributes_and_who_wants_them_asks_for_few() {
+    let stage = four_months();
+    let fs = || {
+        let tree = load(stage.library.source().as_mut(), &shipped()).unwrap();
+        let history = History::new(stage.library.source(), shipped());
+        let open = Box::new(stage.library.open_blob());
+        Fs::<()>::new(tree, history, None, open, stage.library.dir.clone())
+    };
+    assert_eq!(listed(&fs(), false), [16, 50, 50, 50]);
+    assert_eq!(listed(&fs(), true), [16, 0, 0, 0]);
+    let fs = fs();
+    listed(&fs, false);
+    assert_eq!(listed(&fs, true)[1..], [0, 0, 0], "after those who want names");
+}
+
+#[test]
+fn names_alone_and_attributes_later_are_the_same_files() {
+    let stage = four_months();
+    let mounted = stage.mount(true);
+    let year = stage.view().join("by-date/2020");
+    for _ in 0..3 {
+        let mut names = Vec::new();
+        for month in fs::read_dir(&year).unwrap() {
+            for entry in fs::read_dir(month.unwrap().path()).unwrap() {
+                let entry = entry.unwrap();
+                assert!(entry.file_type().unwrap().is_file());
+                names.push((entry.path(), entry.ino()));
+            }
+        }
+        assert_eq!(names.len(), 200);
+        for (path, ino) in names {
+            let (meta, ordinal) = (fs::metadata(&path).unwrap(), super::support::ordinal_of(ino));
+            assert_eq!((meta.ino(), meta.len()), (ino, content(ordinal, 10).len() as u64), "{path:?}");
+            assert_eq!(path.file_name().unwrap().to_str().unwrap(), format!("IMG_{ordinal:05}.jpg"));
+        }
+    }
     mounted.unmount().unwrap();
 }

@@ -142,9 +142,9 @@ pub struct Memory {
 }
 
 impl Memory {
-    fn rest(&mut self, of: Option<&[u64]>) -> Rest {
+    /// What goes with new items; all twins, be they new or not.
+    fn rest(&mut self) -> Rest {
         let held = self.held.lock().unwrap();
-        let from = if of.is_some() { self.album } else { 0 };
         let mut twins: HashMap<Sha256, Vec<u64>> = HashMap::new();
         for item in held.items.iter().filter(|item| !item.parts.is_empty()) {
             let list = twins.entry(item.parts[0].sha256).or_default();
@@ -152,7 +152,7 @@ impl Memory {
                 list.push(item.ordinal);
             }
         }
-        self.album = held.albums.len();
+        let from = std::mem::replace(&mut self.album, held.albums.len());
         Rest {
             albums: held.albums[from..].to_vec(),
             ordinals: held.items.iter().map(|item| (item.key.clone(), item.ordinal)).collect(),
@@ -166,7 +166,13 @@ impl Source for Memory {
         Ok(self.held.lock().unwrap().items.len())
     }
 
-    fn whole(&mut self, each: &mut dyn FnMut(ArchivedItem)) -> Result<Rest, String> {
+    fn albums(&mut self) -> Result<Vec<ArchivedAlbum>, String> {
+        let held = self.held.lock().unwrap();
+        self.album = held.albums.len();
+        Ok(held.albums.clone())
+    }
+
+    fn whole(&mut self, each: &mut dyn FnMut(ArchivedItem)) -> Result<(), String> {
         let mut latest: BTreeMap<u64, ArchivedItem> = BTreeMap::new();
         {
             let held = self.held.lock().unwrap();
@@ -179,7 +185,7 @@ impl Source for Memory {
             (self.item, self.epoch) = (held.items.len(), held.epoch);
         }
         latest.into_values().for_each(each);
-        Ok(self.rest(None))
+        Ok(())
     }
 
     fn news(&mut self) -> Result<News, String> {
@@ -198,8 +204,7 @@ impl Source for Memory {
             self.item = held.items.len();
             items
         };
-        let of: Vec<u64> = items.iter().map(|item| item.ordinal).collect();
-        let rest = self.rest(Some(&of));
+        let rest = self.rest();
         Ok(News::Some(items, rest))
     }
 

@@ -4,7 +4,7 @@ use shoebox::model::name::fold;
 use shoebox::model::{ArchivedItem, PartRole};
 use shoebox::view::Tree;
 use shoebox::view::layout::{View, parse};
-use shoebox::view::tree::{Changes, ROOT, Realm, part_ino};
+use shoebox::view::tree::{Attr, Changes, Listing, ROOT, Realm, part_ino};
 
 use super::support::{item, part, seed};
 
@@ -245,7 +245,7 @@ fn check(tree: &Tree) {
     let mut open = vec![ROOT];
     while let Some(ino) = open.pop() {
         let listing = tree.listing(ino).unwrap();
-        let entries: Vec<_> = (0..).map_while(|at| tree.entry(&listing, at)).collect();
+        let entries: Vec<_> = (0..).map_while(|at| entry(tree, &listing, at)).collect();
         assert_eq!(entries[0].1.ino, ino);
         let listed: Vec<&str> = entries[2..].iter().map(|(name, _)| name.as_str()).collect();
         assert!(listed.is_sorted(), "{listed:?}");
@@ -265,6 +265,15 @@ fn check(tree: &Tree) {
     }
 }
 
+/// Name and attributes; without the latter, inode and kind are the same.
+fn entry(tree: &Tree, listing: &Listing, at: usize) -> Option<(String, Attr)> {
+    let (mut name, mut again) = (String::new(), String::new());
+    let attr = tree.entry(listing, at, false, &mut name)?;
+    let bare = tree.entry(listing, at, true, &mut again).unwrap();
+    assert_eq!((name.as_str(), attr.ino, attr.is_dir), (again.as_str(), bare.ino, bare.is_dir));
+    Some((name, attr))
+}
+
 #[test]
 fn a_listing_stays_as_it_was_while_the_tree_changes() {
     let at = "2020-05-06T07:08:09";
@@ -272,9 +281,9 @@ fn a_listing_stays_as_it_was_while_the_tree_changes() {
     let year = tree.lookup(tree.lookup(ROOT, "by-date").unwrap().ino, "2020").unwrap().ino;
     let month = tree.lookup(year, "2020-05").unwrap();
     let listing = tree.listing(month.ino).unwrap();
-    let before: Vec<_> = (2..).map_while(|at| tree.entry(&listing, at)).collect();
+    let before: Vec<_> = (2..).map_while(|at| entry(&tree, &listing, at)).collect();
     let changes = tree.apply([item(4, "A.jpg", at, b"a"), item(1, "B.jpg", at, b"x")]);
-    let after: Vec<_> = (2..).map_while(|at| tree.entry(&listing, at)).collect();
+    let after: Vec<_> = (2..).map_while(|at| entry(&tree, &listing, at)).collect();
     assert_eq!(before, after);
     assert!(changes.removed.contains(&(month.ino, "B.jpg".into())), "another inode has that name now");
     // The clock stood still, the directory's time did not.

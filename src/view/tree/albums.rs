@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use foldhash::fast::RandomState;
+
 use crate::model::name::{SafeName, fold};
 use crate::model::{AlbumRevision, ArchivedAlbum, ItemState, MediaKey};
 
@@ -15,9 +17,9 @@ pub struct Albums {
     list: Vec<Album>,
     by_key: HashMap<MediaKey, u32>,
     /// Albums of an item, by its number.
-    of_item: HashMap<u64, Vec<u32>>,
+    of_item: HashMap<u64, Vec<u32>, RandomState>,
     /// Albums that name an item which is not archived yet.
-    waiting: HashMap<MediaKey, Vec<(u32, Position)>>,
+    waiting: HashMap<MediaKey, Vec<(u32, Position)>, RandomState>,
 }
 
 /// One album.
@@ -216,6 +218,11 @@ impl Albums {
             self.of_item.entry(ordinal).or_default().push(album);
         }
         true
+    }
+
+    /// Gives back memory that only loading needs.
+    pub fn rest(&mut self) {
+        self.waiting.shrink_to_fit();
     }
 
     /// Deals the names of the directories: the album that had a title first has it for ever, any other gets a

@@ -1,7 +1,8 @@
 //! The items and their parts, packed. Slots are only ever added, so that a listing taken earlier stays valid.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256 as Hash};
 
@@ -19,7 +20,7 @@ pub struct Items {
     parts: Vec<Part>,
     stems: String,
     extensions: Vec<Box<str>>,
-    extension_ids: HashMap<Box<str>, u16>,
+    extension_ids: HashMap<Box<str>, u16, RandomState>,
     by_ordinal: Ordinals,
     round: u8,
 }
@@ -232,6 +233,25 @@ impl Items {
         self.by_ordinal.slots()
     }
 
+    /// Items whose originals are the same bytes, in groups.
+    pub fn twins(&self) -> Vec<Vec<u32>> {
+        let original = |slot: u32| self.part(slot, PartRole::Original).map(|part| part.sha256);
+        let mut by_hash: Vec<(u64, u32)> = self
+            .in_order()
+            .filter_map(|slot| Some((u64::from_be_bytes(*original(slot)?.bytes().first_chunk()?), slot)))
+            .collect();
+        by_hash.sort_unstable();
+        let mut twins = Vec::new();
+        for alike in by_hash.chunk_by(|(a, _), (b, _)| a == b).filter(|alike| alike.len() > 1) {
+            let mut groups: BTreeMap<Sha256, Vec<u32>> = BTreeMap::new();
+            for &(_, slot) in alike {
+                groups.entry(original(slot).unwrap_or(Sha256::new([0; 32]))).or_default().push(slot);
+            }
+            twins.extend(groups.into_values().filter(|group| group.len() > 1));
+        }
+        twins
+    }
+
     /// The latest version of each part.
     pub fn parts(&self, slot: u32) -> impl Iterator<Item = &Part> + '_ {
         let mut last = None;
@@ -352,7 +372,7 @@ fn first_four(hash: Hash) -> u32 {
 #[derive(Default)]
 struct Ordinals {
     dense: Vec<u32>,
-    sparse: std::collections::BTreeMap<u64, u32>,
+    sparse: BTreeMap<u64, u32>,
 }
 
 const NONE: u32 = u32::MAX;

@@ -88,6 +88,16 @@ impl Tree {
         Some(Attr { links: self.links(entry.slot, part.role), ..self.items.attr(entry.slot, part) })
     }
 
+    /// The attributes of an entry, of which inode and kind alone are true.
+    pub(super) fn bare_attr_of(&self, entry: Entry) -> Option<Attr> {
+        if entry.is_sidecar {
+            let ino = super::sidecar_ino(self.items.get(entry.slot).ordinal);
+            return Some(Attr { ino, size: 0, mtime: Timestamp::UNIX_EPOCH, is_dir: false, links: 1 });
+        }
+        let part = self.items.part(entry.slot, entry.role())?;
+        Some(self.items.attr(entry.slot, part))
+    }
+
     /// The attributes of an item's sidecar. Its size is known without making it; its time is that of the last change
     /// of what it says, since programs read it again only when that changes.
     pub(super) fn sidecar_attr(&self, slot: u32) -> Attr {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use crate::model::camera::{camera_dir, camera_fold};
 use crate::model::name::fold;
 use crate::view::places::{Place, Places};
@@ -10,9 +12,9 @@ use crate::view::places::{Place, Places};
 #[derive(Default)]
 pub struct Texts {
     list: Vec<Box<str>>,
-    by_fold: HashMap<Box<str>, u32>,
+    by_fold: HashMap<Box<str>, u32, RandomState>,
     /// As written, so that each is folded once.
-    by_text: HashMap<Box<str>, u32>,
+    by_text: HashMap<Box<str>, u32, RandomState>,
 }
 
 impl Texts {
@@ -63,11 +65,11 @@ pub struct Named {
     /// Cities.
     pub cities: Texts,
     /// What is known of a maker and a model as written; naming them anew for every photo would be slow.
-    by_writing: HashMap<Box<str>, HashMap<Box<str>, u32>>,
+    by_writing: HashMap<Box<str>, HashMap<Box<str>, u32, RandomState>, RandomState>,
     places: Places,
     /// Country, region and city by number.
     found: Vec<[u32; 3]>,
-    by_cell: HashMap<(i16, i16), u32>,
+    by_cell: HashMap<(i16, i16), u32, RandomState>,
 }
 
 impl Named {
