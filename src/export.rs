@@ -81,8 +81,8 @@ pub fn run(
     refuse_inside(target, store.root())?;
     fs::create_dir_all(target).map_err(io_error(target))?;
     let views: Vec<_> = shipped().into_iter().filter(|view| view.name == VIEW).collect();
-    let mut loading = Loading::new(&views, Realm::Now, 0, &[]);
-    reader.items(|item| loading.take(&item))?;
+    let mut loading = Loading::new(&views, Realm::Now);
+    loading.fill(&[], 0, 1, |sinks| reader.items(0..=u64::MAX, |item| sinks[0](item)))?;
     let tree = loading.finish();
     let mut report = ExportReport::default();
     let list = target.join("SHA256SUMS");

@@ -22,7 +22,7 @@ pub mod verdict;
 
 pub use album::{AlbumKind, AlbumRecord, RemoteAlbum};
 pub use archive_id::ArchiveId;
-pub use archived::{AlbumRevision, ArchivedAlbum, ArchivedItem, ArchivedPart};
+pub use archived::{AlbumRevision, ArchivedAlbum, ArchivedItem, ArchivedPart, BorrowedItem, BorrowedPart};
 pub use capture::{CaptureTime, TimeSource};
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use digest::{Digests, Hasher, Sha1, Sha256};

@@ -1,15 +1,18 @@
 //! What the view is fed with: items and albums, whole or what changed, and their past.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::packed::{Words, unpack};
+use super::packed::unpack;
 use super::words::{from_json, from_word, parsed, signed, unsigned, valid};
 use super::{IndexError, IndexReader};
 use crate::model::{
-    ArchivedAlbum, ArchivedItem, CaptureTime, MediaKey, Place, RemoteFacts, Sha1, Sha256, Verdict,
+    ArchivedAlbum, ArchivedItem, BorrowedItem, CaptureTime, MediaKey, Place, RemoteFacts, Sha1, Sha256,
+    Verdict,
 };
 
 /// What the archive knows of a part and its item beyond what the tree needs; for who asks.
@@ -32,17 +35,22 @@ pub struct PartFacts {
 }
 
 impl IndexReader {
-    /// Calls `each` with the latest revision of every item, lowest number first.
+    /// Calls `each` with the latest revision of every item whose number is in the range, lowest number first.
     ///
     /// # Errors
     /// When SQLite refuses.
-    pub fn items(&self, mut each: impl FnMut(ArchivedItem)) -> Result<(), IndexError> {
+    pub fn items(
+        &self,
+        numbers: RangeInclusive<u64>,
+        mut each: impl FnMut(&BorrowedItem<'_>),
+    ) -> Result<(), IndexError> {
         self.ask(|conn| {
-            let mut query = conn.prepare("SELECT ordinal, change, doc FROM feed ORDER BY ordinal")?;
-            let mut rows = query.query([])?;
-            let mut words = Words::default();
+            let mut query = conn.prepare_cached(
+                "SELECT ordinal, change, doc FROM feed WHERE ordinal BETWEEN ?1 AND ?2 ORDER BY ordinal",
+            )?;
+            let mut rows = query.query([signed(*numbers.start()), signed(*numbers.end())])?;
             while let Some(row) = rows.next()? {
-                each(archived_item(row, &mut words)?);
+                each(&archived_item(row)?);
             }
             Ok(())
         })
@@ -57,9 +65,8 @@ impl IndexReader {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.ask(|conn| {
             let mut query = conn.prepare_cached(ITEMS_AFTER)?;
-            query
-                .query_map(params![signed(change), limit], |row| archived_item(row, &mut Words::default()))?
-                .collect()
+            let item = |row: &Row<'_>| archived_item(row).map(BorrowedItem::into_owned);
+            query.query_map(params![signed(change), limit], item)?.collect()
         })
     }
 
@@ -195,7 +202,7 @@ impl IndexReader {
                 favourite: item.favourite,
                 // The position of the item is the file's own where it has one.
                 place: place.filter(|place| item.position == Some((place.latitude, place.longitude))),
-                description: item.description,
+                description: item.description.map(Cow::into_owned),
                 key: item.key,
                 sha1,
                 verdict,
@@ -214,17 +221,17 @@ const TWINS_OF: &str = "
 
 /// The latest revision of an item that is there.
 pub(super) fn item_of(conn: &Connection, ordinal: i64) -> rusqlite::Result<ArchivedItem> {
-    conn.prepare_cached(ITEM_OF)?.query_row([ordinal], |row| archived_item(row, &mut Words::default()))
+    conn.prepare_cached(ITEM_OF)?.query_row([ordinal], |row| archived_item(row).map(BorrowedItem::into_owned))
 }
 
 /// In the order of columns of [`ITEM_OF`].
-fn archived_item(row: &Row<'_>, words: &mut Words) -> rusqlite::Result<ArchivedItem> {
+fn archived_item<'r>(row: &'r Row<'_>) -> rusqlite::Result<BorrowedItem<'r>> {
     let number = |at: usize| -> rusqlite::Result<u64> {
         let number: i64 = row.get(at)?;
         u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(at, number))
     };
     let doc = row.get_ref(2)?.as_blob()?;
-    unpack(number(0)?, number(1)?, doc, words)
+    unpack(number(0)?, number(1)?, doc)
         .ok_or_else(|| rusqlite::Error::InvalidColumnType(2, "doc".into(), Type::Blob))
 }
 

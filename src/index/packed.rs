@@ -1,15 +1,15 @@
 //! What the view needs to know of an item, in some hundred bytes: one row to read and little to decode for each of
 //! a million items.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ArchivedItem, ArchivedPart, CaptureTime, Creation, ItemState, MediaKey, PartRole, Sha256, TimeSource,
+    ArchivedItem, BorrowedItem, BorrowedPart, CaptureTime, Creation, ItemState, MediaKey, PartRole, Sha256,
+    TimeSource,
 };
 
 /// [`ArchivedItem`] without its number and change, in the order in which it is written.
@@ -101,73 +101,58 @@ pub fn pack(item: &ArchivedItem) -> Result<Vec<u8>, postcard::Error> {
     })
 }
 
-/// The item behind the bytes; `None` if they are damaged.
-pub(super) fn unpack(ordinal: u64, change: u64, bytes: &[u8], words: &mut Words) -> Option<ArchivedItem> {
+/// The item behind the bytes, borrowed from them; `None` if they are damaged.
+pub(super) fn unpack(ordinal: u64, change: u64, bytes: &[u8]) -> Option<BorrowedItem<'_>> {
     let packed: Packed<'_> = postcard::from_bytes(bytes).ok()?;
     let (year, month, day, hour, minute, second, nanosecond) = packed.local;
-    let name: Arc<str> = packed.name.into();
     let mut parts = Vec::with_capacity(packed.parts.len());
     for part in packed.parts {
-        parts.push(ArchivedPart {
+        parts.push(BorrowedPart {
             role: PartRole::from_code(part.role)?,
             version: part.version,
-            name: part.name.map_or_else(|| Arc::clone(&name), Arc::from),
+            name: part.name.unwrap_or(packed.name).into(),
             sha256: Sha256::from_slice(part.sha256)?,
             size: part.size,
         });
     }
-    Some(ArchivedItem {
+    Some(BorrowedItem {
         change,
         ordinal,
         key: MediaKey::new(packed.key)?,
-        account: words.keep(packed.account),
+        account: packed.account.into(),
         state: packed.state,
         since: Timestamp::from_millisecond(packed.since_ms).ok()?,
         added: Timestamp::from_millisecond(packed.added_ms).ok()?,
-        name,
+        name: packed.name.into(),
         taken: CaptureTime {
             local: DateTime::new(year, month, day, hour, minute, second, nanosecond).ok()?,
             offset_s: packed.offset_s,
             source: packed.source,
         },
-        make: packed.make.map(|make| words.keep(make)),
-        model: packed.model.map(|model| words.keep(model)),
-        lens: packed.lens.map(|lens| words.keep(lens)),
-        media_type: packed.media_type.map(|media_type| words.keep(media_type)),
+        make: packed.make.map(Cow::Borrowed),
+        model: packed.model.map(Cow::Borrowed),
+        lens: packed.lens.map(Cow::Borrowed),
+        media_type: packed.media_type.map(Cow::Borrowed),
         position: packed.position,
         favourite: packed.favourite,
         archived: packed.archived,
         foreign: packed.foreign,
         creation: packed.creation,
-        owner: packed.owner.map(str::to_owned),
-        description: packed.description.map(str::to_owned),
+        owner: packed.owner.map(Cow::Borrowed),
+        description: packed.description.map(Cow::Borrowed),
         parts,
     })
-}
-
-/// Words that come again in row after row, each kept once.
-#[derive(Default)]
-pub(super) struct Words(HashSet<Arc<str>, foldhash::fast::RandomState>);
-
-impl Words {
-    fn keep(&mut self, word: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(word) {
-            return Arc::clone(known);
-        }
-        let word: Arc<str> = word.into();
-        self.0.insert(Arc::clone(&word));
-        word
-    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::model::ArchivedPart;
 
     #[test]
     fn what_is_packed_comes_out_and_damage_is_noticed() {
-        let part = |role, name: &str| ArchivedPart {
+        let part = |role, name: &'static str| ArchivedPart {
             role,
             version: 3,
             name: name.into(),
@@ -202,10 +187,9 @@ mod tests {
             parts: vec![part(PartRole::Original, "größer/..\0.jpg"), part(PartRole::Motion, "b.mov")],
         };
         let bytes = pack(&item).unwrap();
-        let mut words = Words::default();
-        assert_eq!(unpack(8, 9, &bytes, &mut words), Some(item));
+        assert_eq!(unpack(8, 9, &bytes), Some(item));
         for cut in 0..bytes.len() {
-            assert_eq!(unpack(8, 9, &bytes[..cut], &mut words), None, "{cut}");
+            assert_eq!(unpack(8, 9, &bytes[..cut]), None, "{cut}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the view needs to know of the archive, as the index hands it over.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,9 +9,15 @@ use super::{
     AlbumKind, AlbumRecord, CaptureTime, Creation, ItemRecord, ItemState, MediaKey, PartRole, Sha256,
 };
 
-/// One revision of an item.
+/// One revision of an item, with texts of its own.
+pub type ArchivedItem = BorrowedItem<'static>;
+
+/// One version of a file of an item, with a name of its own.
+pub type ArchivedPart = BorrowedPart<'static>;
+
+/// One revision of an item, whose texts may lie in a row that is just read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ArchivedItem {
+pub struct BorrowedItem<'a> {
     /// Position in the index' sequence of changes; grows with every applied record.
     pub change: u64,
     /// The item's number in the archive.
@@ -19,7 +25,7 @@ pub struct ArchivedItem {
     /// The item's key.
     pub key: MediaKey,
     /// The account whose library listed it.
-    pub account: Arc<str>,
+    pub account: Cow<'a, str>,
     /// Whether the item was in the library.
     pub state: ItemState,
     /// When this revision was recorded.
@@ -27,17 +33,17 @@ pub struct ArchivedItem {
     /// When the first revision was recorded.
     pub added: Timestamp,
     /// The item's file name, as uploaded.
-    pub name: Arc<str>,
+    pub name: Cow<'a, str>,
     /// Capture time.
     pub taken: CaptureTime,
     /// Camera maker of the original, as written in the file.
-    pub make: Option<Arc<str>>,
+    pub make: Option<Cow<'a, str>>,
     /// Camera model of the original, as written in the file.
-    pub model: Option<Arc<str>>,
+    pub model: Option<Cow<'a, str>>,
     /// Lens, as written in the file.
-    pub lens: Option<Arc<str>>,
+    pub lens: Option<Cow<'a, str>>,
     /// Media type of the original, by content.
-    pub media_type: Option<Arc<str>>,
+    pub media_type: Option<Cow<'a, str>>,
     /// Degrees north and east: by the file's own word, else by Google's.
     pub position: Option<(f64, f64)>,
     /// Marked as favourite.
@@ -49,22 +55,22 @@ pub struct ArchivedItem {
     /// What Google has made of other items.
     pub creation: Option<Creation>,
     /// Key of whoever owns it, if that was said.
-    pub owner: Option<String>,
+    pub owner: Option<Cow<'a, str>>,
     /// Description, by Google.
-    pub description: Option<String>,
+    pub description: Option<Cow<'a, str>>,
     /// Its files, every version of each.
-    pub parts: Vec<ArchivedPart>,
+    pub parts: Vec<BorrowedPart<'a>>,
 }
 
 /// One version of a file of an item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ArchivedPart {
+pub struct BorrowedPart<'a> {
     /// Which file.
     pub role: PartRole,
     /// Which version of it, from 1.
     pub version: u32,
     /// The part's own file name.
-    pub name: Arc<str>,
+    pub name: Cow<'a, str>,
     /// Name of the blob.
     pub sha256: Sha256,
     /// Bytes.
@@ -81,34 +87,71 @@ impl ArchivedItem {
             change,
             ordinal: record.ordinal,
             key: record.key.clone(),
-            account: record.account.as_str().into(),
+            account: record.account.clone().into(),
             state: record.state,
             since: to_millisecond(record.recorded_at),
             added: to_millisecond(added),
-            name: record.name.as_str().into(),
+            name: record.name.clone().into(),
             taken: record.taken,
-            make: facts.and_then(|facts| facts.make.as_deref().map(Arc::from)),
-            model: facts.and_then(|facts| facts.model.as_deref().map(Arc::from)),
-            lens: facts.and_then(|facts| facts.lens.as_deref().map(Arc::from)),
-            media_type: facts.and_then(|facts| facts.media_type.as_deref().map(Arc::from)),
+            make: facts.and_then(|facts| facts.make.clone().map(Cow::Owned)),
+            model: facts.and_then(|facts| facts.model.clone().map(Cow::Owned)),
+            lens: facts.and_then(|facts| facts.lens.clone().map(Cow::Owned)),
+            media_type: facts.and_then(|facts| facts.media_type.clone().map(Cow::Owned)),
             position: own.or(place),
             favourite: record.remote.favourite,
             archived: record.remote.archived,
             foreign: record.remote.foreign,
             creation: record.remote.creation,
-            owner: record.remote.owner.clone(),
-            description: record.remote.description.clone(),
+            owner: record.remote.owner.clone().map(Cow::Owned),
+            description: record.remote.description.clone().map(Cow::Owned),
             parts: record
                 .parts
                 .iter()
                 .map(|part| ArchivedPart {
                     role: part.role,
                     version: part.version,
-                    name: part.name.as_str().into(),
+                    name: part.name.clone().into(),
                     sha256: part.sha256,
                     size: part.size,
                 })
                 .collect(),
+        }
+    }
+}
+
+impl BorrowedItem<'_> {
+    /// The same with texts of its own.
+    pub fn into_owned(self) -> ArchivedItem {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let part = |part: BorrowedPart<'_>| ArchivedPart {
+            role: part.role,
+            version: part.version,
+            name: own(part.name),
+            sha256: part.sha256,
+            size: part.size,
+        };
+        ArchivedItem {
+            change: self.change,
+            ordinal: self.ordinal,
+            key: self.key,
+            account: own(self.account),
+            state: self.state,
+            since: self.since,
+            added: self.added,
+            name: own(self.name),
+            taken: self.taken,
+            make: self.make.map(own),
+            model: self.model.map(own),
+            lens: self.lens.map(own),
+            media_type: self.media_type.map(own),
+            position: self.position,
+            favourite: self.favourite,
+            archived: self.archived,
+            foreign: self.foreign,
+            creation: self.creation,
+            owner: self.owner.map(own),
+            description: self.description.map(own),
+            parts: self.parts.into_iter().map(part).collect(),
         }
     }
 }

@@ -20,7 +20,7 @@ use super::mountpoint::{self, Mount, ViewError};
 use super::overlay::Overlay;
 use super::source::{News, Rest, Source, add_rest, load};
 use super::tree::Changes;
-use crate::model::MediaKey;
+use crate::model::{ArchivedItem, BorrowedItem, MediaKey};
 
 /// How a view is shown.
 #[derive(Clone, Debug)]
@@ -194,8 +194,9 @@ impl Refresh {
     /// Reads everything again; nothing that came again goes in between.
     fn reload(&mut self) -> Result<Changes, String> {
         let albums = self.source.albums()?;
-        let mut items = Vec::with_capacity(self.source.count()?);
-        self.source.whole(&mut |item| items.push(item))?;
+        let mut items: Vec<ArchivedItem> = Vec::with_capacity(self.source.count()?);
+        self.source
+            .whole(&mut [Box::new(|item: &BorrowedItem<'_>| items.push(item.clone().into_owned()))])?;
         let named: HashSet<&MediaKey> =
             albums.iter().flat_map(|album| &album.revisions).flat_map(|revision| &revision.items).collect();
         let there = items.iter().filter(|item| named.contains(&item.key));

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::io::Read as _;
+use std::sync::{Arc, OnceLock};
 
 static TOWNS: &[u8] = include_bytes!("places/towns.gz");
 
@@ -24,10 +25,10 @@ pub struct Place {
     pub city: String,
 }
 
-/// Finds places. The table is unpacked when it is first asked for and takes some 15 MB then.
-#[derive(Default)]
+/// Finds places. The table is unpacked when it is first asked for and takes some 15 MB then; clones share it.
+#[derive(Clone, Default)]
 pub struct Places {
-    table: Option<Table>,
+    table: Arc<OnceLock<Table>>,
 }
 
 struct Table {
@@ -49,13 +50,13 @@ struct Town {
 
 impl Places {
     /// The place at a position in degrees.
-    pub fn at(&mut self, north: f64, east: f64) -> Place {
-        self.table.get_or_insert_with(Table::unpack).nearest(north, east)
+    pub fn at(&self, north: f64, east: f64) -> Place {
+        self.table.get_or_init(Table::unpack).nearest(north, east)
     }
 
-    /// Gives back the memory; the next question unpacks the table again.
+    /// Gives back the memory, once all clones do; the next question unpacks the table again.
     pub fn rest(&mut self) {
-        self.table = None;
+        self.table = Arc::default();
     }
 }
 
@@ -150,10 +151,10 @@ mod tests {
             assert_eq!(place.country, country, "{place:?}");
             println!("{city}: {place:?}");
         }
-        assert_eq!(places.table.as_ref().map(|table| table.towns.len()), Some(144_563));
+        assert_eq!(places.table.get().map(|table| table.towns.len()), Some(144_563));
         // Across the line where dates change.
         assert_eq!(places.at(-16.99, 180.0).country, "Fiji");
         places.rest();
-        assert!(places.table.is_none());
+        assert!(places.table.get().is_none());
     }
 }

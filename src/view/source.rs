@@ -2,21 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::mpsc;
 use std::thread;
 
 use jiff::civil::Date;
 
 use super::layout::View;
-use super::tree::{Changes, Loading, Realm, Tree};
+use super::tree::{Changes, Loading, Realm, Sink, Tree};
 use crate::index::{IndexError, IndexReader, PartFacts};
-use crate::model::{ArchiveId, ArchivedAlbum, ArchivedItem, MediaKey, Sha256};
+use crate::model::{ArchiveId, ArchivedAlbum, ArchivedItem, BorrowedItem, MediaKey, Sha256};
 
 /// Items asked for at once.
 const PAGE: usize = 10_000;
-/// Items handed from the reader to the tree at once, and such batches that wait.
-const BATCH: usize = 256;
-const AHEAD: usize = 8;
+/// Rows of items that are read beside each other at most.
+const MOST_ROWS: usize = 4;
 
 /// What goes with new items.
 #[derive(Clone, Debug, Default)]
@@ -45,8 +43,9 @@ pub trait Source: Send {
     fn count(&mut self) -> Result<usize, String>;
     /// All albums with their histories. News of them are counted from here.
     fn albums(&mut self) -> Result<Vec<ArchivedAlbum>, String>;
-    /// All items, lowest number first. News of them are counted from here.
-    fn whole(&mut self, each: &mut dyn FnMut(ArchivedItem)) -> Result<(), String>;
+    /// All items, lowest number first: the first of them to the first sink, the next to the next. News of items are
+    /// counted from here.
+    fn whole(&mut self, sinks: &mut [Box<Sink<'_>>]) -> Result<(), String>;
     /// What is new since the last call of this, of [`Source::albums`] or of [`Source::whole`].
     fn news(&mut self) -> Result<News, String>;
     /// Earlier revisions of items, oldest first.
@@ -64,9 +63,10 @@ pub trait Source: Send {
 pub fn load(source: &mut dyn Source, views: &[View]) -> Result<Tree, String> {
     let began = std::time::Instant::now();
     let albums = source.albums()?;
-    let mut loading = Loading::new(views, Realm::Now, source.count()?, &albums);
+    let mut loading = Loading::new(views, Realm::Now);
+    let rows = thread::available_parallelism().map_or(1, usize::from).min(MOST_ROWS);
+    loading.fill(&albums, source.count()?, rows, |sinks| source.whole(sinks))?;
     drop(albums);
-    source.whole(&mut |item| loading.take(&item))?;
     let read = began.elapsed();
     let tree = loading.finish();
     tracing::debug!(?read, show = ?(began.elapsed() - read), "the tree is loaded");
@@ -93,10 +93,14 @@ pub fn load_past(source: &mut dyn Source, views: &[View], day: Date) -> Result<T
     for album in &mut albums {
         album.revisions.retain(|revision| revision.since <= end);
     }
-    let mut loading = Loading::new(&views, Realm::Day(day), source.count()?, &albums);
-    source.whole(&mut |item| {
-        let item = if item.since <= end { Some(item) } else { then.remove(&item.ordinal) };
-        item.iter().for_each(|item| loading.take(item));
+    let mut loading = Loading::new(&views, Realm::Day(day));
+    loading.fill(&albums, source.count()?, 1, |sinks| {
+        let mut as_then = |item: &BorrowedItem<'_>| match then.remove(&item.ordinal) {
+            _ if item.since <= end => sinks[0](item),
+            Some(earlier) => sinks[0](&earlier),
+            None => {}
+        };
+        source.whole(&mut [Box::new(&mut as_then)])
     })?;
     Ok(loading.finish())
 }
@@ -168,26 +172,24 @@ impl Source for IndexSource {
         Ok(albums)
     }
 
-    fn whole(&mut self, each: &mut dyn FnMut(ArchivedItem)) -> Result<(), String> {
+    fn whole(&mut self, sinks: &mut [Box<Sink<'_>>]) -> Result<(), String> {
         // What changes meanwhile comes again as news.
         let last = self.reader()?.last_change().map_err(sentence)?;
-        let (send, receive) = mpsc::sync_channel(AHEAD);
-        let mut reading = Self::new(self.path.clone(), self.id.clone());
+        let highest = self.reader()?.highest_ordinal().map_err(sentence)?;
+        let share = highest / sinks.len().max(1) as u64 + 1;
         thread::scope(|scope| {
-            let read = scope.spawn(move || {
-                let mut batch = Vec::with_capacity(BATCH);
-                let done = reading.reader()?.items(|item| {
-                    batch.push(item);
-                    if batch.len() == BATCH {
-                        // Refused only when the other side has given up.
-                        let _ = send.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)));
-                    }
-                });
-                let _ = send.send(batch);
-                done.map_err(sentence)
-            });
-            receive.into_iter().flatten().for_each(each);
-            read.join().unwrap_or_else(|_| Err("a reader of the index failed".into()))
+            let mut rows = Vec::new();
+            for (n, sink) in (0_u64..).zip(sinks) {
+                let mut own = Self::new(self.path.clone(), self.id.clone());
+                let numbers = n * share..=n * share + (share - 1);
+                rows.push(move || own.reader()?.items(numbers, sink).map_err(sentence));
+            }
+            let mut rows = rows.into_iter();
+            let first = rows.next();
+            let beside: Vec<_> = rows.map(|read| scope.spawn(read)).collect();
+            first.map_or(Ok(()), |read| read())?;
+            let failed = |_| Err("a reader of the index failed".into());
+            beside.into_iter().try_for_each(|read| read.join().unwrap_or_else(failed))
         })?;
         self.item = last;
         Ok(())

@@ -34,10 +34,10 @@ pub use self::files::Entry;
 use self::files::Shelf;
 use self::groups::Groups;
 use self::items::{Items, flag};
-pub use self::loading::Loading;
+pub use self::loading::{Loading, Sink};
 use self::shape::{Shape, shapes};
 use self::texts::Named;
-use crate::model::{ArchivedAlbum, ArchivedItem, MediaKey, PartRole, Sha256};
+use crate::model::{ArchivedAlbum, ArchivedItem, BorrowedItem, MediaKey, PartRole, Sha256};
 use crate::view::layout::View;
 
 /// The inode of the root directory.
@@ -190,7 +190,7 @@ fn sidecar_of(ino: u64) -> Option<u64> {
     (ordinal < MOST_ORDINAL && ino == sidecar_ino(ordinal)).then_some(ordinal)
 }
 
-fn is_showable(item: &ArchivedItem) -> bool {
+fn is_showable(item: &BorrowedItem<'_>) -> bool {
     if item.ordinal >= MOST_ORDINAL {
         tracing::error!("item {} has the number {}, too high to be shown", item.key, item.ordinal);
     }
@@ -278,7 +278,7 @@ impl Tree {
         }
         let before = self.albums.directories();
         for album in albums {
-            self.albums.take(album, ordinals);
+            self.albums.take(album, |key| ordinals.get(key).copied());
         }
         self.albums.name();
         if self.albums.directories() != before {
@@ -332,7 +332,6 @@ impl Tree {
     /// Gives back memory that only loading needs.
     pub fn rest(&mut self) {
         self.named.rest();
-        self.albums.rest();
     }
 
     /// Files of the archive, each counted once.

@@ -23,15 +23,15 @@ fn item(n: u64, random: &mut fastrand::Rng) -> ArchivedItem {
     let signed = i64::try_from(n).unwrap();
     let then = Timestamp::from_millisecond(1_600_000_000_000 + signed * 100_000).unwrap();
     let taken = Timestamp::from_second(1_262_304_000 + signed * 315).unwrap();
-    let name: Arc<str> = format!("IMG_{:04}.jpg", n % 10_000).into();
-    let mut part = |role, name: Arc<str>, size| {
+    let name = format!("IMG_{:04}.jpg", n % 10_000);
+    let mut part = |role, name: String, size| {
         let mut hash = [0; 32];
         random.fill(&mut hash);
-        ArchivedPart { role, version: 1, name, sha256: Sha256::new(hash), size }
+        ArchivedPart { role, version: 1, name: name.into(), sha256: Sha256::new(hash), size }
     };
-    let mut parts = vec![part(PartRole::Original, Arc::clone(&name), 3_000_000 + n)];
+    let mut parts = vec![part(PartRole::Original, name.clone(), 3_000_000 + n)];
     if n % 10 == 3 {
-        parts.push(part(PartRole::Motion, name.replace("jpg", "mov").into(), 1000));
+        parts.push(part(PartRole::Motion, name.replace("jpg", "mov"), 1000));
     }
     let town = (n % 331) as f64;
     ArchivedItem {
@@ -42,7 +42,7 @@ fn item(n: u64, random: &mut fastrand::Rng) -> ArchivedItem {
         state: ItemState::Present,
         since: then,
         added: then,
-        name,
+        name: name.into(),
         taken: CaptureTime {
             local: Offset::UTC.to_datetime(taken),
             offset_s: Some(3600),

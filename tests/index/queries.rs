@@ -109,7 +109,9 @@ fn changes_are_paged_and_the_past_is_kept() {
     assert_eq!(facts.sha1, all[0].record().parts[1].sha1);
     // The whole is the same, by number; the past is what was before.
     let mut whole = Vec::new();
-    reader.items(|item| whole.push(item)).unwrap();
+    for numbers in [0..=3, 4..=u64::MAX] {
+        reader.items(numbers, |item| whole.push(item.clone().into_owned())).unwrap();
+    }
     let mut by_number = one_by_one.clone();
     by_number.sort_by_key(|item| item.ordinal);
     assert_eq!(whole, by_number);

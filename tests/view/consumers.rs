@@ -175,7 +175,7 @@ fn sidecars_say_what_google_knows() {
         assert!(lint.status.success(), "{}", String::from_utf8_lossy(&lint.stderr));
         photo.favourite = true;
         photo.since += jiff::SignedDuration::from_secs(60);
-        photo.description = Some("x".repeat(5000));
+        photo.description = Some("x".repeat(5000).into());
         stage.library.add(photo.clone(), &bytes);
         super::support::eventually("the new sidecar", || {
             let size = fs::metadata(&sidecar).unwrap().len();

@@ -16,6 +16,7 @@ use shoebox::model::{
     PartRole, Sha256, TimeSource, Verdict,
 };
 use shoebox::view::layout::shipped;
+use shoebox::view::tree::Sink;
 use shoebox::view::{Mounted, News, Rest, Source, ViewError, ViewOptions};
 
 /// The seed of a random test: `SEED` if given; printed so that a failure can be repeated.
@@ -37,7 +38,7 @@ pub fn item(ordinal: u64, name: &str, taken: &str, bytes: &[u8]) -> ArchivedItem
         state: ItemState::Present,
         since: then,
         added: then,
-        name: name.into(),
+        name: name.to_owned().into(),
         taken: CaptureTime { local, offset_s: Some(0), source: TimeSource::Exif },
         make: Some("Canon".into()),
         model: Some("Canon EOS 5D".into()),
@@ -56,7 +57,7 @@ pub fn item(ordinal: u64, name: &str, taken: &str, bytes: &[u8]) -> ArchivedItem
 
 pub fn part(role: PartRole, version: u32, name: &str, bytes: &[u8]) -> ArchivedPart {
     let digests = digests_of(bytes);
-    ArchivedPart { role, version, name: name.into(), sha256: digests.sha256, size: digests.size }
+    ArchivedPart { role, version, name: name.to_owned().into(), sha256: digests.sha256, size: digests.size }
 }
 
 /// An album whose revisions are lists of numbers of items.
@@ -172,7 +173,7 @@ impl Source for Memory {
         Ok(held.albums.clone())
     }
 
-    fn whole(&mut self, each: &mut dyn FnMut(ArchivedItem)) -> Result<(), String> {
+    fn whole(&mut self, sinks: &mut [Box<Sink<'_>>]) -> Result<(), String> {
         let mut latest: BTreeMap<u64, ArchivedItem> = BTreeMap::new();
         {
             let held = self.held.lock().unwrap();
@@ -184,7 +185,10 @@ impl Source for Memory {
             }
             (self.item, self.epoch) = (held.items.len(), held.epoch);
         }
-        latest.into_values().for_each(each);
+        let share = latest.len() / sinks.len() + 1;
+        for (at, item) in latest.values().enumerate() {
+            sinks[at / share](item);
+        }
         Ok(())
     }
 
@@ -227,7 +231,7 @@ impl Source for Memory {
         let item = held.items.iter().rfind(|item| item.ordinal == ordinal);
         Ok(item.map(|item| PartFacts {
             favourite: item.favourite,
-            description: item.description.clone(),
+            description: item.description.as_deref().map(str::to_owned),
             place: None,
             key: item.key.clone(),
             sha1: digests_of(&bytes).sha1,

@@ -163,7 +163,7 @@ fn a_reload_removes_only_what_did_not_come_back_and_only_at_its_end() {
 #[test]
 fn cameras_that_differ_only_in_spelling_share_a_directory_named_by_the_first() {
     let at = "2020-05-06T07:08:09";
-    let camera = |ordinal, model: &str| ArchivedItem {
+    let camera = |ordinal, model: &'static str| ArchivedItem {
         make: Some("OLYMPUS CORPORATION".into()),
         model: Some(model.into()),
         ..item(ordinal, &format!("{ordinal}.jpg"), at, &[ordinal as u8])

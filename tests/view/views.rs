@@ -199,7 +199,8 @@ fn an_item_that_is_archived_after_its_album_finds_its_place() {
 #[test]
 fn two_facts_that_are_written_alike_have_two_directories() {
     let views: Vec<View> = parse("shipped = false\n[view]\na = \"{lens}/{name}\"").unwrap();
-    let lens = |n, lens: &str| ArchivedItem { lens: Some(lens.into()), ..item(n, "x.jpg", AT, &[n as u8]) };
+    let lens =
+        |n, lens: &'static str| ArchivedItem { lens: Some(lens.into()), ..item(n, "x.jpg", AT, &[n as u8]) };
     let mut tree = Tree::new(&views, Realm::Now);
     tree.apply([lens(1, "a/b"), lens(2, "a_b"), lens(3, "A_B")]);
     let paths = files(&tree, "a");

@@ -112,9 +112,16 @@ impl Kind {
     pub fn of(media_type: Option<&str>, name: &str, live: bool, animation: bool) -> Self {
         let media_type = media_type.unwrap_or_default();
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-        let is_of = |list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(extension));
-        let begins =
-            |with: &&str| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+        let first = |text: &str| text.bytes().next().map(|byte| byte.to_ascii_lowercase());
+        let (begin, end) = (first(name), first(extension));
+        // The first letters tell most of them apart.
+        let is_of = |list: &[&str]| {
+            list.iter().any(|known| first(known) == end && known.eq_ignore_ascii_case(extension))
+        };
+        let begins = |with: &&str| {
+            first(with) == begin
+                && name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
+        };
         if animation || media_type == "image/gif" {
             Self::Animation
         } else if SCREEN.iter().any(begins) {

@@ -154,8 +154,9 @@ fn longest_rise(list: &[(usize, &Position)]) -> Vec<usize> {
 }
 
 impl Albums {
-    /// Takes an album's history; the numbers of the items that were or are in it.
-    pub fn take(&mut self, album: &ArchivedAlbum, ordinals: &HashMap<MediaKey, u64>) -> Vec<u64> {
+    /// Takes an album's history; `ordinal` is the number of an item that is archived. The numbers of the items that
+    /// were or are in it.
+    pub fn take(&mut self, album: &ArchivedAlbum, ordinal: impl Fn(&MediaKey) -> Option<u64>) -> Vec<u64> {
         let Some(latest) = album.revisions.last() else { return Vec::new() };
         let next = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
         let id = *self.by_key.entry(album.key.clone()).or_insert(next);
@@ -175,9 +176,9 @@ impl Albums {
         let mut now = BTreeMap::new();
         for key in here {
             let Some(position) = all.get(key) else { continue };
-            match ordinals.get(key) {
+            match ordinal(key) {
                 Some(ordinal) => {
-                    now.insert(*ordinal, position.clone());
+                    now.insert(ordinal, position.clone());
                 }
                 None => {
                     let waiting = self.waiting.entry(key.clone()).or_default();
@@ -210,6 +211,11 @@ impl Albums {
         touched
     }
 
+    /// The numbers of all items that are in any album.
+    pub fn items(&self) -> impl Iterator<Item = u64> {
+        self.of_item.iter().filter(|(_, albums)| !albums.is_empty()).map(|(ordinal, _)| *ordinal)
+    }
+
     /// An item is archived now; whether albums waited for it.
     pub fn arrived(&mut self, key: &MediaKey, ordinal: u64) -> bool {
         let Some(waiting) = self.waiting.remove(key) else { return false };
@@ -218,11 +224,6 @@ impl Albums {
             self.of_item.entry(ordinal).or_default().push(album);
         }
         true
-    }
-
-    /// Gives back memory that only loading needs.
-    pub fn rest(&mut self) {
-        self.waiting.shrink_to_fit();
     }
 
     /// Deals the names of the directories: the album that had a title first has it for ever, any other gets a

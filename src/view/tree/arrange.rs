@@ -74,6 +74,8 @@ fn one(shapes: &[(u16, &Shape)], facts: &Facts<'_>, slots: &[u32]) -> Vec<Arrang
     let Some((_, like)) = shapes.first() else { return Vec::new() };
     let mut by_key: HashMap<Key, usize, Quick> = HashMap::default();
     let mut groups: Vec<Arranged> = Vec::new();
+    // Neighbours are mostly of one day, and of one camera.
+    let mut last: Option<(Key, usize)> = None;
     let mut put = |slot: u32, album: Option<u32>| {
         let mut own = None;
         for &(view, shape) in shapes {
@@ -83,7 +85,11 @@ fn one(shapes: &[(u16, &Shape)], facts: &Facts<'_>, slots: &[u32]) -> Vec<Arrang
             }
             let at = *own.get_or_insert_with(|| {
                 let key = shape.key(slot, album, facts);
-                let at = *by_key.entry(key).or_insert(groups.len());
+                let at = match last {
+                    Some((like, at)) if like == key => at,
+                    _ => *by_key.entry(key).or_insert(groups.len()),
+                };
+                last = Some((key, at));
                 if at == groups.len() {
                     groups.push(Arranged { key, group: Group::new(key), shown: Vec::new() });
                 }

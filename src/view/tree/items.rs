@@ -6,10 +6,10 @@ use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256 as Hash};
 
-use super::texts::Named;
+use super::texts::{Named, Numbers};
 use super::{Attr, part_ino};
 use crate::model::name::{self, SafeName};
-use crate::model::{ArchivedItem, Creation, ItemState, PartRole, Sha256};
+use crate::model::{BorrowedItem, Creation, ItemState, PartRole, Sha256};
 use crate::view::layout::Kind;
 use crate::view::sidecar;
 
@@ -48,7 +48,7 @@ pub mod flag {
 pub struct Item {
     /// Its number.
     pub ordinal: u64,
-    change: u64,
+    change: u32,
     /// Begins the SHA-256 of the key; suffixes come from it.
     mark: u32,
     /// What names share that may not stand beside each other; see [`clash`].
@@ -91,8 +91,8 @@ pub struct Item {
 pub struct Part {
     /// The blob.
     pub sha256: Sha256,
-    /// Bytes.
-    pub size: u64,
+    /// Bytes, in halves: a whole number would make each part four bytes longer.
+    size: [u32; 2],
     extension: u16,
     /// Which version; 255 also stands for all later ones.
     pub version: u8,
@@ -114,13 +114,14 @@ impl Items {
     }
 
     /// Keeps a revision of an item. `None` if that changes nothing.
-    pub fn take(&mut self, item: &ArchivedItem, named: &mut Named) -> Option<u32> {
+    pub fn take(&mut self, item: &BorrowedItem<'_>, named: &mut Named) -> Option<u32> {
         if item.parts.is_empty() {
             return None;
         }
         let old = self.find(item.ordinal);
         let known = old.map(|old| &self.slots[old as usize]).filter(|known| known.round == self.round);
-        if known.is_some_and(|known| known.change > item.change) {
+        let change = u32::try_from(item.change).unwrap_or(u32::MAX);
+        if known.is_some_and(|known| known.change > change) {
             return None;
         }
         let safe = SafeName::new(&item.name);
@@ -133,7 +134,7 @@ impl Items {
             };
             parts.push(Part {
                 sha256: part.sha256,
-                size: part.size,
+                size: halves(part.size),
                 extension,
                 version: u8::try_from(part.version).unwrap_or(u8::MAX),
                 role: part.role,
@@ -150,7 +151,7 @@ impl Items {
         let animation = item.creation == Some(Creation::Animation);
         let new = Item {
             ordinal: item.ordinal,
-            change: item.change,
+            change,
             mark: first_four(Hash::new().chain_update(item.key.as_str())),
             clash: clash(safe.stem(), None),
             seconds: instant.as_second(),
@@ -202,6 +203,33 @@ impl Items {
         self.slots.push(new);
         self.by_ordinal.set(item.ordinal, slot);
         Some(slot)
+    }
+
+    /// Takes all items of another list, whose numbers are all higher; `named` are its texts here.
+    pub fn append(&mut self, other: Self, named: &Numbers) {
+        let Ok(stems) = u32::try_from(self.stems.len()) else { return };
+        let Ok(parts) = u32::try_from(self.parts.len()) else { return };
+        let extensions: Vec<u16> =
+            other.extensions.iter().map(|extension| self.extension_id(extension)).collect();
+        self.stems.push_str(&other.stems);
+        self.parts.extend(other.parts.into_iter().map(|part| Part {
+            extension: extensions.get(usize::from(part.extension)).copied().unwrap_or(u16::MAX),
+            ..part
+        }));
+        for item in other.slots {
+            let Ok(slot) = u32::try_from(self.slots.len()) else { return };
+            self.by_ordinal.set(item.ordinal, slot);
+            self.slots.push(Item {
+                stem_at: item.stem_at + stems,
+                parts_at: item.parts_at + parts,
+                camera: named.cameras.of(item.camera),
+                lens: named.lenses.of(item.lens),
+                place: named.places.of(item.place),
+                owner: named.owners.of(item.owner),
+                account: u16::try_from(named.accounts.of(item.account.into())).unwrap_or(0),
+                ..item
+            });
+        }
     }
 
     /// From now on every item counts as unseen.
@@ -275,7 +303,7 @@ impl Items {
         let item = self.get(slot);
         Attr {
             ino: part_ino(item.ordinal, part.role, part.version),
-            size: part.size,
+            size: u64::from(part.size[0]) << 32 | u64::from(part.size[1]),
             mtime: self.taken(slot),
             is_dir: false,
             links: 1,
@@ -355,6 +383,11 @@ pub fn clash(stem: &str, suffix: Option<u32>) -> u64 {
         format!("~{suffix:08x}").bytes().for_each(add);
     }
     hash ^ (hash >> 29)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the halves of a number")]
+const fn halves(size: u64) -> [u32; 2] {
+    [(size >> 32) as u32, size as u32]
 }
 
 /// A stem without the word of a part at its end.

@@ -1,51 +1,153 @@
-//! Filling a tree: items come one by one, lowest number first, and are shown all at once at the end.
+//! Filling a tree: items come by number, in one row or in several beside each other, and are shown all at once.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
+use std::thread;
+
+use foldhash::fast::RandomState;
 
 use super::arrange::{Arranged, Shown, arrange};
-use super::items::flag;
+use super::items::{Items, flag};
+use super::texts::Named;
 use super::{Realm, Tree, is_showable};
-use crate::model::{ArchivedAlbum, ArchivedItem};
+use crate::model::{ArchivedAlbum, BorrowedItem, MediaKey};
 use crate::view::layout::View;
+use crate::view::places::Places;
+
+/// What items are given to.
+pub type Sink<'a> = dyn FnMut(&BorrowedItem<'_>) + Send + 'a;
 
 /// A tree that is filled.
 pub struct Loading {
     tree: Tree,
 }
 
-impl Loading {
-    /// Begins with the albums and with room for that many items.
-    pub fn new(views: &[View], realm: Realm, items: usize, albums: &[ArchivedAlbum]) -> Self {
-        let mut tree = Tree::new(views, realm);
-        tree.items.reserve(items);
-        for album in albums {
-            // Their items arrive.
-            tree.albums.take(album, &HashMap::new());
+/// Items of one row.
+struct Row<'a> {
+    items: Items,
+    named: Named,
+    awaited: &'a Awaited<'a>,
+    /// Those that albums name, by place in [`Awaited`] and by number.
+    arrived: Vec<(u32, u64)>,
+}
+
+impl Row<'_> {
+    fn take(&mut self, item: &BorrowedItem<'_>) {
+        if is_showable(item) && self.items.take(item, &mut self.named).is_some() {
+            self.arrived.extend(self.awaited.place(&item.key).map(|place| (place, item.ordinal)));
         }
-        tree.albums.name();
-        Self { tree }
+    }
+}
+
+/// The items that albums name.
+struct Awaited<'a> {
+    places: HashMap<&'a MediaKey, u32, RandomState>,
+    /// Says of most keys, and quicker, that they are not among them.
+    bits: Vec<u64>,
+}
+
+impl<'a> Awaited<'a> {
+    fn new(albums: &'a [ArchivedAlbum]) -> Self {
+        let mut places: HashMap<&MediaKey, u32, RandomState> = HashMap::default();
+        for key in albums.iter().filter_map(|album| album.revisions.last()).flat_map(|last| &last.items) {
+            let next = u32::try_from(places.len()).unwrap_or(u32::MAX);
+            places.entry(key).or_insert(next);
+        }
+        let bits = vec![0; (places.len() / 8).next_power_of_two()];
+        let mut awaited = Self { places, bits };
+        for key in awaited.places.keys().copied().collect::<Vec<_>>() {
+            let (word, bit) = awaited.bit(key);
+            awaited.bits[word] |= bit;
+        }
+        awaited
     }
 
-    /// Takes an item.
-    pub fn take(&mut self, item: &ArchivedItem) {
-        let tree = &mut self.tree;
-        let Some(slot) = is_showable(item).then(|| tree.items.take(item, &mut tree.named)).flatten() else {
-            return;
+    fn bit(&self, key: &MediaKey) -> (usize, u64) {
+        let hash = self.places.hasher().hash_one(key);
+        // As many words as a power of two.
+        let word = usize::try_from(hash >> 6).unwrap_or(0) & (self.bits.len() - 1);
+        (word, 1 << (hash & 63))
+    }
+
+    fn place(&self, key: &MediaKey) -> Option<u32> {
+        let (word, bit) = self.bit(key);
+        if self.bits[word] & bit == 0 { None } else { self.places.get(key).copied() }
+    }
+}
+
+impl Loading {
+    /// Begins.
+    pub fn new(views: &[View], realm: Realm) -> Self {
+        Self { tree: Tree::new(views, realm) }
+    }
+
+    /// Takes albums, and some `items` in as many rows: what `feed` gives to a sink must be in the order of numbers,
+    /// and all of it before what it gives to the next.
+    ///
+    /// # Errors
+    /// What `feed` answers.
+    pub fn fill<E>(
+        &mut self,
+        albums: &[ArchivedAlbum],
+        items: usize,
+        rows: usize,
+        feed: impl FnOnce(&mut [Box<Sink<'_>>]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let awaited = Awaited::new(albums);
+        let places = Places::default();
+        let row = |n: usize| {
+            let mut kept = Items::default();
+            // The first becomes the whole.
+            kept.reserve(if n == 0 { items } else { items / rows });
+            Row { items: kept, named: Named::beside(&places), awaited: &awaited, arrived: Vec::new() }
         };
-        tree.newest = tree.newest.max(tree.items.get(slot).added);
-        if tree.albums.arrived(&item.key, item.ordinal) {
-            tree.items.set_flag(slot, flag::IN_ALBUM, true);
+        let mut rows: Vec<Row<'_>> = (0..rows.max(1)).map(row).collect();
+        {
+            let mut sinks: Vec<Box<Sink<'_>>> = Vec::new();
+            for row in &mut rows {
+                sinks.push(Box::new(|item| row.take(item)));
+            }
+            feed(&mut sinks)?;
         }
+        drop(places);
+        let Tree { items, named, albums: known, .. } = &mut self.tree;
+        let mut ordinals: Vec<Option<u64>> = vec![None; awaited.places.len()];
+        for (place, ordinal) in rows.iter_mut().flat_map(|row| std::mem::take(&mut row.arrived)) {
+            ordinals[place as usize] = Some(ordinal);
+        }
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let ordinal = |key: &MediaKey| ordinals[*awaited.places.get(key)? as usize];
+                for album in albums {
+                    known.take(album, ordinal);
+                }
+                known.name();
+            });
+            for (n, mut row) in rows.into_iter().enumerate() {
+                row.named.rest();
+                if n == 0 {
+                    (*items, *named) = (row.items, row.named);
+                } else {
+                    let numbers = named.append(&row.named);
+                    items.append(row.items, &numbers);
+                }
+            }
+            for slot in items.twins().into_iter().flatten() {
+                items.set_flag(slot, flag::TWIN, true);
+            }
+        });
+        for slot in known.items().filter_map(|ordinal| items.find(ordinal)).collect::<Vec<_>>() {
+            items.set_flag(slot, flag::IN_ALBUM, true);
+        }
+        Ok(())
     }
 
     /// Shows everything.
     pub fn finish(self) -> Tree {
         let Self { mut tree } = self;
-        for slot in tree.items.twins().into_iter().flatten() {
-            tree.items.set_flag(slot, flag::TWIN, true);
-        }
         let slots: Vec<u32> = tree.items.in_order().collect();
+        tree.newest = slots.iter().map(|&slot| tree.items.get(slot).added).max().unwrap_or(i32::MIN);
         for &slot in &slots {
             let recent = tree.is_recent(slot);
             tree.items.set_flag(slot, flag::RECENT, recent);

@@ -41,10 +41,41 @@ impl Texts {
         id
     }
 
+    /// Takes all texts of another list.
+    fn append(&mut self, other: &Self, key: impl Fn(&str) -> String) -> Here {
+        Here(other.list.iter().map(|text| self.id_as(&key(text), text)).collect())
+    }
+
     /// The text behind a number.
     pub fn get(&self, id: u32) -> Option<&str> {
         self.list.get((id as usize).checked_sub(1)?).map(AsRef::as_ref)
     }
+}
+
+/// The numbers here of what has the numbers 1, 2, … in another list.
+#[derive(Debug)]
+pub struct Here(Vec<u32>);
+
+impl Here {
+    /// The number here of a number there.
+    pub fn of(&self, there: u32) -> u32 {
+        (there as usize).checked_sub(1).and_then(|at| self.0.get(at)).copied().unwrap_or(0)
+    }
+}
+
+/// The numbers here of everything that another one names.
+#[derive(Debug)]
+pub struct Numbers {
+    /// Of its cameras.
+    pub cameras: Here,
+    /// Of its lenses.
+    pub lenses: Here,
+    /// Of its owners.
+    pub owners: Here,
+    /// Of its accounts.
+    pub accounts: Here,
+    /// Of its places.
+    pub places: Here,
 }
 
 /// Everything that is named by a text.
@@ -69,10 +100,16 @@ pub struct Named {
     places: Places,
     /// Country, region and city by number.
     found: Vec<[u32; 3]>,
+    by_ids: HashMap<[u32; 3], u32, RandomState>,
     by_cell: HashMap<(i16, i16), u32, RandomState>,
 }
 
 impl Named {
+    /// Nothing yet; towns are looked up in a table that others share.
+    pub fn beside(places: &Places) -> Self {
+        Self { places: places.clone(), ..Self::default() }
+    }
+
     /// The camera that writes this.
     pub fn camera(&mut self, make: Option<&str>, model: Option<&str>) -> u32 {
         if make.is_none() && model.is_none() {
@@ -96,13 +133,41 @@ impl Named {
         let Place { country, region, city } =
             self.places.at(f64::from(cell.0) / 100.0, f64::from(cell.1) / 100.0);
         let ids = [self.countries.id(&country), self.regions.id(&region), self.cities.id(&city)];
-        let at = self.found.iter().position(|found| *found == ids).unwrap_or_else(|| {
-            self.found.push(ids);
-            self.found.len() - 1
-        });
-        let id = u32::try_from(at + 1).unwrap_or(0);
+        let id = self.place_of(ids);
         self.by_cell.insert(cell, id);
         id
+    }
+
+    fn place_of(&mut self, ids: [u32; 3]) -> u32 {
+        let next = u32::try_from(self.found.len() + 1).unwrap_or(0);
+        let id = *self.by_ids.entry(ids).or_insert(next);
+        if id == next {
+            self.found.push(ids);
+        }
+        id
+    }
+
+    /// Takes everything that another one names.
+    pub fn append(&mut self, other: &Self) -> Numbers {
+        let [countries, regions, cities] = [
+            self.countries.append(&other.countries, fold),
+            self.regions.append(&other.regions, fold),
+            self.cities.append(&other.cities, fold),
+        ];
+        let places = other
+            .found
+            .iter()
+            .map(|[country, region, city]| {
+                self.place_of([countries.of(*country), regions.of(*region), cities.of(*city)])
+            })
+            .collect();
+        Numbers {
+            cameras: self.cameras.append(&other.cameras, camera_fold),
+            lenses: self.lenses.append(&other.lenses, fold),
+            owners: self.owners.append(&other.owners, fold),
+            accounts: self.accounts.append(&other.accounts, fold),
+            places: Here(places),
+        }
     }
 
     /// Country, region and city of a place.
