@@ -95,8 +95,15 @@ impl Mounted {
                 failed(e)
             })?
         } else {
-            Session::new(adapter, &mountpoint, &config(read_only))
-                .map_err(|e| mountpoint::refusal(&mountpoint, e))?
+            let mut config = config(read_only);
+            if !mountpoint::others_may_read() {
+                tracing::warn!(
+                    "only this user can read {}: `user_allow_other` in /etc/fuse.conf lets others read it, too",
+                    mountpoint.display()
+                );
+                config.acl = SessionACL::Owner;
+            }
+            Session::new(adapter, &mountpoint, &config).map_err(|e| mountpoint::refusal(&mountpoint, e))?
         };
         // Set once, here.
         let _ = answers.set(session.as_fd().try_clone_to_owned().map_err(failed)?);

@@ -229,6 +229,12 @@ fn check_device() -> Result<(), ViewError> {
     }
 }
 
+/// Whether the helper that mounts for those without the privilege lets others read.
+pub fn others_may_read() -> bool {
+    let allowed = fs::read_to_string("/etc/fuse.conf").unwrap_or_default();
+    rustix::process::geteuid().is_root() || allowed.lines().any(|line| line.trim() == "user_allow_other")
+}
+
 /// What a refused mount means.
 pub fn refusal(mountpoint: &Path, error: io::Error) -> ViewError {
     let mountpoint = mountpoint.to_owned();
