@@ -254,7 +254,7 @@ struct ViewArgs {
     /// Never let the kernel read the files itself; slower, for debugging.
     #[arg(long, env = "SHOEBOX_NO_PASSTHROUGH")]
     no_passthrough: bool,
-    /// Give files extended attributes: hashes, media key, address at Google, capture time, verdict
+    /// Give files extended attributes: hashes, media key, name as uploaded, address at Google, capture time, verdict
     /// (`getfattr -d FILE`). Off by default, because it slows `ls -l` down.
     #[arg(long, env = "SHOEBOX_XATTRS")]
     xattrs: bool,

@@ -26,6 +26,8 @@ pub struct PartFacts {
     pub place: Option<Place>,
     /// The item's key.
     pub key: MediaKey,
+    /// The part's name as it was uploaded or given, which may be nothing that a file can be called.
+    pub name: String,
     /// SHA-1 of the bytes.
     pub sha1: Sha1,
     /// How far it is proven.
@@ -187,16 +189,17 @@ impl IndexReader {
         self.ask(|conn| {
             let facts = conn
                 .prepare_cached(
-                    "SELECT part.sha1, part.verdict, item.remote
+                    "SELECT part.name, part.sha1, part.verdict, item.remote
                      FROM part JOIN item ON item.ordinal = part.ordinal
                      WHERE part.ordinal = ?1 AND part.sha256 = ?2 LIMIT 1",
                 )?
                 .query_row(params![signed(ordinal), sha256.bytes().as_slice()], |row| {
                     let sha1 = valid(row, "sha1", |bytes: Vec<u8>| Sha1::from_slice(&bytes))?;
-                    Ok((sha1, from_word(row, "verdict")?, from_json::<RemoteFacts>(row, "remote")?.place))
+                    let place = from_json::<RemoteFacts>(row, "remote")?.place;
+                    Ok((row.get("name")?, sha1, from_word(row, "verdict")?, place))
                 })
                 .optional()?;
-            let Some((sha1, verdict, place)) = facts else { return Ok(None) };
+            let Some((name, sha1, verdict, place)) = facts else { return Ok(None) };
             let item = item_of(conn, signed(ordinal))?;
             Ok(Some(PartFacts {
                 favourite: item.favourite,
@@ -204,6 +207,7 @@ impl IndexReader {
                 place: place.filter(|place| item.position == Some((place.latitude, place.longitude))),
                 description: item.description.map(Cow::into_owned),
                 key: item.key,
+                name,
                 sha1,
                 verdict,
                 taken: item.taken,

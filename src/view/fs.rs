@@ -220,6 +220,8 @@ impl<B> Fs<B> {
             ("user.shoebox.sha256", sha256.hex()),
             ("user.shoebox.sha1", facts.sha1.hex()),
             ("user.shoebox.media_key", facts.key.to_string()),
+            // Names in a view are made safe; this leads back.
+            ("user.shoebox.name", facts.name),
             ("user.shoebox.url", format!("https://photos.google.com/photo/{}", facts.key)),
             ("user.shoebox.taken", taken),
             ("user.shoebox.verdict", facts.verdict.word().to_owned()),
@@ -323,12 +325,17 @@ impl<B> Fs<B> {
         if !attr.is_dir {
             return Err(FsError::NotADirectory);
         }
-        let names_will_do = lock(&self.demand).of(ino, Instant::now()) == Detail::Names;
+        let names_will_do = self.detail(ino) == Detail::Names;
         Ok(lock(&self.directories).open(ino, self.freshness(attr.mtime), names_will_do))
     }
 
+    /// What a listing of that directory shall hold for those who list now.
+    pub fn detail(&self, ino: u64) -> Detail {
+        lock(&self.demand).of(ino, Instant::now())
+    }
+
     /// Hands out the entries of a directory from a position on, until `add` says that there is no more room.
-    /// Position 0 is the beginning. Where attributes `may_lack`, they do for whom they would be made in vain.
+    /// Position 0 is the beginning.
     ///
     /// The listing is the directory as it was when its reading began, at position 0. Taken at the opening
     /// instead, the kernel could keep an old listing under a new time of change for ever; taken for every
@@ -340,7 +347,7 @@ impl<B> Fs<B> {
         &self,
         ino: u64,
         position: u64,
-        may_lack: bool,
+        detail: Detail,
         mut add: impl FnMut(Listed<'_>) -> bool,
     ) -> Result<(), FsError> {
         if ino == AT {
@@ -348,7 +355,6 @@ impl<B> Fs<B> {
                 .history
                 .list(position, |next, name, attr| add(Listed { next, name, attr, is_bare: false }));
         }
-        let detail = if may_lack { lock(&self.demand).of(ino, Instant::now()) } else { Detail::Whole };
         let past = self.history.tree(ino)?;
         // Before the tree is locked, since it asks the tree itself.
         let (beside, beside_changed) = match &past {

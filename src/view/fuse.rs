@@ -21,6 +21,7 @@ use fuser::{
 };
 
 use self::listing::Listing;
+use super::demand::Detail;
 use super::fs::{Fs, FsError, Listed, Opened};
 use super::overlay::Overlay;
 use super::tree::{Attr, Changes, is_sidecar};
@@ -414,7 +415,7 @@ impl Filesystem for Adapter {
     }
 
     fn readdir(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
-        let done = self.fs.readdir(ino.0, offset, true, |Listed { next, name, attr, .. }| {
+        let done = self.fs.readdir(ino.0, offset, Detail::Names, |Listed { next, name, attr, .. }| {
             let kind = if attr.is_dir { FileType::Directory } else { FileType::RegularFile };
             reply.add(INodeNo(attr.ino), next, kind, name)
         });
@@ -433,17 +434,17 @@ impl Filesystem for Adapter {
         mut reply: ReplyDirectoryPlus,
     ) {
         let device = self.device.get();
+        let detail = if device.is_some() { self.fs.detail(ino.0) } else { Detail::Whole };
         let mut listing = Listing::default();
-        let done =
-            self.fs.readdir(ino.0, offset, device.is_some(), |Listed { next, name, attr, is_bare }| {
-                let (attributes, ttl) = (self.attributes(attr), ttl(attr));
-                // fuser alone knows how much room there is.
-                let is_full = reply.add(INodeNo(attr.ino), next, name, &ttl, &attributes, Generation(0));
-                if !is_full && device.is_some() {
-                    listing.push(next, name, &attributes, (!is_bare).then_some(ttl));
-                }
-                is_full
-            });
+        let done = self.fs.readdir(ino.0, offset, detail, |Listed { next, name, attr, is_bare }| {
+            let (attributes, ttl) = (self.attributes(attr), ttl(attr));
+            // fuser alone knows how much room there is.
+            let is_full = reply.add(INodeNo(attr.ino), next, name, &ttl, &attributes, Generation(0));
+            if !is_full && detail != Detail::Whole {
+                listing.push(next, name, &attributes, (!is_bare).then_some(ttl));
+            }
+            is_full
+        });
         match (done, device) {
             (Ok(()), Some(device)) if listing.is_partial() => match listing.send(device, req.unique().0) {
                 // What fuser says when the reply goes is nothing that the kernel still waits for.

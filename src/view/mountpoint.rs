@@ -30,6 +30,11 @@ pub enum ViewError {
     /// The mount point is inside the archive.
     #[error("the mount point {0} is inside the archive: choose a directory elsewhere")]
     Inside(PathBuf),
+    /// The mount point is the root of a volume that containers share.
+    #[error(
+        "the mount point {0} is the root of a shared volume: after a kill no container could start with it; choose a directory inside, such as {0}/photos"
+    )]
+    VolumeRoot(PathBuf),
     /// Something is mounted there already.
     #[error(
         "a file system of type {1} is mounted on {0} already: unmount it first, or choose another directory"
@@ -60,7 +65,7 @@ impl ViewError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Source(_) => ErrorClass::Damaged,
-            Self::Inside(_) | Self::Config(..) => ErrorClass::Usage,
+            Self::Inside(_) | Self::VolumeRoot(_) | Self::Config(..) => ErrorClass::Usage,
             _ => ErrorClass::Environment,
         }
     }
@@ -98,11 +103,12 @@ pub fn prepare(mountpoint: &Path, store: &Path) -> Result<bool, ViewError> {
                 }
                 detach(&real).map_err(|e| refusal(mountpoint, e))?;
             }
-            // A volume of another kind (a container's bind mount) is a fine place for a view.
             Some(there) if there.kind.starts_with("fuse") => {
                 let what = format!("{} (of type {})", there.source, there.kind);
                 return Err(ViewError::Busy(mountpoint.to_owned(), what));
             }
+            // The host would see the view on the directory that the volume is made of, and a dead one after a kill.
+            Some(there) if there.is_shared => return Err(ViewError::VolumeRoot(mountpoint.to_owned())),
             _ => break,
         }
     }
@@ -270,6 +276,8 @@ pub struct Mount {
     pub kind: String,
     /// What is mounted, for example `shoebox`.
     pub source: String,
+    /// Whether what is mounted on it shows elsewhere, too.
+    pub is_shared: bool,
 }
 
 /// The uppermost mount at exactly this path. Asks the mount table, not the file system that is mounted there,
@@ -296,6 +304,7 @@ fn row(line: &str) -> Option<(PathBuf, Mount)> {
         identity: ((*fields.first()?).to_owned(), (*fields.get(2)?).to_owned()),
         kind: described.next()?.to_owned(),
         source: unescape(described.next()?),
+        is_shared: fields.iter().skip(6).any(|field| field.starts_with("shared:")),
     };
     Some((PathBuf::from(unescape(fields.get(4)?)), mount))
 }
@@ -317,7 +326,10 @@ mod tests {
         let (at, mount) = row(line).unwrap();
         assert_eq!(at, Path::new("/mnt/my photos"));
         let identity = ("36".into(), "0:71".into());
-        assert_eq!(mount, Mount { identity, kind: "fuse.shoebox".into(), source: "shoebox".into() });
+        assert_eq!(
+            mount,
+            Mount { identity, kind: "fuse.shoebox".into(), source: "shoebox".into(), is_shared: true }
+        );
         assert_eq!(row("nonsense"), None);
         assert!(top(Path::new("/proc")).unwrap().is_some_and(|mount| mount.kind == "proc"));
         assert_eq!(top(Path::new("/no/such/place")).unwrap(), None);

@@ -96,13 +96,14 @@ impl<B> OpenFiles<B> {
 
     /// One user less; the last one closes.
     pub fn release(&self, ino: u64) {
-        let mut table = self.table();
-        if let Some(slot) = table.get_mut(&ino) {
+        let last = {
+            let mut table = self.table();
+            let Some(slot) = table.get_mut(&ino) else { return };
             slot.users -= 1;
-            if slot.users == 0 {
-                table.remove(&ino);
-            }
-        }
+            if slot.users == 0 { table.remove(&ino) } else { None }
+        };
+        // Closing asks the kernel; without the lock, since other openings would wait for that.
+        drop(last);
     }
 
     fn table(&self) -> MutexGuard<'_, HashMap<u64, Slot<B>>> {

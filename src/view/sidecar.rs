@@ -153,6 +153,7 @@ mod tests {
 
     fn facts(source: TimeSource) -> PartFacts {
         PartFacts {
+            name: "IMG_1.jpg".into(),
             favourite: true,
             description: Some("a < b & \"c\"\u{0}\nü".into()),
             place: Some(Place { latitude: -33.8568, longitude: 151.99999999, name: None }),

@@ -6,6 +6,7 @@
 mod google;
 mod million;
 mod passes;
+mod view;
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -21,8 +22,6 @@ use shoebox::store::{RealDisk, Store};
 use shoebox::sync::pace::Limits;
 use shoebox::sync::progress::Progress;
 use shoebox::sync::{self, ListingMode, SyncOptions};
-
-use self::google::{Ended, program, wait_for};
 
 const FILE: u64 = 3_000_000;
 const FILES: usize = 200;
@@ -45,8 +44,8 @@ fn main() {
     if asked("ingest") {
         ingest_against_sha256sum(&dir.path().join("ingest"));
     }
-    if asked("view") {
-        view_against_native(&dir.path().join("view"));
+    if asked("bytes") {
+        view::against_native(&dir.path().join("view"));
     }
     if asked("million") {
         million::million(&dir.path().join("million"));
@@ -123,40 +122,8 @@ fn ingest(store: &Store, path: &Path) {
     store.put(verified).unwrap();
 }
 
-/// The same bytes, warm, through the view and from the blobs' own files.
-fn view_against_native(dir: &Path) {
-    fs::create_dir_all(dir).unwrap();
-    let data = dir.join("archive");
-    fill(&data, FILES, FILE);
-    let view = dir.join("view");
-    let mount = Command::new(program("shoebox"))
-        .arg("mount")
-        .arg(&view)
-        .env("SHOEBOX_DATA", &data)
-        .env("SHOEBOX_LOG", "warn")
-        .spawn();
-    let _mount = Ended(mount.unwrap());
-    wait_for(|| view.join("by-date").exists());
-    let (seen, native) = (walk(&view.join("by-date")), walk(&data.join("blobs")));
-    assert_eq!((seen.len(), native.len()), (FILES, FILES));
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    read_all(&native);
-    read_all(&seen);
-    for _ in 0..5 {
-        theirs.push(read_all(&native));
-        ours.push(read_all(&seen));
-    }
-    let (ours, theirs) = (median(ours), median(theirs));
-    let total = FILE * FILES as u64;
-    println!(
-        "view   {FILES} files of 3 MB, warm, read whole: view {:.0} MB/s, native {:.0} MB/s, ratio {:.2}",
-        rate(total, ours),
-        rate(total, theirs),
-        theirs.as_secs_f64() / ours.as_secs_f64(),
-    );
-}
-
-fn walk(dir: &Path) -> Vec<PathBuf> {
+/// Every file below a directory.
+pub fn walk(dir: &Path) -> Vec<PathBuf> {
     let (mut found, mut open) = (Vec::new(), vec![dir.to_owned()]);
     while let Some(at) = open.pop() {
         for entry in fs::read_dir(at).unwrap() {
@@ -167,38 +134,34 @@ fn walk(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn read_all(paths: &[PathBuf]) -> Duration {
-    let mut buffer = vec![0; 1 << 20];
-    let began = Instant::now();
-    for path in paths {
-        let mut file = File::open(path).unwrap();
-        while file.read(&mut buffer).unwrap() > 0 {}
-    }
-    began.elapsed()
+/// A number from the environment.
+pub fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |n| n.parse().unwrap())
 }
 
-/// Archives a library without a browser.
-pub fn fill(data: &Path, items: usize, size: u64) {
+/// Archives libraries without a browser: so many items of that size each.
+pub fn fill(data: &Path, libraries: &[(usize, u64)]) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     Store::init(data, Arc::new(RealDisk), Arc::clone(&clock)).unwrap();
     let archive =
         Arc::new(shoebox::archive::Archive::open(data, Arc::new(RealDisk), Arc::clone(&clock)).unwrap());
-    let config = SimConfig { items, file_bytes: FileBytes::Fixed(size), ..SimConfig::default() };
-    let library = Arc::new(FakeLibrary::new(config));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let pass = sync::run(
-        Arc::clone(&archive),
-        library,
-        clock,
-        // Nobody to be polite to.
-        SyncOptions {
-            listing: ListingMode::Whole,
-            limits: Limits { workers: 8, calls_per_second: 1e6, ..Limits::default() },
-            ..SyncOptions::default()
-        },
-        Arc::new(Progress::default()),
-        tokio_util::sync::CancellationToken::new(),
-    );
-    let report = runtime.block_on(pass);
-    assert_eq!(report.archived, items as u64, "{}", report.sentence());
+    for (seed, &(items, size)) in (1..).zip(libraries) {
+        let config = SimConfig { items, seed, file_bytes: FileBytes::Fixed(size), ..SimConfig::default() };
+        let pass = sync::run(
+            Arc::clone(&archive),
+            Arc::new(FakeLibrary::new(config)),
+            Arc::clone(&clock),
+            // Nobody to be polite to.
+            SyncOptions {
+                listing: ListingMode::Whole,
+                limits: Limits { workers: 8, calls_per_second: 1e6, ..Limits::default() },
+                ..SyncOptions::default()
+            },
+            Arc::new(Progress::default()),
+            tokio_util::sync::CancellationToken::new(),
+        );
+        let report = runtime.block_on(pass);
+        assert_eq!(report.archived, items as u64, "{}", report.sentence());
+    }
 }

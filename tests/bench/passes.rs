@@ -81,7 +81,7 @@ pub fn unchanged_library() {
     let google = Google::start(dir.path(), ITEMS, 1200, &DISTANCE);
     let data = dir.path().join("archive");
     let began = Instant::now();
-    fill(&data, ITEMS, 1200);
+    fill(&data, &[(ITEMS, 1200)]);
     let filled = began.elapsed();
     println!("unchanged: {ITEMS} items were archived in {:.0} s, in memory", filled.as_secs_f64());
     for (what, args, most) in [("look", &[][..], 10), ("complete listing", &["--whole"], 400)] {

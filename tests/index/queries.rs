@@ -107,6 +107,7 @@ fn changes_are_paged_and_the_past_is_kept() {
     assert_eq!(last.parts[1].sha256, all[0].record().parts[1].sha256);
     let facts = reader.part_facts(1, &last.parts[1].sha256).unwrap().unwrap();
     assert_eq!(facts.sha1, all[0].record().parts[1].sha1);
+    assert_eq!((facts.name.as_str(), &facts.key), ("0.mov", &all[0].record().key));
     // The whole is the same, by number; the past is what was before.
     let mut whole = Vec::new();
     for numbers in [0..=3, 4..=u64::MAX] {

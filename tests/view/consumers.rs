@@ -212,6 +212,7 @@ fn extended_attributes_tell_what_is_known() {
         "user.shoebox.url=\"https://photos.google.com/photo/AF1QipKey1\"".into(),
         "user.shoebox.taken=\"2020-05-06T07:08:09+00:00\"".into(),
         "user.shoebox.verdict=\"matches-upload\"".into(),
+        "user.shoebox.name=\"IMG_00001.jpg\"".into(),
     ] {
         assert!(shown.contains(&line), "{line} is not in {shown}");
     }

@@ -151,6 +151,34 @@ fn a_place_that_will_not_do_is_named_with_the_reason() {
     assert!(matches!(refused(&inside), ViewError::Inside(_)));
 }
 
+/// Where the root of a shared volume bears a view and its process is killed, no container can start with that
+/// volume any more.
+#[test]
+fn the_root_of_a_shared_volume_is_refused_and_a_directory_inside_is_not() {
+    let stage = Stage::new();
+    stage.library.fill(1, 2, 100);
+    let volume = stage.dir.path().join("volume");
+    fs::create_dir(&volume).unwrap();
+    let mount = |arguments: &[&str]| {
+        assert!(Command::new("mount").args(arguments).arg(&volume).status().unwrap().success());
+    };
+    mount(&["--bind", volume.to_str().unwrap()]);
+    mount(&["--make-rshared"]);
+    let start = |place: &std::path::Path| {
+        let (library, options) = (&stage.library, stage.options(true));
+        Mounted::start(library.source(), library.source(), Box::new(library.open_blob()), place, &options)
+    };
+    let refused = start(&volume).err().map(|error| error.to_string()).unwrap_or_default();
+    let inside = start(&volume.join("photos")).map(|mounted| {
+        let seen = fs::read_dir(volume.join("photos").join(MONTH)).unwrap().count();
+        mounted.unmount().unwrap();
+        seen
+    });
+    assert!(Command::new("umount").arg("-l").arg(&volume).status().unwrap().success());
+    assert!(refused.contains("root of a shared volume") && refused.contains("volume/photos"), "{refused}");
+    assert_eq!(inside.unwrap(), 2);
+}
+
 #[test]
 fn an_unreadable_source_shows_nothing_rather_than_an_empty_tree() {
     let stage = Stage::new();

@@ -144,7 +144,7 @@ fn listed(fs: &Fs<()>, stat: bool) -> Vec<usize> {
     let of_month = |month: &str| {
         let (month, mut bare) = (fs.lookup(at, month.as_ref()).unwrap().ino, Vec::new());
         let (handle, _) = fs.opendir(month).unwrap();
-        fs.readdir(month, 0, true, |Listed { name, attr, is_bare, .. }| {
+        fs.readdir(month, 0, fs.detail(month), |Listed { name, attr, is_bare, .. }| {
             assert!(is_bare || attr.is_dir || attr.size >= 10, "{name}: {attr:?}");
             bare.extend(is_bare.then(|| name.to_owned()));
             false

@@ -230,6 +230,7 @@ impl Source for Memory {
         let held = self.held.lock().unwrap();
         let item = held.items.iter().rfind(|item| item.ordinal == ordinal);
         Ok(item.map(|item| PartFacts {
+            name: item.name.to_string(),
             favourite: item.favourite,
             description: item.description.as_deref().map(str::to_owned),
             place: None,

@@ -243,6 +243,7 @@ fn the_tree_depends_on_the_latest_revisions_alone() {
 /// Every listed name is found with the listed attributes; listings are sorted and without clashes.
 fn check(tree: &Tree) {
     let mut open = vec![ROOT];
+    let mut places: BTreeMap<u64, u32> = BTreeMap::new();
     while let Some(ino) = open.pop() {
         let listing = tree.listing(ino).unwrap();
         let entries: Vec<_> = (0..).map_while(|at| entry(tree, &listing, at)).collect();
@@ -259,9 +260,13 @@ fn check(tree: &Tree) {
                 open.push(attr.ino);
             } else {
                 assert!(tree.blob(attr.ino).is_some());
+                *places.entry(attr.ino).or_default() += 1;
             }
         }
         assert_eq!(tree.lookup(ino, ".DS_Store"), None);
+    }
+    for (ino, places) in places {
+        assert_eq!(tree.attr(ino).unwrap().links, places, "links are places");
     }
 }
 

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::groups::{Group, Key, Quick};
 use super::shape::{Facts, Shape};
+use crate::model::PartRole;
 
 /// The groups of one domain.
 pub struct Domain {
@@ -17,6 +18,8 @@ pub struct Domain {
     pub number: u16,
     /// The groups in the order in which their first items came.
     pub groups: Vec<Arranged>,
+    /// In how many places each item's original is shown, by where the item is kept.
+    pub links: Vec<u8>,
 }
 
 /// A group, and which views show some of it.
@@ -53,7 +56,8 @@ pub fn arrange(shapes: &[Shape], facts: &Facts<'_>, slots: &[u32]) -> Vec<Domain
             }
             let own: Vec<(u16, &Shape)> =
                 (0..).zip(shapes).filter(|(_, shape)| shape.domain == number).collect();
-            let domain = Domain { number, groups: one(&own, facts, slots) };
+            let (groups, links) = one(&own, facts, slots);
+            let domain = Domain { number, groups, links };
             done.lock().unwrap_or_else(PoisonError::into_inner).push(domain);
         }
     };
@@ -70,8 +74,9 @@ pub fn arrange(shapes: &[Shape], facts: &Facts<'_>, slots: &[u32]) -> Vec<Domain
 }
 
 /// The groups of the views of one domain, which differ in their conditions alone.
-fn one(shapes: &[(u16, &Shape)], facts: &Facts<'_>, slots: &[u32]) -> Vec<Arranged> {
-    let Some((_, like)) = shapes.first() else { return Vec::new() };
+fn one(shapes: &[(u16, &Shape)], facts: &Facts<'_>, slots: &[u32]) -> (Vec<Arranged>, Vec<u8>) {
+    let Some((_, like)) = shapes.first() else { return (Vec::new(), Vec::new()) };
+    let mut links = vec![0_u8; slots.iter().max().map_or(0, |last| *last as usize + 1)];
     let mut by_key: HashMap<Key, usize, Quick> = HashMap::default();
     let mut groups: Vec<Arranged> = Vec::new();
     // Neighbours are mostly of one day, and of one camera.
@@ -97,6 +102,8 @@ fn one(shapes: &[(u16, &Shape)], facts: &Facts<'_>, slots: &[u32]) -> Vec<Arrang
                 at
             });
             if shows {
+                let counts = u8::from(shape.shows_part(PartRole::Original));
+                links[slot as usize] = links[slot as usize].saturating_add(counts);
                 let since = facts.since(slot, album);
                 match groups[at].shown.iter_mut().find(|known| known.view == view) {
                     Some(known) => {
@@ -123,5 +130,5 @@ fn one(shapes: &[(u16, &Shape)], facts: &Facts<'_>, slots: &[u32]) -> Vec<Arrang
             arranged.group.deal(facts.items);
         }
     }
-    groups
+    (groups, links)
 }

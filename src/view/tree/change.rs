@@ -10,6 +10,7 @@ use super::files::Entry;
 use super::items::flag;
 use super::shape::{Facts, Shape};
 use super::{Changes, RECENT_DAYS, Tree};
+use crate::model::PartRole;
 
 /// Directories that gain or lose items, until names are dealt.
 #[derive(Default)]
@@ -66,6 +67,8 @@ impl Tree {
                 self.show_in((view, shape), slot, None, &mut done[usize::from(shape.domain)], touched);
             }
         }
+        let links = self.count_links(slot, PartRole::Original);
+        self.items.set_links(slot, u8::try_from(links).unwrap_or(u8::MAX));
     }
 
     fn show_in(

@@ -84,6 +84,8 @@ pub struct Item {
     parts: u8,
     /// The reload in which it was last applied.
     round: u8,
+    /// In how many places its original is shown.
+    pub links: u8,
 }
 
 /// One version of a part.
@@ -181,6 +183,7 @@ impl Items {
             stem_len: u8::try_from(safe.stem().len()).unwrap_or(u8::MAX),
             parts: u8::try_from(parts.len()).unwrap_or(u8::MAX),
             round: self.round,
+            links: 0,
         };
         if let Some(old) = old {
             let known = &self.slots[old as usize];
@@ -189,6 +192,7 @@ impl Items {
                 round: known.round,
                 stem_at: known.stem_at,
                 parts_at: known.parts_at,
+                links: known.links,
                 ..new.clone()
             };
             if *known == place && self.stem(known) == safe.stem() && self.all_parts(old) == parts {
@@ -246,6 +250,11 @@ impl Items {
     /// A revision.
     pub fn get(&self, slot: u32) -> &Item {
         &self.slots[slot as usize]
+    }
+
+    /// Notes in how many places the original is shown.
+    pub fn set_links(&mut self, slot: u32, links: u8) {
+        self.slots[slot as usize].links = links;
     }
 
     /// Sets or clears a flag; whether that changed it.

@@ -155,6 +155,10 @@ impl Loading {
         }
         let shapes = Arc::clone(&tree.shapes);
         for domain in arrange(&shapes, &tree.facts(), &slots) {
+            for &slot in &slots {
+                let links = domain.links.get(slot as usize).copied().unwrap_or(0);
+                tree.items.set_links(slot, tree.items.get(slot).links.saturating_add(links));
+            }
             for Arranged { key, group, shown } in domain.groups {
                 let album = group.album();
                 let group = tree.groups.adopt(domain.number, key, group);

@@ -116,6 +116,15 @@ impl Tree {
 
     /// In how many places a part is shown; at least one, as of any file.
     pub(super) fn links(&self, slot: u32, role: PartRole) -> u32 {
+        match self.items.get(slot).links {
+            // Too many for the note.
+            u8::MAX => self.count_links(slot, role),
+            known if role == PartRole::Original => u32::from(known).max(1),
+            _ => self.count_links(slot, role),
+        }
+    }
+
+    pub(super) fn count_links(&self, slot: u32, role: PartRole) -> u32 {
         let facts = self.facts();
         let mut links = 0;
         for shape in self.shapes.iter().filter(|shape| shape.shows_part(role)) {
