@@ -16,6 +16,7 @@ use shoebox::model::{
 use shoebox::store::{RealDisk, Store};
 
 use super::google::{Ended, program, wait_for};
+use super::view::mounted;
 use super::{median, number, walk};
 
 /// One of ten years of photos: some 8,300 in each month of a million.
@@ -221,6 +222,9 @@ pub fn million(dir: &Path) {
             fs::File::create(own.join(entry.unwrap().file_name())).unwrap();
         }
     }
+    let bind = mounted(dir, "bindfs", Command::new("bindfs").arg("-f").arg(&native), |at| {
+        fs::read_dir(at).is_ok_and(|mut entries| entries.next().is_some())
+    });
     let rounds = number("ROUNDS", 3);
     for (what, command, cold) in [
         ("find -type f, cold", "find DIR -type f", true),
@@ -229,7 +233,7 @@ pub fn million(dir: &Path) {
         ("du -s, warm", "du -s DIR", false),
         ("ls -lR, cold", "ls -lR DIR", true),
     ] {
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let (mut ours, mut theirs, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..rounds {
             let one = |dir: &Path, times: &mut Vec<Duration>| {
                 let command = command.replace("DIR", dir.to_str().unwrap());
@@ -242,8 +246,16 @@ pub fn million(dir: &Path) {
             };
             one(&shape, &mut ours);
             one(&native, &mut theirs);
+            // Slow enough that once will do.
+            if let (Some(bind), 0) = (&bind, round) {
+                one(bind.at(), &mut others);
+            }
         }
         let (ours, theirs) = (median(ours), median(theirs));
+        if let Some(other) = others.first() {
+            let ratio = theirs.as_secs_f64() / other.as_secs_f64();
+            println!("million {what}: bindfs {:.2} s, ratio {ratio:.2}", other.as_secs_f64());
+        }
         println!(
             "million {what}: view {:.2} s, native {:.2} s, ratio {:.2}",
             ours.as_secs_f64(),

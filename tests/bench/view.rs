@@ -21,32 +21,42 @@ struct Way {
 }
 
 /// A file system that ends with the figure.
-struct Mounted {
+pub struct Mounted {
     at: PathBuf,
-    child: Option<Child>,
+    child: Child,
+}
+
+impl Mounted {
+    /// Where it is.
+    pub fn at(&self) -> &Path {
+        &self.at
+    }
 }
 
 impl Drop for Mounted {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.at).stderr(Stdio::null()).status();
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
         let _ = shoebox::view::mountpoint::release(&self.at);
     }
 }
 
 /// Shows `data` at a new place by a command; `None` where the program is not there.
-fn mounted(dir: &Path, name: &str, command: &mut Command, ready: impl Fn(&Path) -> bool) -> Option<Mounted> {
+pub fn mounted(
+    dir: &Path,
+    name: &str,
+    command: &mut Command,
+    ready: impl Fn(&Path) -> bool,
+) -> Option<Mounted> {
     let at = dir.join(name);
     fs::create_dir_all(&at).unwrap();
     let child = command.arg(&at).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
-    let mounted = Mounted { at, child: Some(child) };
+    let mounted = Mounted { at, child };
     let until = Instant::now() + Duration::from_secs(20);
     while !ready(&mounted.at) {
         if Instant::now() > until {
-            println!("bytes  {name}: could not be mounted here");
+            println!("{name}: could not be mounted here");
             return None;
         }
         std::thread::sleep(Duration::from_millis(20));
