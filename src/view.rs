@@ -2,11 +2,12 @@
 //!
 //! [`layout`] is what a view is: a path template, a condition. [`source`] gives what is archived, [`tree`] says what
 //! is where (pure), [`history`] what was where, [`sidecar`] makes the files that are not archived, [`overlay`]
-//! keeps those that consumers write ([`writing`]). [`fs`] answers
-//! what an operating system asks ([`demand`]: how much of it in advance), [`fuse`] carries the questions of Linux, [`mountpoint`] guards the place and
-//! [`mount`] brings all that there and keeps it fresh while syncs go on. `SEMANTICS.md` lists the promises.
+//! keeps those that consumers write ([`writing`]). [`fs`] answers what an operating system asks ([`demand`]: how
+//! much of it in advance; [`errno`]: or why not), [`fuse`] carries the questions of Linux, [`mountpoint`] guards the
+//! place and [`mount`] brings all that there and keeps it fresh while syncs go on. `SEMANTICS.md` lists the promises.
 
 pub mod demand;
+pub mod errno;
 pub mod fs;
 pub mod fuse;
 pub mod history;

@@ -13,6 +13,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::demand::{Demand, Detail, PROBES};
+use super::errno::FsError;
 use super::history::{AT, History};
 use super::open_directories::{Freshness, OpenDirectories, cookie, split};
 use super::open_files::OpenFiles;
@@ -25,34 +26,6 @@ use crate::model::name::is_junk;
 
 /// Opens a blob for reading.
 pub type OpenBlob = Box<dyn Fn(&Sha256) -> io::Result<File> + Send + Sync>;
-
-/// Why an operation is refused.
-#[derive(Debug)]
-pub enum FsError {
-    /// There is no such name or inode.
-    NotFound,
-    /// A directory was expected.
-    NotADirectory,
-    /// A file was expected.
-    IsADirectory,
-    /// It cannot be changed.
-    ReadOnly,
-    /// Nobody opened that.
-    BadHandle,
-    /// The file has new bytes, and somebody still has the old ones open.
-    Stale,
-    /// The disk refuses.
-    Io(io::Error),
-}
-
-impl From<FsError> for io::Error {
-    fn from(error: FsError) -> Self {
-        match error {
-            FsError::Io(error) => error,
-            other => Self::other(format!("{other:?}")),
-        }
-    }
-}
 
 /// Room on the volume of the archive, in blocks.
 #[derive(Clone, Copy, Debug)]

@@ -22,7 +22,8 @@ use fuser::{
 
 use self::listing::Listing;
 use super::demand::Detail;
-use super::fs::{Fs, FsError, Listed, Opened};
+use super::errno::FsError;
+use super::fs::{Fs, Listed, Opened};
 use super::overlay::Overlay;
 use super::tree::{Attr, Changes, is_sidecar};
 use crate::model::name::LONGEST;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::fs::FsError;
+use super::errno::FsError;
 use super::layout::View;
 use super::source::{Source, load_past};
 use super::tree::{Attr, Realm, Tree};

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::fs::FsError;
+use super::errno::FsError;
 use crate::model::Sha256;
 
 /// Open files; `B` stands for a file that the kernel reads by itself.

@@ -4,7 +4,8 @@
 use std::ffi::OsStr;
 use std::io;
 
-use super::fs::{Fs, FsError};
+use super::errno::FsError;
+use super::fs::Fs;
 use super::overlay::{Overlay, is_ours};
 use super::tree::{Attr, Realm};
 
