@@ -136,13 +136,17 @@ async fn thousands_of_photos_are_listed_in_bounded_steps() {
     assert!(most < 1500, "a page of {most} items is not bounded");
 }
 
-/// A grid that seems to end, or that takes no focus: the arrow keys go on from photo to photo.
+/// A grid that seems to end, or that takes no focus: the arrow keys go on from photo to photo, also where a page
+/// needs seconds before it listens.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_grid_does_not_go_on_the_arrow_keys_do() {
-    for fault in ["grid-stuck", "grid-deaf"] {
+    for (fault, slow, items) in [("grid-stuck", false, 130), ("grid-deaf", true, 30)] {
         let dir = tempfile::tempdir().unwrap();
-        let sim = signed_in(SimConfig { items: 130, ..SimConfig::default() }, dir.path()).await;
+        let sim = signed_in(SimConfig { items, ..SimConfig::default() }, dir.path()).await;
         sim.faults().set(format!("page {fault} always").parse().unwrap());
+        if slow {
+            sim.faults().set("page deaf=5000 always".parse().unwrap());
+        }
         let google = GooglePhotos::connect(viewer(&sim, dir.path())).await.unwrap();
         let (mut seen, mut from) = (BTreeSet::new(), None);
         loop {

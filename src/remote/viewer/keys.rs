@@ -16,10 +16,10 @@ use crate::remote::{ListPage, RemoteError};
 /// Photos that one step brings at most, and how long it may take.
 const STEP: usize = 100;
 const STEP_TIME: Duration = Duration::from_secs(12);
-/// Presses without a further photo that make the one that is shown the last.
+/// Presses on a page just opened, which may be deaf at first; where nothing comes of them is the end.
 const PRESSES: u32 = 3;
-/// How long a press may take to show the next photo, milliseconds: a second press would pass one by.
-const FIRST_PRESS_MS: u32 = 6000;
+/// How long a press may take to show the next photo, milliseconds, and one that has others after it.
+const PATIENCE_MS: u32 = 6000;
 const NEXT_PRESS_MS: u32 = 1500;
 /// Longest wait for a photo's page.
 const OPEN: Duration = Duration::from_secs(30);
@@ -33,18 +33,32 @@ impl GooglePhotos {
         at: &Place,
         photo: &str,
     ) -> Result<ListPage, RemoteError> {
-        let mut grid = match slot.take().filter(|grid| grid.at == *at) {
+        let kept = slot.take().filter(|grid| grid.at == *at);
+        let mut fresh = kept.is_none();
+        let mut grid = match kept {
             Some(grid) => grid,
-            None => open(session, at, photo).await?,
+            None => open(session, at, photo, HashSet::new()).await?,
         };
         let (mut items, mut shown, mut last) = (Vec::new(), photo.to_owned(), false);
         let until = Instant::now() + STEP_TIME;
         while items.len() < STEP && Instant::now() < until {
-            match next(&grid.tab, &shown).await? {
+            let next = match next(&grid.tab, &shown, fresh).await {
+                Ok(next) => next,
+                Err(error) => {
+                    grid.tab.close().await;
+                    return Err(error);
+                }
+            };
+            match next {
                 // Some viewers begin again after the last photo.
                 Some(key) if grid.passed.insert(key.clone()) => {
                     items.extend(item(&key, "", grid.words, at.place));
-                    shown = key;
+                    (shown, fresh) = (key, false);
+                }
+                // A page that is busy with what it passed by looks like one at the end: only a new one counts.
+                None if !fresh => {
+                    grid.tab.close().await;
+                    (grid, fresh) = (open(session, at, &shown, grid.passed).await?, true);
                 }
                 _ => {
                     last = true;
@@ -64,7 +78,12 @@ impl GooglePhotos {
     }
 }
 
-async fn open(session: &Session, at: &Place, photo: &str) -> Result<Grid, RemoteError> {
+async fn open(
+    session: &Session,
+    at: &Place,
+    photo: &str,
+    mut passed: HashSet<String>,
+) -> Result<Grid, RemoteError> {
     let key = MediaKey::new(photo).ok_or_else(|| drift("the last photo of the grid", String::new()))?;
     let tab = session.chromium.new_tab().await?;
     tab.pretend_focus().await?;
@@ -77,20 +96,51 @@ async fn open(session: &Session, at: &Place, photo: &str) -> Result<Grid, Remote
         return Err(drift("the photo's layer", skeleton));
     }
     let lang: String = run(&tab, "language()").await?;
-    let passed = HashSet::from([photo.to_owned()]);
+    passed.insert(photo.to_owned());
     Ok(Grid { tab, at: at.clone(), words: locale::words(&lang), passed })
 }
 
 /// The photo after the one that is shown, if there is one.
-async fn next(tab: &Tab, shown: &str) -> Result<Option<String>, RemoteError> {
-    for press in 0..PRESSES {
-        let patience = if press == 0 { FIRST_PRESS_MS } else { NEXT_PRESS_MS };
-        run::<bool>(tab, "unfocus()").await?;
-        tab.press_key("ArrowRight", false).await?;
-        let moved: Option<String> = run(tab, &format!("await movedFrom('{shown}', {patience})")).await?;
-        if moved.is_some() {
-            return Ok(moved);
+async fn next(tab: &Tab, shown: &str, fresh: bool) -> Result<Option<String>, RemoteError> {
+    let presses = if fresh { PRESSES } else { 1 };
+    for press in 0..presses {
+        let patience = if press == 0 || press + 1 == presses { PATIENCE_MS } else { NEXT_PRESS_MS };
+        let moved = press_and_see(tab, "ArrowRight", shown, patience).await?;
+        match moved {
+            Some(here) if press > 0 => return one_step(tab, shown, here).await.map(Some),
+            Some(here) => return Ok(Some(here)),
+            None => (),
         }
     }
     Ok(None)
+}
+
+async fn press_and_see(
+    tab: &Tab,
+    key: &str,
+    shown: &str,
+    patience_ms: u32,
+) -> Result<Option<String>, RemoteError> {
+    run::<bool>(tab, "unfocus()").await?;
+    tab.press_key(key, false).await?;
+    run(tab, &format!("await movedFrom('{shown}', {patience_ms})")).await
+}
+
+/// After several presses: each may have counted, so back to `shown`, and one photo on from there.
+async fn one_step(tab: &Tab, shown: &str, mut here: String) -> Result<String, RemoteError> {
+    for _ in 0..PRESSES {
+        match press_and_see(tab, "ArrowLeft", &here, PATIENCE_MS).await? {
+            Some(back) if back == shown => {
+                let moved = press_and_see(tab, "ArrowRight", shown, PATIENCE_MS).await?;
+                return moved.ok_or_else(|| unsteady(shown));
+            }
+            Some(back) => here = back,
+            None => break,
+        }
+    }
+    Err(unsteady(shown))
+}
+
+fn unsteady(shown: &str) -> RemoteError {
+    RemoteError::Transient(format!("the viewer does not go steadily on from the photo {shown}"))
 }
