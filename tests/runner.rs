@@ -6,6 +6,8 @@ mod architecture;
 mod export;
 mod index;
 mod media;
+
+mod promises;
 mod proof;
 mod remote;
 mod sim;

@@ -14,7 +14,7 @@ use shoebox::model::{
     PartRole, RemoteFacts, TimeSource, Verdict,
 };
 use shoebox::store::{
-    Disk, Entry, Pending, RealDisk, Space, Store, StoreError, StoredBlob, StoredRecord, TmpPath,
+    Disk, Entry, Pending, RealDisk, Space, Store, StoreError, StoredBlob, StoredRecord, TmpPath, scrub,
 };
 use tempfile::TempDir;
 
@@ -337,11 +337,13 @@ impl Disk for FaultyDisk {
     }
 }
 
+/// What is wrong with an archive, read through.
+pub fn findings(store: &Store) -> Vec<scrub::Finding> {
+    let options = scrub::ScrubOptions::default();
+    scrub::scrub(store, &options, &|_| std::ops::ControlFlow::Continue(())).unwrap().findings
+}
+
 /// Asserts that an archive is what it may be at any moment: all that is published is whole.
 pub fn assert_legal(store: &Store) {
-    use shoebox::store::scrub;
-    let report =
-        scrub::scrub(store, &scrub::ScrubOptions::default(), &|_| std::ops::ControlFlow::Continue(()))
-            .unwrap();
-    assert_eq!(report.findings, [], "in {}", store.root().display());
+    assert_eq!(findings(store), [], "in {}", store.root().display());
 }
