@@ -50,8 +50,12 @@ impl Volume {
         self.dir.path().join("image")
     }
 
+    /// Without the order of data before names that ext4 keeps by default: not every file system has it.
     fn mount(&self) -> bool {
-        run("mount", &["-o", "loop", self.image().to_str().unwrap(), self.at().to_str().unwrap()])
+        run(
+            "mount",
+            &["-o", "loop,data=writeback", self.image().to_str().unwrap(), self.at().to_str().unwrap()],
+        )
     }
 
     /// Everything that is not on the medium is lost.
