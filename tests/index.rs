@@ -2,5 +2,5 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod archive;
+pub mod archive;
 mod queries;

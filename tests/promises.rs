@@ -3,9 +3,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod crash_disk;
+mod failing_steps;
+mod format;
+mod r01_kills;
 mod r03_crash_states;
 mod r04_power_cuts;
 mod r14_no_deletion;
+mod r15_rebuild;
+mod r22_idempotent;
+mod r23_converges;
 mod sabotage;
 mod worker;
 
@@ -17,7 +23,8 @@ fn seed(test: &str) -> u64 {
     seed
 }
 
-/// How often something is tried: `COUNT`, or the number of the table in README.md.
-fn count(usual: usize) -> usize {
-    std::env::var("COUNT").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+/// How often something is tried: `COUNT`, or one number for every change and another where `TIER` is `long`.
+fn count(usual: usize, long: usize) -> usize {
+    let tier = if std::env::var("TIER").is_ok_and(|tier| tier == "long") { long } else { usual };
+    std::env::var("COUNT").ok().and_then(|text| text.parse().ok()).unwrap_or(tier)
 }

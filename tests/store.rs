@@ -3,8 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod blobs;
-mod faults;
-mod format;
 mod opening;
 mod records;
 mod scrub;

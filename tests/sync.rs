@@ -5,6 +5,5 @@ mod everything;
 mod faults;
 mod histories;
 mod plain;
-mod random;
 pub mod support;
 mod viewer;

@@ -12,18 +12,18 @@ use shoebox::store::{RealDisk, Store, StoreError};
 
 use crate::store::support::*;
 
-fn open(archive: &TestArchive) -> Archive {
+pub fn open(archive: &TestArchive) -> Archive {
     Archive::open(&archive.root(), Arc::new(RealDisk), clock()).unwrap()
 }
 
-fn dump(archive: &Archive) -> String {
+pub fn dump(archive: &Archive) -> String {
     let mut text = Vec::new();
     archive.index.reader().unwrap().canonical_dump(&mut text).unwrap();
     String::from_utf8(text).unwrap()
 }
 
 /// Items with several parts, shared blobs, odd names and later revisions.
-fn fill(opened: &Archive, items: usize, random: &mut fastrand::Rng) {
+pub fn fill(opened: &Archive, items: usize, random: &mut fastrand::Rng) {
     let (store, writer) = (&opened.store, opened.index.writer());
     for n in 0..items {
         let mut parts = Vec::new();

@@ -10,7 +10,7 @@ use shoebox::model::MediaKey;
 use shoebox::sim::FileBytes;
 
 use super::sabotage::Sabotage;
-use super::worker::{LENGTH, Task, Worker, library};
+use super::worker::{LENGTH, Said, Task, Worker, library};
 use super::{count, seed};
 use crate::store::support::findings;
 use crate::sync::support::{assert_equal, init, open};
@@ -108,7 +108,7 @@ fn cuts(volume: &Volume, seed: u64, wanted: usize, sabotage: Sabotage) -> Result
         let at_work = worker.child.try_wait().unwrap().is_none();
         volume.cut();
         worker.child.kill().unwrap();
-        let (kept, done) = worker.end();
+        let Said { kept, done, .. } = worker.end();
         volume.unmount();
         assert!(volume.mount(), "cut {n}: the volume cannot be mounted again");
         tried.cuts += 1;
@@ -162,7 +162,7 @@ fn r04_what_was_acknowledged_survives_a_power_cut() {
         return;
     };
     let seed = seed("r04_what_was_acknowledged");
-    let tried = cuts(&volume, seed, count(200), Sabotage::None).unwrap();
+    let tried = cuts(&volume, seed, count(200, 2000), Sabotage::None).unwrap();
     println!("{tried:?}");
     assert!(tried.struck * 2 > tried.cuts && tried.acknowledged > tried.cuts, "{tried:?}");
 }

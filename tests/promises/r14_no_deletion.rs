@@ -20,7 +20,7 @@ fn changes(sabotage: Sabotage) -> Vec<String> {
     command.args(["-f", "-qq", "-y", "-e", calls, "-e", "signal=none", "-o"]).arg(&log);
     command.arg(std::env::current_exe().unwrap()).args(arguments()).stdout(Stdio::piped());
     let kinds = FileBytes::Natural;
-    let task = Task { root: &root, seed: seed("r14"), items: count(60), kinds, revised: 20, sabotage };
+    let task = Task { root: &root, seed: seed("r14"), items: count(60, 400), kinds, revised: 20, sabotage };
     let output = task.give(&mut command).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if sabotage == Sabotage::None {

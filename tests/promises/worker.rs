@@ -63,7 +63,18 @@ impl Task<'_> {
 /// A worker at work.
 pub struct Worker {
     pub child: Child,
-    said: JoinHandle<(BTreeSet<String>, bool)>,
+    said: JoinHandle<Said>,
+}
+
+/// What a worker has said.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// The keys that it has acknowledged.
+    pub kept: BTreeSet<String>,
+    /// Files that it has fetched.
+    pub fetched: u64,
+    /// Whether it has come to its end.
+    pub done: bool,
 }
 
 impl Worker {
@@ -76,20 +87,21 @@ impl Worker {
         // It is at work once the library is there.
         lines.by_ref().find(|line| line == "begun");
         let said = thread::spawn(move || {
-            let (mut kept, mut done) = (BTreeSet::new(), false);
+            let mut said = Said::default();
             for line in lines {
                 match line.split_once(' ') {
-                    Some(("kept", key)) => drop(kept.insert(key.to_owned())),
-                    _ => done |= line == "done",
+                    Some(("kept", key)) => drop(said.kept.insert(key.to_owned())),
+                    Some(("fetched", number)) => said.fetched = number.parse().unwrap(),
+                    _ => said.done |= line == "done",
                 }
             }
-            (kept, done)
+            said
         });
         Self { child, said }
     }
 
-    /// The keys that it has acknowledged, and whether it had come to its end.
-    pub fn end(mut self) -> (BTreeSet<String>, bool) {
+    /// What it has said by its end.
+    pub fn end(mut self) -> Said {
         self.child.wait().unwrap();
         self.said.join().unwrap()
     }
@@ -109,8 +121,8 @@ async fn works() {
     let archive = Arc::new(Archive::open(Path::new(&root), disk, Arc::new(SystemClock)).unwrap());
     let ended = Arc::new(AtomicBool::new(false));
     let teller = thread::spawn({
-        let (archive, ended) = (Arc::clone(&archive), Arc::clone(&ended));
-        move || tell(&archive, &ended)
+        let (archive, library, ended) = (Arc::clone(&archive), Arc::clone(&library), Arc::clone(&ended));
+        move || tell(&archive, &library, &ended)
     });
     let mut report = pass(&archive, &library).await;
     let changed: Vec<_> = library
@@ -135,8 +147,8 @@ async fn works() {
 }
 
 /// Says what can be seen in the index, as the view would show it.
-fn tell(archive: &Archive, ended: &AtomicBool) {
-    let (reader, mut seen) = (archive.index.reader().unwrap(), 0);
+fn tell(archive: &Archive, library: &FakeLibrary, ended: &AtomicBool) {
+    let (reader, mut seen, mut fetched) = (archive.index.reader().unwrap(), 0, 0);
     loop {
         let last = ended.load(Ordering::Acquire);
         let items = reader.items_after(seen, 10_000).unwrap();
@@ -144,6 +156,10 @@ fn tell(archive: &Archive, ended: &AtomicBool) {
         for item in &items {
             seen = seen.max(item.change);
             writeln!(out, "kept {}", item.key).unwrap();
+        }
+        if library.fetches() > fetched {
+            fetched = library.fetches();
+            writeln!(out, "fetched {fetched}").unwrap();
         }
         out.flush().unwrap();
         drop(out);

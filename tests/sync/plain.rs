@@ -7,7 +7,7 @@ use shoebox::sim::SimConfig;
 use shoebox::sim::fake::FakeLibrary;
 use shoebox::sync::report::Outcome;
 
-use super::support::{assert_equal, files, init, open, pass};
+use super::support::{assert_equal, init, open, pass};
 
 fn library(items: usize) -> Arc<FakeLibrary> {
     Arc::new(FakeLibrary::new(SimConfig { items, page: 50, ..SimConfig::default() }))
@@ -23,24 +23,6 @@ async fn everything_listed_is_archived_to_the_byte() {
     assert_eq!(report.outcome(), &Outcome::Complete, "{}", report.sentence());
     assert_eq!((report.listed, report.archived, report.set_aside), (160, 160, 0));
     assert_equal(&archive, &library.ledger());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_pass_downloads_nothing_and_writes_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    init(dir.path());
-    let archive = open(dir.path());
-    let library = library(60);
-    pass(&archive, &library).await;
-    let truth = |dir: &std::path::Path| {
-        ["blobs", "records", "albums", "tmp", "quarantine"].map(|name| files(&dir.join(name)))
-    };
-    let (before, fetched) = (truth(dir.path()), library.fetches());
-    let report = pass(&archive, &library).await;
-    assert_eq!(truth(dir.path()), before);
-    assert_eq!(library.fetches(), fetched);
-    assert_eq!((report.archived, report.already_archived, report.bytes), (0, 60, 0));
-    assert!(report.sentence().starts_with("Nothing new"), "{}", report.sentence());
 }
 
 #[tokio::test(flavor = "multi_thread")]

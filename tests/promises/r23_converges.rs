@@ -1,5 +1,4 @@
-//! Random histories of a library, mixed with stops and with listings that lie. `SEED=n` replays one of them,
-//! `HISTORIES=n` runs more.
+//! R23: random histories of a library, mixed with stops and with listings that lie.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +11,8 @@ use shoebox::sync::report::Outcome;
 use shoebox::sync::{ListingMode, SyncOptions};
 use tokio_util::sync::CancellationToken;
 
-use super::support::{init, open, options, pass, pass_with};
+use super::{count, seed};
+use crate::sync::support::{init, open, options, pass, pass_with};
 
 /// What was ever visible: key to the hashes that its item had.
 type Seen = BTreeMap<String, BTreeSet<String>>;
@@ -152,14 +152,10 @@ async fn history(seed: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_happens_everything_shown_is_kept_and_no_absence_is_invented() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    if let Some(seed) = number("SEED") {
-        return history(seed).await;
-    }
-    let first = fastrand::u64(..1 << 40);
-    for seed in first..first + number("HISTORIES").unwrap_or(12) {
-        println!("replay with SEED={seed} cargo nextest run --features sim random::");
+async fn r23_whatever_happens_everything_shown_is_kept_and_no_absence_is_invented() {
+    let first = seed("r23_whatever_happens");
+    for seed in first..first + count(12, 100) as u64 {
+        println!("SEED={seed} COUNT=1 replays this one");
         history(seed).await;
     }
 }

@@ -1,11 +1,11 @@
-//! Every step of an ingest fails in turn: the archive is legal afterwards, and the same command succeeds.
+//! R2, R6, R7: every step of an ingest fails in turn: the archive is legal afterwards, and the same command succeeds.
 
 use std::sync::Arc;
 
 use shoebox::model::ErrorClass;
 use shoebox::store::{Store, StoreError};
 
-use super::support::*;
+use crate::store::support::*;
 
 const ENOSPC: i32 = 28;
 const EIO: i32 = 5;
@@ -87,7 +87,7 @@ fn at_every_step(named: bool, fault: Fault) -> usize {
 }
 
 #[test]
-fn a_failing_step_harms_nothing() {
+fn r06_a_failing_step_harms_nothing() {
     for fault in [
         Fault::Once(ENOSPC),
         Fault::Once(EIO),
@@ -102,21 +102,21 @@ fn a_failing_step_harms_nothing() {
 }
 
 #[test]
-fn a_failing_step_harms_nothing_where_pending_files_have_names() {
+fn r06_a_failing_step_harms_nothing_where_pending_files_have_names() {
     let anonymous = at_every_step(false, Fault::Once(EIO));
     let named = at_every_step(true, Fault::Once(EIO));
     assert!(named > anonymous, "the removal of temporary names was not tried");
 }
 
 #[test]
-fn a_kill_at_any_step_harms_nothing() {
+fn r02_a_kill_at_any_step_harms_nothing() {
     for named in [false, true] {
         at_every_step(named, Fault::Dead);
     }
 }
 
 #[test]
-fn a_kill_during_an_adoption_harms_nothing() {
+fn r02_a_kill_during_an_adoption_harms_nothing() {
     let archive = TestArchive::new();
     for k in 0.. {
         let bytes = format!("download {k}").into_bytes();
@@ -143,7 +143,7 @@ fn a_kill_during_an_adoption_harms_nothing() {
 }
 
 #[test]
-fn a_failed_flush_ends_all_writing() {
+fn r07_a_failed_flush_ends_all_writing() {
     for only in ["sync", "sync_dir"] {
         let archive = TestArchive::new();
         for k in 0.. {

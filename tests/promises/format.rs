@@ -13,7 +13,7 @@ use shoebox::model::{CaptureTime, PartRole, TimeSource};
 use shoebox::store::scrub::{FindingKind, ScrubOptions, scrub};
 use shoebox::store::{RealDisk, Store};
 
-use super::support::*;
+use crate::store::support::*;
 
 const FORMAT: &str = include_str!("../../src/store/FORMAT.md");
 
@@ -46,7 +46,7 @@ fn item(
 }
 
 #[test]
-fn a_stranger_restores_every_photo_with_the_script_in_the_document() {
+fn r17_a_stranger_restores_every_photo_with_the_script_in_the_document() {
     use PartRole::{Motion, Original};
     let archive = TestArchive::new();
     let store = archive.open();
@@ -196,7 +196,7 @@ fn outcome(blob: bool, record: bool, index: bool) -> String {
 }
 
 #[test]
-fn the_table_of_what_may_be_missing_is_true() {
+fn r16_the_table_of_what_may_be_missing_is_true() {
     for index in [false, true] {
         for record in [false, true] {
             for blob in [false, true] {
