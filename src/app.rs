@@ -1,5 +1,6 @@
 //! The composition root: puts archive, library and view together and runs one command.
 
+mod doctor;
 mod mount;
 pub mod proof;
 mod report;
@@ -90,6 +91,17 @@ pub enum Command {
         data: PathBuf,
         /// From the beginning.
         afresh: bool,
+        /// Print JSON.
+        json: bool,
+    },
+    /// Examine volume and machine.
+    Doctor {
+        /// The archive, or what shall become one.
+        data: Option<PathBuf>,
+        /// The browser profile.
+        profile: Option<PathBuf>,
+        /// The browser.
+        browser: Box<BrowserSettings>,
         /// Print JSON.
         json: bool,
     },
@@ -197,6 +209,9 @@ pub fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Run(settings) => runtime()?.block_on(run::until_stopped(*settings)),
         Command::Status { data, json } => report::status(&data, json),
         Command::Verify { data, afresh, json } => report::verify(&data, afresh, json),
+        Command::Doctor { data, profile, browser, json } => {
+            runtime()?.block_on(doctor::examine(data.as_deref(), profile.as_deref(), &browser, json))
+        }
         Command::RebuildIndex { data } => report::rebuild_index(&data),
         Command::Export { data, target } => report::export(&data, &target),
         Command::Report { data, form, since } => proof::report(&data, form, since.as_deref()),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::index::{Index, IndexError, RebuildReport, rebuild};
+use crate::index::{Index, IndexError, IndexReader, RebuildReport, rebuild};
 use crate::model::{Clock, ErrorClass};
 use crate::store::{Disk, Store, StoreError, StoredRecord};
 
@@ -42,6 +42,8 @@ pub struct Recovery {
     pub leftovers: Vec<PathBuf>,
     /// What is wrong with records, one sentence each.
     pub findings: Vec<String>,
+    /// Records that the index knew and that are gone; noted in quarantine.
+    pub lost: Vec<PathBuf>,
 }
 
 /// An opened archive.
@@ -69,9 +71,11 @@ impl Archive {
             Err(error) if error.is_curable() => remake(&store, &path, error.to_string(), &mut recovery)?,
             Err(error) => return Err(error.into()),
         };
+        let before = index.reader()?;
         let (index, unreadable) = match catch_up(&store, index, &mut recovery) {
             Ok(caught_up) => caught_up,
             Err(IndexError::Damaged { why, .. }) => {
+                recovery.lost = note_lost(&store, &before)?;
                 let index = remake(&store, &path, why, &mut recovery)?;
                 catch_up(&store, index, &mut recovery)?
             }
@@ -114,8 +118,44 @@ impl Archive {
         clock: Arc<dyn Clock>,
     ) -> Result<RebuildReport, ArchiveError> {
         let store = Store::open(root, disk, clock)?;
-        Ok(rebuild(&store, &index_path(root))?)
+        let path = index_path(root);
+        // One that cannot be read knows nothing.
+        if let Ok(before) = IndexReader::open(&path, store.id()) {
+            note_lost(&store, &before)?;
+        }
+        Ok(rebuild(&store, &path)?)
     }
+}
+
+/// Records that the index knows and that are not there: the only trace of what somebody or something took away.
+///
+/// # Errors
+/// When the index cannot be read.
+pub fn lost_records(store: &Store, index: &IndexReader) -> Result<Vec<PathBuf>, IndexError> {
+    let lost = std::cell::RefCell::new(Vec::new());
+    let look = |path: PathBuf| {
+        if !path.exists() {
+            lost.borrow_mut().push(path);
+        }
+    };
+    index.record_names(|name| look(store.record_path(&name)), |name| look(store.album_path(&name)))?;
+    Ok(lost.into_inner())
+}
+
+/// Writes down what is lost, before an index is made that does not know it any more.
+fn note_lost(store: &Store, index: &IndexReader) -> Result<Vec<PathBuf>, ArchiveError> {
+    // A damaged index tells what it can.
+    let lost = lost_records(store, index).unwrap_or_default();
+    if !lost.is_empty() {
+        let note = store.note_lost(&lost)?;
+        let (records, first) = (lost.len(), lost[0].display());
+        tracing::error!(
+            "{records} records are lost that were in the archive, {first} is one of them; all are listed in {}. \
+             Bring them back from a copy of the archive; what the library still has comes with the next sync",
+            note.display()
+        );
+    }
+    Ok(lost)
 }
 
 /// Where the index of an archive is.

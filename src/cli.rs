@@ -10,16 +10,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::app::proof::Form;
 use crate::app::views::Which;
-use crate::app::{self, Command, RunSettings, SyncSettings, ViewSettings};
+use crate::app::{self, Command, RunSettings, ViewSettings};
 use crate::exit;
-use crate::remote::browser::launch::{BrowserSettings, Display};
-use crate::remote::google::Method;
-use crate::remote::net::ResolveRule;
-use crate::sync::albums::Wanted;
-use crate::sync::pace::Limits;
-use crate::sync::quiet::QuietHours;
-use crate::sync::{ListingMode, SyncOptions};
+use crate::sync::ListingMode;
 use crate::telemetry::{self, LogFormat};
+
+mod remote;
+
+use remote::{BrowserArgs, Remote};
 
 /// Archives every original of a Google Photos library, proves it, and serves it as a read-only file system.
 ///
@@ -155,6 +153,23 @@ enum Subcommands {
     /// Look at the views that a mounted archive shows, or try one without mounting.
     #[command(subcommand)]
     View(ViewCommand),
+    /// Examine the volume and this machine: can originals be kept safely here, and can a sync and a view work?
+    ///
+    /// Tries what everything relies on, in a directory of its own that it removes again, and says what to do where
+    /// something is lacking. Ends with 1 if something must be mended before anything is archived.
+    Doctor {
+        /// The archive, or the directory that shall become one; left out, only the machine is examined.
+        #[arg(long = "data", env = "SHOEBOX_DATA", value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// The browser profile that holds the Google login.
+        #[arg(long, env = "SHOEBOX_PROFILE", value_name = "DIR")]
+        profile: Option<PathBuf>,
+        #[command(flatten)]
+        browser: BrowserArgs,
+        /// Print JSON.
+        #[arg(long, env = "SHOEBOX_JSON")]
+        json: bool,
+    },
     /// Make the index again from the records.
     RebuildIndex(Data),
     /// Copy the archive into plain folders by date.
@@ -277,94 +292,6 @@ impl ViewArgs {
     }
 }
 
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Google Photos")]
-struct Remote {
-    /// The browser profile that holds the Google login.
-    #[arg(long, env = "SHOEBOX_PROFILE", value_name = "DIR")]
-    profile: PathBuf,
-    /// How files are fetched.
-    #[arg(long, env = "SHOEBOX_METHOD", default_value = "rpc", value_name = "METHOD")]
-    method: MethodArg,
-    /// Most downloads at the same time; fewer while Google is slow or refuses.
-    #[arg(long, env = "SHOEBOX_WORKERS", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32), value_name = "N")]
-    workers: u8,
-    /// Attempts per file before it is set aside until the next run.
-    #[arg(long, env = "SHOEBOX_ATTEMPTS", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=20), value_name = "N")]
-    attempts: u8,
-    /// Silence after which a transfer is given up and tried again.
-    #[arg(long, env = "SHOEBOX_STALL", default_value = "20s", value_parser = duration, value_name = "TIME")]
-    stall: Duration,
-    /// Longest wait between attempts.
-    #[arg(long, env = "SHOEBOX_LONGEST_WAIT", default_value = "2m", value_parser = duration, value_name = "TIME")]
-    longest_wait: Duration,
-    /// Most requests for lists and addresses per second, in the long run. Two are known to go well for days.
-    #[arg(long, env = "SHOEBOX_CALLS_PER_SECOND", default_value_t = 2.0, value_parser = rate, value_name = "N")]
-    calls_per_second: f64,
-    /// Most bytes per second, all downloads together, for example `5MB`; unlimited if left out.
-    #[arg(long, env = "SHOEBOX_BANDWIDTH", value_name = "SIZE")]
-    bandwidth: Option<bytesize::ByteSize>,
-    /// Hours of every day in which nothing is asked of Google, by the local clock, for example `18:00-23:30`.
-    #[arg(long, env = "SHOEBOX_QUIET_HOURS", value_name = "FROM-TO")]
-    quiet_hours: Option<QuietHours>,
-    /// Age of the last complete listing at which the whole library is listed again; in between, only what is
-    /// new is looked for.
-    #[arg(long, env = "SHOEBOX_WHOLE_EVERY", default_value = "7d", value_parser = duration, value_name = "TIME")]
-    whole_every: Duration,
-    /// A shared album to archive too, by title or by the key in its address; `partner/KEY` for a partner's
-    /// library; repeatable, or separated by `;`.
-    #[arg(long, env = "SHOEBOX_ALBUMS", value_delimiter = ';', value_name = "ALBUM")]
-    albums: Vec<String>,
-    /// Archive every album that others share with the account.
-    #[arg(long, env = "SHOEBOX_INCLUDE_SHARED")]
-    include_shared: bool,
-    /// The browser to use; found by itself if left out.
-    #[arg(long, env = "SHOEBOX_BROWSER", value_name = "PATH")]
-    browser: Option<PathBuf>,
-    /// How the browser shows itself.
-    #[arg(long, env = "SHOEBOX_DISPLAY", default_value = "auto", value_name = "DISPLAY")]
-    display: DisplayArg,
-    /// Memory beyond which the browser is replaced by a fresh one.
-    #[arg(long, env = "SHOEBOX_BROWSER_MEMORY", default_value = "4GB", value_name = "SIZE")]
-    browser_memory: bytesize::ByteSize,
-    /// A further argument for the browser; repeatable, or separated by `;`.
-    #[arg(
-        long,
-        env = "SHOEBOX_BROWSER_ARG",
-        value_delimiter = ';',
-        allow_hyphen_values = true,
-        value_name = "ARG"
-    )]
-    browser_arg: Vec<String>,
-    /// Hosts that match PATTERN (`*` allowed) are at this address; repeatable, or separated by `;`.
-    #[arg(long, env = "SHOEBOX_RESOLVE", value_delimiter = ';', value_name = "PATTERN=ADDR:PORT")]
-    resolve: Vec<ResolveRule>,
-    /// A PEM file with further certificates to trust.
-    #[arg(long, env = "SHOEBOX_CA", value_name = "FILE")]
-    ca: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum MethodArg {
-    /// Signed addresses directly where no cookies are needed, else through the browser.
-    Rpc,
-    /// Everything through the browser's own downloader.
-    Browser,
-    /// As a person would: the grid, the photo viewer and the keyboard, without any call of our own. Slow, and
-    /// without albums; also what single steps fall back to when Google changes a call.
-    Viewer,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum DisplayArg {
-    /// With a window on a virtual display where one can be started, else headless.
-    Auto,
-    /// With a window on a virtual display.
-    Virtual,
-    /// Headless.
-    Headless,
-}
-
 fn duration(text: &str) -> Result<Duration, String> {
     let bad = |_| format!("`{text}` is not a time such as 20s, 5m, 6h or 7d");
     let span: jiff::Span = text.parse().map_err(bad)?;
@@ -372,51 +299,6 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(span)
         .map_err(|_| "must not be negative".to_owned())
         .and_then(|d| if d.is_zero() { Err("must be longer than nothing".into()) } else { Ok(d) })
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    let rate: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
-    if (0.01..=1000.0).contains(&rate) { Ok(rate) } else { Err("must be from 0.01 to 1000".into()) }
-}
-
-impl Remote {
-    fn settings(self, listing: ListingMode) -> SyncSettings {
-        SyncSettings {
-            profile: self.profile,
-            browser: BrowserSettings {
-                program: self.browser,
-                args: self.browser_arg,
-                resolve: self.resolve,
-                ca: self.ca,
-                display: match self.display {
-                    DisplayArg::Auto => Display::Auto,
-                    DisplayArg::Virtual => Display::Virtual,
-                    DisplayArg::Headless => Display::Headless,
-                },
-                most_memory: Some(self.browser_memory.as_u64()),
-            },
-            method: match self.method {
-                MethodArg::Rpc => Method::Rpc,
-                MethodArg::Browser => Method::Browser,
-                MethodArg::Viewer => Method::Viewer,
-            },
-            stall: self.stall,
-            options: SyncOptions {
-                limits: Limits {
-                    workers: self.workers.into(),
-                    calls_per_second: self.calls_per_second,
-                    bandwidth: self.bandwidth.map(|size| size.as_u64().max(1)),
-                    quiet: self.quiet_hours,
-                    longest_wait: self.longest_wait,
-                },
-                attempts: self.attempts.into(),
-                listing,
-                whole_every: self.whole_every,
-                albums: Wanted { all: self.include_shared, named: self.albums },
-                ..SyncOptions::default()
-            },
-        }
-    }
 }
 
 impl Subcommands {
@@ -471,6 +353,9 @@ impl Subcommands {
             }
             Self::Status { data, json } => Command::Status { data: data.dir, json },
             Self::Verify { data, afresh, json } => Command::Verify { data: data.dir, afresh, json },
+            Self::Doctor { data, profile, browser, json } => {
+                Command::Doctor { data, profile, browser: Box::new(browser.settings()), json }
+            }
             Self::RebuildIndex(data) => Command::RebuildIndex { data: data.dir },
             Self::Export { data, target } => Command::Export { data: data.dir, target },
             Self::Health { listen } => Command::Health { listen },

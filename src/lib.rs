@@ -28,6 +28,7 @@
 //! | [`archive`] | lock, store and index opened together; recovery is every start |
 //! | [`plan`], [`ingest`], [`sync`] | decide, take in, drive one pass |
 //! | [`proof`] | is everything there: Google's counts beside the archive's, one hash over all |
+//! | [`doctor`] | do the volume and the machine keep what all else relies on |
 //! | [`view`], [`export`] | views as templates over facts, mounted (`view/SEMANTICS.md` lists what that promises); the same tree as plain files |
 //! | [`serve`], [`telemetry`], [`signals`] | what a running appliance tells |
 //! | [`app`], [`cli`], [`exit`] | put it together, parse, end with a documented code |
@@ -44,6 +45,7 @@
 pub mod app;
 pub mod archive;
 pub mod cli;
+pub mod doctor;
 pub mod exit;
 pub mod export;
 pub mod index;

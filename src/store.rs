@@ -19,6 +19,7 @@ mod error;
 mod init;
 mod layout;
 mod lock;
+mod lost;
 mod ordinal;
 mod quarantine;
 mod record;
@@ -213,7 +214,8 @@ impl Inner {
     }
 }
 
-fn default_reserve(total: u64) -> u64 {
+/// Bytes that are kept free on a volume of so many, unless [`Store::set_reserve`] says otherwise.
+pub fn default_reserve(total: u64) -> u64 {
     const GIB: u64 = 1 << 30;
     (total / 50).max(GIB.min(total / 20))
 }

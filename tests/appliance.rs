@@ -1,5 +1,6 @@
 //! The real program, as a person or a container starts it.
 
+mod doctor;
 mod errors;
 pub mod support;
 mod whole;

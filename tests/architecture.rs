@@ -21,6 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
         "holds Google's counts against what is there; reads only",
     ),
     ("view", &["model", "store", "index"], "reads what is there; can neither fetch nor write the archive"),
+    ("doctor", &["store", "remote", "view"], "tries the very operations that these rely on"),
     ("export", &["model", "store", "index", "view", "archive"], "the view's names, as plain files"),
     (
         "serve",
@@ -46,7 +47,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ),
     ("fuser", &["src/view/fuse.rs", "src/view/fuse/", "src/view/mount.rs", "src/telemetry.rs"], "FUSE"),
     ("rusqlite", &["src/index.rs", "src/index/"], "SQL"),
-    ("clap", &["src/cli.rs", "src/bin/photos-sim.rs"], "the command line"),
+    ("clap", &["src/cli.rs", "src/cli/", "src/bin/photos-sim.rs"], "the command line"),
     ("indicatif", &["src/telemetry.rs", "src/telemetry/"], "the terminal"),
     ("axum", &["src/serve/", "src/sim/", "src/sim.rs"], "HTTP"),
     ("exif", &["src/media/"], "Exif"),

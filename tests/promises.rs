@@ -8,11 +8,13 @@ mod format;
 mod r01_kills;
 mod r03_crash_states;
 mod r04_power_cuts;
+mod r08_bit_rot;
 mod r14_no_deletion;
 mod r15_rebuild;
 mod r22_idempotent;
 mod r23_converges;
 mod sabotage;
+pub mod volume;
 mod worker;
 
 /// The seed of a random test: `SEED`, or a new one. Prints the command that replays the test.

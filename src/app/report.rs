@@ -9,14 +9,14 @@ use std::time::Instant;
 use bytesize::ByteSize;
 use serde_json::json;
 
-use crate::archive::Archive;
+use crate::archive::{self, Archive};
 use crate::exit;
 use crate::index::IndexReader;
 use crate::model::SystemClock;
 use crate::model::name::printable;
 use crate::signals;
 use crate::store::RealDisk;
-use crate::store::scrub::{FindingKind, ScrubOptions, checkpoint_path, scrub};
+use crate::store::scrub::{Finding, FindingKind, ScrubOptions, checkpoint_path, scrub};
 
 /// `shoebox status`.
 pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
@@ -96,9 +96,13 @@ pub fn verify(data: &Path, afresh: bool, json: bool) -> anyhow::Result<u8> {
     }
     let began = Instant::now();
     let options = ScrubOptions { checkpoint: Some(checkpoint), ..ScrubOptions::default() };
-    let report = scrub(&archive.store, &options, &|_progress| {
+    let mut report = scrub(&archive.store, &options, &|_progress| {
         if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
+    let mut lost = lost_files(&archive)?;
+    lost.retain(|lost| report.findings.iter().all(|known| known.path != lost.path));
+    report.findings.extend(lost);
+    report.findings.sort();
     if json {
         let findings: Vec<_> = report
             .findings
@@ -140,6 +144,21 @@ pub fn verify(data: &Path, afresh: bool, json: bool) -> anyhow::Result<u8> {
         (true, false) => exit::INTERRUPTED,
         _ => exit::FAILURE,
     })
+}
+
+/// Files that are gone: those that the index still knows, and records that it knew before it was made again.
+fn lost_files(archive: &Archive) -> anyhow::Result<Vec<Finding>> {
+    let (store, reader) = (&archive.store, archive.index.reader()?);
+    let mut known = archive::lost_records(store, &reader)?;
+    reader.blobs(|sha256, _| known.extend(Some(store.blob_path(&sha256)).filter(|path| !path.exists())))?;
+    let known = known.into_iter().map(|path| (path, "the index knows it, but it is not there".to_owned()));
+    let noted = store.noted_lost()?.into_iter().map(|(path, note)| {
+        let why =
+            "an earlier index knew this record, but it is not there; bring it back from a copy, or delete";
+        (path, format!("{why} {} once you have seen to it", note.display()))
+    });
+    let finding = |(path, detail)| Finding { kind: FindingKind::Missing, path, detail };
+    Ok(known.chain(noted).map(finding).collect())
 }
 
 fn word(kind: FindingKind) -> String {

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::words::{from_json, from_word, parsed, signed, unsigned, valid};
 use super::{IndexError, RunNote, connection, dump};
 use crate::model::{ArchiveId, ItemDetails, ItemState, MediaKey, PartRole, RemoteFacts, Sha256, Verdict};
+use crate::store::RecordName;
 
 /// What the index knows of an item.
 #[derive(Clone, Debug, PartialEq)]
@@ -245,6 +246,33 @@ impl IndexReader {
     pub fn has_record(&self, sha256: &Sha256) -> Result<bool, IndexError> {
         self.ask(|conn| {
             conn.prepare_cached("SELECT 1 FROM record WHERE sha256 = ?1")?.exists([sha256.bytes().as_slice()])
+        })
+    }
+
+    /// The names of all applied records, of items and then of albums.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn record_names(
+        &self,
+        mut item: impl FnMut(RecordName),
+        mut album: impl FnMut(RecordName),
+    ) -> Result<(), IndexError> {
+        self.ask(|conn| {
+            let each = |sql, take: &mut dyn FnMut(RecordName)| {
+                let mut query = conn.prepare(sql)?;
+                let mut rows = query.query([])?;
+                while let Some(row) = rows.next()? {
+                    take(RecordName {
+                        key: valid(row, "key", |text: String| MediaKey::new(&text))?,
+                        seq: row.get("seq")?,
+                        sha256: valid(row, "sha256", |bytes: Vec<u8>| Sha256::from_slice(&bytes))?,
+                    });
+                }
+                Ok(())
+            };
+            each("SELECT r.sha256, r.seq, i.key FROM record r JOIN item i USING (ordinal)", &mut item)?;
+            each("SELECT sha256, seq, album AS key FROM album_record", &mut album)
         })
     }
 

@@ -184,10 +184,12 @@ fn outcome(blob: bool, record: bool, index: bool) -> String {
     let reader = opened.index.reader().unwrap();
     let known = reader.known(&[stored.record().key.clone()]).unwrap();
     let report = scrub(&opened.store, &ScrubOptions::default(), &|_| ControlFlow::Continue(())).unwrap();
-    let says = match &report.findings[..] {
-        [] if report.unreferenced == 1 => "unreferenced",
-        [] => "nothing",
-        [finding] if finding.kind == FindingKind::Missing => "missing",
+    let lost = opened.store.noted_lost().unwrap();
+    let says = match (&report.findings[..], &lost[..]) {
+        ([], []) if report.unreferenced == 1 => "unreferenced",
+        ([], []) => "nothing",
+        ([finding], []) if finding.kind == FindingKind::Missing => "blob missing",
+        ([], [(path, _)]) if *path == opened.recovery.lost[0] => "record missing",
         other => panic!("{other:?}"),
     };
     let word = |yes| if yes { "yes" } else { "no" };

@@ -20,7 +20,7 @@ use crate::sync::support::{assert_equal, init, open, options, pass};
 /// Kills the whole process group of a sync, browser and all, again and again.
 #[tokio::test(flavor = "multi_thread")]
 async fn r01_kills_of_the_appliance_lose_nothing() {
-    let (seed, kills) = (seed("r01_kills_of_the_appliance"), count(50, 300));
+    let (seed, kills) = (seed("r01_kills_of_the_appliance"), count(25, 300));
     let mut random = fastrand::Rng::with_seed(seed);
     let stage = Stage::new(SimConfig { items: 300, seed, page: 60, ..SimConfig::default() }).await;
     // Slow enough that fifty kills fall into the work, not after it.
@@ -61,7 +61,7 @@ async fn r01_kills_of_the_appliance_lose_nothing() {
 fn r01_kills_of_a_worker_lose_nothing() {
     const ITEMS: usize = 300;
     const KINDS: FileBytes = FileBytes::Fixed(LENGTH);
-    let (first, kills) = (seed("r01_kills_of_a_worker"), count(150, 2700));
+    let (first, kills) = (seed("r01_kills_of_a_worker"), count(175, 2700));
     let mut random = fastrand::Rng::with_seed(first);
     let dir = tempfile::tempdir().unwrap();
     let ledger = library(first, ITEMS, KINDS).ledger();

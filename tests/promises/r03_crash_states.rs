@@ -15,7 +15,7 @@ use super::sabotage::{Sabotage, Spoilt};
 use crate::store::support::*;
 
 /// A directory in memory, where there is one: thousands of states are laid out, and none is worth a flush.
-fn fast_dir() -> tempfile::TempDir {
+pub fn fast_dir() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
 }

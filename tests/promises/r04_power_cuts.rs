@@ -1,84 +1,27 @@
 //! R4: the power is cut at random moments, on a real ext4 whose unflushed data the kernel is told to drop: what was
 //! acknowledged is there, whole, and the archive goes on without a person.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
 use shoebox::archive::Archive;
 use shoebox::model::MediaKey;
 use shoebox::sim::FileBytes;
 
 use super::sabotage::Sabotage;
+use super::volume::Volume;
 use super::worker::{LENGTH, Said, Task, Worker, library};
 use super::{count, seed};
 use crate::store::support::findings;
 use crate::sync::support::{assert_equal, init, open};
 
-fn run(program: &str, args: &[&str]) -> bool {
-    Command::new(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
-}
-
-/// A file system of its own, in a file.
-struct Volume {
-    dir: tempfile::TempDir,
-}
-
-impl Volume {
-    /// `None` where this machine cannot mount one.
-    fn new() -> Option<Self> {
-        let memory = Path::new("/dev/shm");
-        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
-        let volume = Self { dir };
-        std::fs::create_dir(volume.at()).unwrap();
-        std::fs::File::create(volume.image()).unwrap().set_len(512 << 20).unwrap();
-        let made = run("mkfs.ext4", &["-q", "-F", volume.image().to_str().unwrap()]);
-        (made && volume.mount()).then_some(volume)
+/// Without the order of data before names that ext4 keeps by default: not every file system has it.
+fn volume() -> Option<Volume> {
+    let volume = Volume::new(512 << 20, &[], "data=writeback");
+    if volume.is_none() {
+        println!("not tried: this needs root and a loop device");
     }
-
-    fn at(&self) -> PathBuf {
-        self.dir.path().join("volume")
-    }
-
-    fn image(&self) -> PathBuf {
-        self.dir.path().join("image")
-    }
-
-    /// Without the order of data before names that ext4 keeps by default: not every file system has it.
-    fn mount(&self) -> bool {
-        run(
-            "mount",
-            &["-o", "loop,data=writeback", self.image().to_str().unwrap(), self.at().to_str().unwrap()],
-        )
-    }
-
-    /// Everything that is not on the medium is lost.
-    fn cut(&self) {
-        assert!(
-            run("xfs_io", &["-x", "-c", "shutdown", self.at().to_str().unwrap()]),
-            "the volume cannot be cut"
-        );
-    }
-
-    fn unmount(&self) {
-        let until = Instant::now() + Duration::from_secs(10);
-        while !run("umount", &[self.at().to_str().unwrap()]) {
-            assert!(Instant::now() < until, "the volume is still in use");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for Volume {
-    fn drop(&mut self) {
-        run("umount", &["-l", self.at().to_str().unwrap()]);
-    }
+    volume
 }
 
 /// What was tried.
@@ -157,10 +100,7 @@ fn has_every_part(archive: &Archive, keys: &[MediaKey]) -> Result<(), String> {
 
 #[test]
 fn r04_what_was_acknowledged_survives_a_power_cut() {
-    let Some(volume) = Volume::new() else {
-        println!("not tried: this needs root and a loop device");
-        return;
-    };
+    let Some(volume) = volume() else { return };
     let seed = seed("r04_what_was_acknowledged");
     let tried = cuts(&volume, seed, count(200, 2000), Sabotage::None).unwrap();
     println!("{tried:?}");
@@ -171,10 +111,7 @@ fn r04_what_was_acknowledged_survives_a_power_cut() {
 /// anything is acknowledged, commits their names too. R3 finds those out.
 #[test]
 fn r04_a_store_that_does_not_flush_is_found_out() {
-    let Some(volume) = Volume::new() else {
-        println!("not tried: this needs root and a loop device");
-        return;
-    };
+    let Some(volume) = volume() else { return };
     let found = std::panic::catch_unwind(|| cuts(&volume, seed("r04_a_store"), 300, Sabotage::NoSync));
     let found = found.unwrap_or_else(|_| Err("it does not open".to_owned()));
     println!("{found:?}");

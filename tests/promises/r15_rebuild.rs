@@ -9,6 +9,7 @@ use shoebox::archive::{Archive, index_path};
 use shoebox::index::IndexReader;
 use shoebox::store::Store;
 
+use super::r03_crash_states::fast_dir;
 use super::{count, seed};
 use crate::appliance::support::shoebox;
 use crate::index::archive::{dump, fill, open};
@@ -17,8 +18,8 @@ use crate::store::support::*;
 #[test]
 fn r15_an_index_made_again_is_the_same() {
     let mut random = fastrand::Rng::with_seed(seed("r15_an_index"));
-    for _ in 0..count(100, 2000) {
-        let archive = TestArchive::new();
+    for _ in 0..count(200, 2000) {
+        let archive = TestArchive::within(fast_dir());
         let opened = open(&archive);
         fill(&opened, random.usize(1..8), &mut random);
         let before = dump(&opened);
@@ -45,9 +46,12 @@ fn r15_a_killed_rebuild_leaves_an_index_that_is_whole() {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         command
     };
-    let began = Instant::now();
-    assert!(rebuild().status().unwrap().success());
-    let whole = began.elapsed();
+    let undisturbed = |_| {
+        let began = Instant::now();
+        assert!(rebuild().status().unwrap().success());
+        began.elapsed()
+    };
+    let whole = (0..4).map(undisturbed).min().unwrap();
     let mut struck = 0;
     let kills = count(100, 1000);
     for n in 0..kills {

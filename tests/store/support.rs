@@ -25,7 +25,10 @@ pub struct TestArchive {
 
 impl TestArchive {
     pub fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::within(tempfile::tempdir().unwrap())
+    }
+
+    pub fn within(dir: TempDir) -> Self {
         Store::init(&dir.path().join("archive"), Arc::new(RealDisk), clock()).unwrap();
         Self { dir }
     }

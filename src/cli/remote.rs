@@ -1,0 +1,167 @@
+//! The options of commands that reach Google Photos.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::duration;
+use crate::app::SyncSettings;
+use crate::remote::browser::launch::{BrowserSettings, Display};
+use crate::remote::google::Method;
+use crate::remote::net::ResolveRule;
+use crate::sync::albums::Wanted;
+use crate::sync::pace::Limits;
+use crate::sync::quiet::QuietHours;
+use crate::sync::{ListingMode, SyncOptions};
+
+/// The library and how it is reached.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Google Photos")]
+pub struct Remote {
+    /// The browser profile that holds the Google login.
+    #[arg(long, env = "SHOEBOX_PROFILE", value_name = "DIR")]
+    profile: PathBuf,
+    /// How files are fetched.
+    #[arg(long, env = "SHOEBOX_METHOD", default_value = "rpc", value_name = "METHOD")]
+    method: MethodArg,
+    /// Most downloads at the same time; fewer while Google is slow or refuses.
+    #[arg(long, env = "SHOEBOX_WORKERS", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32), value_name = "N")]
+    workers: u8,
+    /// Attempts per file before it is set aside until the next run.
+    #[arg(long, env = "SHOEBOX_ATTEMPTS", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=20), value_name = "N")]
+    attempts: u8,
+    /// Silence after which a transfer is given up and tried again.
+    #[arg(long, env = "SHOEBOX_STALL", default_value = "20s", value_parser = duration, value_name = "TIME")]
+    stall: Duration,
+    /// Longest wait between attempts.
+    #[arg(long, env = "SHOEBOX_LONGEST_WAIT", default_value = "2m", value_parser = duration, value_name = "TIME")]
+    longest_wait: Duration,
+    /// Most requests for lists and addresses per second, in the long run. Two are known to go well for days.
+    #[arg(long, env = "SHOEBOX_CALLS_PER_SECOND", default_value_t = 2.0, value_parser = rate, value_name = "N")]
+    calls_per_second: f64,
+    /// Most bytes per second, all downloads together, for example `5MB`; unlimited if left out.
+    #[arg(long, env = "SHOEBOX_BANDWIDTH", value_name = "SIZE")]
+    bandwidth: Option<bytesize::ByteSize>,
+    /// Hours of every day in which nothing is asked of Google, by the local clock, for example `18:00-23:30`.
+    #[arg(long, env = "SHOEBOX_QUIET_HOURS", value_name = "FROM-TO")]
+    quiet_hours: Option<QuietHours>,
+    /// Age of the last complete listing at which the whole library is listed again; in between, only what is
+    /// new is looked for.
+    #[arg(long, env = "SHOEBOX_WHOLE_EVERY", default_value = "7d", value_parser = duration, value_name = "TIME")]
+    whole_every: Duration,
+    /// A shared album to archive too, by title or by the key in its address; `partner/KEY` for a partner's
+    /// library; repeatable, or separated by `;`.
+    #[arg(long, env = "SHOEBOX_ALBUMS", value_delimiter = ';', value_name = "ALBUM")]
+    albums: Vec<String>,
+    /// Archive every album that others share with the account.
+    #[arg(long, env = "SHOEBOX_INCLUDE_SHARED")]
+    include_shared: bool,
+    #[command(flatten)]
+    browser: BrowserArgs,
+}
+
+/// The browser, and how it reaches the world.
+#[derive(Args, Debug)]
+pub struct BrowserArgs {
+    /// The browser to use; found by itself if left out.
+    #[arg(long, env = "SHOEBOX_BROWSER", value_name = "PATH")]
+    browser: Option<PathBuf>,
+    /// How the browser shows itself.
+    #[arg(long, env = "SHOEBOX_DISPLAY", default_value = "auto", value_name = "DISPLAY")]
+    display: DisplayArg,
+    /// Memory beyond which the browser is replaced by a fresh one.
+    #[arg(long, env = "SHOEBOX_BROWSER_MEMORY", default_value = "4GB", value_name = "SIZE")]
+    browser_memory: bytesize::ByteSize,
+    /// A further argument for the browser; repeatable, or separated by `;`.
+    #[arg(
+        long,
+        env = "SHOEBOX_BROWSER_ARG",
+        value_delimiter = ';',
+        allow_hyphen_values = true,
+        value_name = "ARG"
+    )]
+    browser_arg: Vec<String>,
+    /// Hosts that match PATTERN (`*` allowed) are at this address; repeatable, or separated by `;`.
+    #[arg(long, env = "SHOEBOX_RESOLVE", value_delimiter = ';', value_name = "PATTERN=ADDR:PORT")]
+    resolve: Vec<ResolveRule>,
+    /// A PEM file with further certificates to trust.
+    #[arg(long, env = "SHOEBOX_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+impl BrowserArgs {
+    /// The settings that these say.
+    pub fn settings(self) -> BrowserSettings {
+        BrowserSettings {
+            program: self.browser,
+            args: self.browser_arg,
+            resolve: self.resolve,
+            ca: self.ca,
+            display: match self.display {
+                DisplayArg::Auto => Display::Auto,
+                DisplayArg::Virtual => Display::Virtual,
+                DisplayArg::Headless => Display::Headless,
+            },
+            most_memory: Some(self.browser_memory.as_u64()),
+        }
+    }
+}
+
+/// `--method`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum MethodArg {
+    /// Signed addresses directly where no cookies are needed, else through the browser.
+    Rpc,
+    /// Everything through the browser's own downloader.
+    Browser,
+    /// As a person would: the grid, the photo viewer and the keyboard, without any call of our own. Slow, and
+    /// without albums; also what single steps fall back to when Google changes a call.
+    Viewer,
+}
+
+/// `--display`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DisplayArg {
+    /// With a window on a virtual display where one can be started, else headless.
+    Auto,
+    /// With a window on a virtual display.
+    Virtual,
+    /// Headless.
+    Headless,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if (0.01..=1000.0).contains(&rate) { Ok(rate) } else { Err("must be from 0.01 to 1000".into()) }
+}
+
+impl Remote {
+    /// The settings that these say.
+    pub fn settings(self, listing: ListingMode) -> SyncSettings {
+        SyncSettings {
+            profile: self.profile,
+            browser: self.browser.settings(),
+            method: match self.method {
+                MethodArg::Rpc => Method::Rpc,
+                MethodArg::Browser => Method::Browser,
+                MethodArg::Viewer => Method::Viewer,
+            },
+            stall: self.stall,
+            options: SyncOptions {
+                limits: Limits {
+                    workers: self.workers.into(),
+                    calls_per_second: self.calls_per_second,
+                    bandwidth: self.bandwidth.map(|size| size.as_u64().max(1)),
+                    quiet: self.quiet_hours,
+                    longest_wait: self.longest_wait,
+                },
+                attempts: self.attempts.into(),
+                listing,
+                whole_every: self.whole_every,
+                albums: Wanted { all: self.include_shared, named: self.albums },
+                ..SyncOptions::default()
+            },
+        }
+    }
+}

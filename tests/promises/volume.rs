@@ -1,0 +1,72 @@
+//! A file system for one test: it may be full, cut from its power, or odd.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub fn run(program: &str, args: &[&str]) -> bool {
+    Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// An ext4 of its own, in a file.
+pub struct Volume {
+    dir: tempfile::TempDir,
+    options: String,
+}
+
+impl Volume {
+    /// Of so many bytes, made and mounted with further options; `None` where this machine cannot.
+    pub fn new(bytes: u64, make: &[&str], options: &str) -> Option<Self> {
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let volume = Self { dir, options: format!("loop,{options}") };
+        std::fs::create_dir(volume.at()).unwrap();
+        std::fs::File::create(volume.image()).unwrap().set_len(bytes).unwrap();
+        let image = volume.image();
+        let mut arguments = vec!["-q", "-F"];
+        arguments.extend(make);
+        arguments.push(image.to_str().unwrap());
+        (run("mkfs.ext4", &arguments) && volume.mount()).then_some(volume)
+    }
+
+    /// Where it is mounted.
+    pub fn at(&self) -> PathBuf {
+        self.dir.path().join("volume")
+    }
+
+    fn image(&self) -> PathBuf {
+        self.dir.path().join("image")
+    }
+
+    pub fn mount(&self) -> bool {
+        run("mount", &["-o", &self.options, self.image().to_str().unwrap(), self.at().to_str().unwrap()])
+    }
+
+    /// Everything that is not on the medium is lost.
+    pub fn cut(&self) {
+        assert!(
+            run("xfs_io", &["-x", "-c", "shutdown", self.at().to_str().unwrap()]),
+            "the volume cannot be cut"
+        );
+    }
+
+    pub fn unmount(&self) {
+        let until = Instant::now() + Duration::from_secs(10);
+        while !run("umount", &[self.at().to_str().unwrap()]) {
+            assert!(Instant::now() < until, "the volume is still in use");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        run("umount", &["-l", self.at().to_str().unwrap()]);
+    }
+}
