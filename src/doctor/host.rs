@@ -86,7 +86,7 @@ async fn version(program: PathBuf) -> Finding {
 
 fn sandbox() -> Finding {
     if rustix::process::geteuid().is_root() {
-        let advice = "run shoebox as an ordinary user (in the container: PUID and PGID)";
+        let advice = "run shoebox as an ordinary user where you can";
         return Finding::doubtful(
             "sandbox",
             "as root the browser has no sandbox against hostile pages",

@@ -54,7 +54,7 @@ pub fn examine(data: &Path) -> Vec<Finding> {
         Ok(place) => place,
         Err(error) => {
             let found = format!("nothing can be written to {}: {error}", data.display());
-            let advice = "give the user that shoebox runs as (PUID, PGID) write access to the directory, and \
+            let advice = "give the user that shoebox runs as write access to the directory, and \
                           check that the volume is mounted and not read-only";
             return vec![Finding::bad("writing", found, advice)];
         }
