@@ -134,7 +134,8 @@ impl Archive {
 pub fn lost_records(store: &Store, index: &IndexReader) -> Result<Vec<PathBuf>, IndexError> {
     let lost = std::cell::RefCell::new(Vec::new());
     let look = |path: PathBuf| {
-        if !path.exists() {
+        // What cannot be looked at is trouble of its own, and no loss.
+        if path.try_exists().is_ok_and(|there| !there) {
             lost.borrow_mut().push(path);
         }
     };

@@ -1,6 +1,6 @@
 //! Commands that read the archive and tell about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -100,7 +100,8 @@ pub fn verify(data: &Path, afresh: bool, json: bool) -> anyhow::Result<u8> {
         if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     let mut lost = lost_files(&archive)?;
-    lost.retain(|lost| report.findings.iter().all(|known| known.path != lost.path));
+    let mut named: HashSet<_> = report.findings.iter().map(|finding| finding.path.clone()).collect();
+    lost.retain(|lost| named.insert(lost.path.clone()));
     report.findings.extend(lost);
     report.findings.sort();
     if json {
@@ -150,7 +151,10 @@ pub fn verify(data: &Path, afresh: bool, json: bool) -> anyhow::Result<u8> {
 fn lost_files(archive: &Archive) -> anyhow::Result<Vec<Finding>> {
     let (store, reader) = (&archive.store, archive.index.reader()?);
     let mut known = archive::lost_records(store, &reader)?;
-    reader.blobs(|sha256, _| known.extend(Some(store.blob_path(&sha256)).filter(|path| !path.exists())))?;
+    reader.blobs(|sha256, _| {
+        known
+            .extend(Some(store.blob_path(&sha256)).filter(|path| path.try_exists().is_ok_and(|there| !there)))
+    })?;
     let known = known.into_iter().map(|path| (path, "the index knows it, but it is not there".to_owned()));
     let noted = store.noted_lost()?.into_iter().map(|(path, note)| {
         let why =

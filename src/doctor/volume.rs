@@ -53,6 +53,10 @@ pub fn examine(data: &Path) -> Vec<Finding> {
     let place = match Place::make(data) {
         Ok(place) => place,
         Err(error) => {
+            if error.kind() == io::ErrorKind::NotFound {
+                let advice = "mount the volume, make the directory, and ask again";
+                return vec![Finding::bad("writing", format!("there is no {}", data.display()), advice)];
+            }
             let found = format!("nothing can be written to {}: {error}", data.display());
             let advice = "give the user that shoebox runs as write access to the directory, and \
                           check that the volume is mounted and not read-only";

@@ -52,7 +52,9 @@ impl Store {
             let plain =
                 |line: &&str| Path::new(line).components().all(|part| matches!(part, Component::Normal(_)));
             let files = text.lines().filter(|line| !line.is_empty()).filter(plain);
-            let files = files.map(|line| self.root().join(line)).filter(|file| !file.exists());
+            let files = files
+                .map(|line| self.root().join(line))
+                .filter(|file| file.try_exists().is_ok_and(|there| !there));
             lost.extend(files.map(|file| (file, note.clone())));
         }
         lost.sort();

@@ -84,6 +84,9 @@ async fn what_a_volume_lacks_is_named() {
     let said = text(&output.stdout);
     assert!(output.status.code() == Some(1) && said.contains("Read-only file system"), "{said}");
     assert!(said.contains("-> give the user"), "{said}");
+    let findings = volume(&disk.at().join("nowhere")).await;
+    assert_eq!(severity(&findings, "writing"), "bad");
+    assert!(!disk.at().join("nowhere").exists(), "it was made");
 }
 
 #[tokio::test(flavor = "multi_thread")]
