@@ -1,4 +1,5 @@
-//! What shoebox promises, row by row: each module is named after its row of the table in README.md.
+//! What shoebox promises, row by row: each module is named after its row of the table in README.md, which is made from
+//! what the modules say of themselves.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,6 +15,7 @@ mod r15_rebuild;
 mod r22_idempotent;
 mod r23_converges;
 mod sabotage;
+mod table;
 pub mod volume;
 mod worker;
 
@@ -25,8 +27,23 @@ fn seed(test: &str) -> u64 {
     seed
 }
 
-/// How often something is tried: `COUNT`, or one number for every change and another where `TIER` is `long`.
-fn count(usual: usize, long: usize) -> usize {
-    let tier = if std::env::var("TIER").is_ok_and(|tier| tier == "long") { long } else { usual };
-    std::env::var("COUNT").ok().and_then(|text| text.parse().ok()).unwrap_or(tier)
+/// A row of the table of promises: what is tried, and how often.
+pub struct Row {
+    /// Its number: tests of it are named `rNN_…`.
+    pub number: u8,
+    /// What is tried; or, where the row cannot be done here, why not.
+    pub tried: &'static str,
+    /// How often, each; nothing where all that there is gets tried.
+    pub counts: &'static [Count],
+}
+
+/// How often something is tried for every change, and in the long tier (`TIER=long`).
+pub struct Count(pub usize, pub usize);
+
+impl Count {
+    /// The number for this run; `COUNT` overrides it.
+    fn get(&self) -> usize {
+        let tier = if std::env::var("TIER").is_ok_and(|tier| tier == "long") { self.1 } else { self.0 };
+        std::env::var("COUNT").ok().and_then(|text| text.parse().ok()).unwrap_or(tier)
+    }
 }

@@ -5,7 +5,18 @@ use std::sync::Arc;
 use shoebox::model::ErrorClass;
 use shoebox::store::{Store, StoreError};
 
+use super::Row;
 use crate::store::support::*;
+
+pub const ROWS: &[Row] = &[
+    Row { number: 2, tried: "a kill at each step of an ingest and of an adoption", counts: &[] },
+    Row {
+        number: 6,
+        tried: "each step fails with each error that a full, read-only or broken disk gives",
+        counts: &[],
+    },
+    Row { number: 7, tried: "a flush fails, once at each that there is", counts: &[] },
+];
 
 const ENOSPC: i32 = 28;
 const EIO: i32 = 5;

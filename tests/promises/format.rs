@@ -13,7 +13,13 @@ use shoebox::model::{CaptureTime, PartRole, TimeSource};
 use shoebox::store::scrub::{FindingKind, ScrubOptions, scrub};
 use shoebox::store::{RealDisk, Store};
 
+use super::Row;
 use crate::store::support::*;
+
+pub const ROWS: &[Row] = &[
+    Row { number: 16, tried: "what any loss of blob, record or index comes to", counts: &[] },
+    Row { number: 17, tried: "restoring names, dates and albums with `jq` and coreutils alone", counts: &[] },
+];
 
 const FORMAT: &str = include_str!("../../src/store/FORMAT.md");
 

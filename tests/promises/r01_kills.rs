@@ -12,15 +12,24 @@ use shoebox::sim::{Fault, FaultRule, FileBytes, RequestClass, SimConfig, When};
 
 use super::sabotage::Sabotage;
 use super::worker::{LENGTH, Task, Worker, library};
-use super::{count, seed};
+use super::{Count, Row, seed};
 use crate::appliance::support::{Stage, succeed};
 use crate::store::support::findings;
 use crate::sync::support::{assert_equal, init, open, options, pass};
 
+const APPLIANCE: Count = Count(25, 300);
+const WORKER: Count = Count(175, 2700);
+
+pub const ROWS: &[Row] = &[Row {
+    number: 1,
+    tried: "kills at random moments, of the whole appliance and of a bare archiver, also while it recovers",
+    counts: &[APPLIANCE, WORKER],
+}];
+
 /// Kills the whole process group of a sync, browser and all, again and again.
 #[tokio::test(flavor = "multi_thread")]
 async fn r01_kills_of_the_appliance_lose_nothing() {
-    let (seed, kills) = (seed("r01_kills_of_the_appliance"), count(25, 300));
+    let (seed, kills) = (seed("r01_kills_of_the_appliance"), APPLIANCE.get());
     let mut random = fastrand::Rng::with_seed(seed);
     let stage = Stage::new(SimConfig { items: 300, seed, page: 60, ..SimConfig::default() }).await;
     // Slow enough that fifty kills fall into the work, not after it.
@@ -61,7 +70,7 @@ async fn r01_kills_of_the_appliance_lose_nothing() {
 fn r01_kills_of_a_worker_lose_nothing() {
     const ITEMS: usize = 300;
     const KINDS: FileBytes = FileBytes::Fixed(LENGTH);
-    let (first, kills) = (seed("r01_kills_of_a_worker"), count(175, 2700));
+    let (first, kills) = (seed("r01_kills_of_a_worker"), WORKER.get());
     let mut random = fastrand::Rng::with_seed(first);
     let dir = tempfile::tempdir().unwrap();
     let ledger = library(first, ITEMS, KINDS).ledger();

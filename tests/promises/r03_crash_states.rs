@@ -10,9 +10,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use shoebox::model::{PartRole, Sha256};
 use shoebox::store::{QuarantineNote, RealDisk, Store, StoreError, StoredBlob};
 
+use super::Row;
 use super::crash_disk::{CrashDisk, State};
 use super::sabotage::{Sabotage, Spoilt};
 use crate::store::support::*;
+
+pub const ROWS: &[Row] = &[Row {
+    number: 3,
+    tried: "every part of the unflushed that a power cut may leave, in a model of the disk",
+    counts: &[],
+}];
 
 /// A directory in memory, where there is one: thousands of states are laid out, and none is worth a flush.
 pub fn fast_dir() -> tempfile::TempDir {

@@ -11,9 +11,14 @@ use shoebox::sim::FileBytes;
 use super::sabotage::Sabotage;
 use super::volume::Volume;
 use super::worker::{LENGTH, Said, Task, Worker, library};
-use super::{count, seed};
+use super::{Count, Row, seed};
 use crate::store::support::findings;
 use crate::sync::support::{assert_equal, init, open};
+
+const CUTS: Count = Count(200, 2000);
+
+pub const ROWS: &[Row] =
+    &[Row { number: 4, tried: "power cuts of a real ext4 (needs root and a loop device)", counts: &[CUTS] }];
 
 /// Without the order of data before names that ext4 keeps by default: not every file system has it.
 fn volume() -> Option<Volume> {
@@ -102,7 +107,7 @@ fn has_every_part(archive: &Archive, keys: &[MediaKey]) -> Result<(), String> {
 fn r04_what_was_acknowledged_survives_a_power_cut() {
     let Some(volume) = volume() else { return };
     let seed = seed("r04_what_was_acknowledged");
-    let tried = cuts(&volume, seed, count(200, 2000), Sabotage::None).unwrap();
+    let tried = cuts(&volume, seed, CUTS.get(), Sabotage::None).unwrap();
     println!("{tried:?}");
     assert!(tried.struck * 2 > tried.cuts && tried.acknowledged > tried.cuts, "{tried:?}");
 }

@@ -12,9 +12,17 @@ use shoebox::index::Index;
 use shoebox::store::{RealDisk, Store};
 
 use super::r03_crash_states::fast_dir;
-use super::{count, seed};
+use super::{Count, Row, seed};
 use crate::appliance::support::shoebox;
 use crate::store::support::*;
+
+const DAMAGES: Count = Count(1000, 20_000);
+
+pub const ROWS: &[Row] = &[Row {
+    number: 8,
+    tried: "files of an archive of 2,000 items damaged, exchanged, renamed, removed: each is named, and nothing else",
+    counts: &[DAMAGES],
+}];
 
 const ITEMS: usize = 2000;
 /// Damages between two checks.
@@ -94,7 +102,7 @@ fn r08_damage_is_found_and_named_and_nothing_else_is() {
     files.extend(files_below(&root.join("records")));
     assert_eq!((files.len(), check(&root)), (2 * ITEMS, BTreeSet::new()), "a false alarm");
     let mut done = 0;
-    while done < count(1000, 20_000) {
+    while done < DAMAGES.get() {
         random.shuffle(&mut files);
         let (struck, rest) = files.split_at(AT_ONCE);
         let sound: BTreeMap<_, _> =

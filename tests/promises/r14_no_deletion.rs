@@ -6,8 +6,16 @@ use shoebox::sim::FileBytes;
 
 use super::sabotage::Sabotage;
 use super::worker::{Task, arguments};
-use super::{count, seed};
+use super::{Count, Row, seed};
 use crate::sync::support::init;
+
+const ITEMS: Count = Count(60, 400);
+
+pub const ROWS: &[Row] = &[Row {
+    number: 14,
+    tried: "items archived, described and thrown away at Google under `strace`: no call deletes, renames, shortens or opens for writing what is archived",
+    counts: &[ITEMS],
+}];
 
 /// The calls of a worker that would change what is archived: new items, the same bytes again, further revisions,
 /// items that vanish from the library.
@@ -20,7 +28,7 @@ fn changes(sabotage: Sabotage) -> Vec<String> {
     command.args(["-f", "-qq", "-y", "-e", calls, "-e", "signal=none", "-o"]).arg(&log);
     command.arg(std::env::current_exe().unwrap()).args(arguments()).stdout(Stdio::piped());
     let kinds = FileBytes::Natural;
-    let task = Task { root: &root, seed: seed("r14"), items: count(60, 400), kinds, revised: 20, sabotage };
+    let task = Task { root: &root, seed: seed("r14"), items: ITEMS.get(), kinds, revised: 20, sabotage };
     let output = task.give(&mut command).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if sabotage == Sabotage::None {

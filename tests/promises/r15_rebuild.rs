@@ -10,15 +10,24 @@ use shoebox::index::IndexReader;
 use shoebox::store::Store;
 
 use super::r03_crash_states::fast_dir;
-use super::{count, seed};
+use super::{Count, Row, seed};
 use crate::appliance::support::shoebox;
 use crate::index::archive::{dump, fill, open};
 use crate::store::support::*;
 
+const REBUILDS: Count = Count(200, 2000);
+const KILLED: Count = Count(100, 1000);
+
+pub const ROWS: &[Row] = &[Row {
+    number: 15,
+    tried: "the index made again from the records; rebuilds that are killed",
+    counts: &[REBUILDS, KILLED],
+}];
+
 #[test]
 fn r15_an_index_made_again_is_the_same() {
     let mut random = fastrand::Rng::with_seed(seed("r15_an_index"));
-    for _ in 0..count(200, 2000) {
+    for _ in 0..REBUILDS.get() {
         let archive = TestArchive::within(fast_dir());
         let opened = open(&archive);
         fill(&opened, random.usize(1..8), &mut random);
@@ -53,7 +62,7 @@ fn r15_a_killed_rebuild_leaves_an_index_that_is_whole() {
     };
     let whole = (0..4).map(undisturbed).min().unwrap();
     let mut struck = 0;
-    let kills = count(100, 1000);
+    let kills = KILLED.get();
     for n in 0..kills {
         let mut child = rebuild().spawn().unwrap();
         std::thread::sleep(whole.mul_f64(random.f64()));

@@ -7,8 +7,12 @@ use shoebox::model::SystemClock;
 use shoebox::sim::SimConfig;
 use shoebox::sim::fake::FakeLibrary;
 
+use super::Row;
 use crate::store::support::FaultyDisk;
 use crate::sync::support::{files, init, pass};
+
+pub const ROWS: &[Row] =
+    &[Row { number: 22, tried: "a second pass downloads nothing and writes nothing", counts: &[] }];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r22_a_second_pass_downloads_nothing_and_writes_nothing() {

@@ -11,8 +11,16 @@ use shoebox::sync::report::Outcome;
 use shoebox::sync::{ListingMode, SyncOptions};
 use tokio_util::sync::CancellationToken;
 
-use super::{count, seed};
+use super::{Count, Row, seed};
 use crate::sync::support::{init, open, options, pass, pass_with};
+
+const HISTORIES: Count = Count(12, 300);
+
+pub const ROWS: &[Row] = &[Row {
+    number: 23,
+    tried: "random histories of a library, with stops and listings that lie",
+    counts: &[HISTORIES],
+}];
 
 /// What was ever visible: key to the hashes that its item had.
 type Seen = BTreeMap<String, BTreeSet<String>>;
@@ -154,7 +162,7 @@ async fn history(seed: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn r23_whatever_happens_everything_shown_is_kept_and_no_absence_is_invented() {
     let first = seed("r23_whatever_happens");
-    for seed in first..first + count(12, 100) as u64 {
+    for seed in first..first + HISTORIES.get() as u64 {
         println!("SEED={seed} COUNT=1 replays this one");
         history(seed).await;
     }
