@@ -24,6 +24,7 @@ mod ordinal;
 mod quarantine;
 mod record;
 mod recover;
+mod repair;
 pub mod scrub;
 
 pub use album::{ALBUM_SCHEMA, StoredAlbum};
@@ -33,6 +34,7 @@ pub use error::StoreError;
 pub use layout::RecordName;
 pub use quarantine::QuarantineNote;
 pub use record::StoredRecord;
+pub use repair::Replica;
 
 use layout::Layout;
 use lock::Lock;
@@ -163,6 +165,14 @@ impl Store {
     /// larger of 2 % of the volume and 1 GiB, where 1 GiB is at most 5 % of the volume.
     pub fn set_reserve(&self, bytes: Option<u64>) {
         *lock(&self.inner.reserve) = bytes;
+    }
+
+    /// Refuses so many bytes where they would eat into the reserve.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`], or what the system answers.
+    pub fn has_room_for(&self, bytes: u64) -> Result<(), StoreError> {
+        self.inner.admit(bytes)
     }
 
     /// Whether a failed flush has ended writing for this process.

@@ -77,12 +77,12 @@ impl Store {
 
     /// Makes a blob durable and gives it its name. Several threads may call this at once.
     ///
-    /// Bytes that are stored already are recognised by hashing the stored file.
+    /// Bytes that are stored already are recognised by hashing the stored file. Where that is damaged, the new bytes
+    /// take its place, and the damaged ones are kept in quarantine.
     ///
     /// # Errors
     /// A failed flush ends all writing of this process ([`StoreError::Poisoned`] from then on).
-    /// [`StoreError::ReadBack`] when the disk returns other bytes than were written;
-    /// [`StoreError::DamagedBlob`] when the blob that is stored already is damaged: both files are kept.
+    /// [`StoreError::ReadBack`] when the disk returns other bytes than were written.
     pub fn put(&self, verified: VerifiedBlob) -> Result<StoredBlob, StoreError> {
         let VerifiedBlob { pending, what, digests } = verified;
         let inner = &self.inner;
@@ -92,11 +92,8 @@ impl Store {
         match inner.disk.publish(pending.get(), &path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let stored = inner.disk.open(&path).map_err(StoreError::io("open", &path))?;
-                let (sha256, _) = hash_file(&stored).map_err(StoreError::io("read", &path))?;
-                if sha256 != digests.sha256 {
-                    let kept = inner.keep_aside(&pending, &format!("instead-of.{}", digests.sha256))?;
-                    return Err(StoreError::DamagedBlob { path, kept });
+                if !inner.is_sound(&path, &digests.sha256)? {
+                    inner.mend(pending.get(), &path)?;
                 }
             }
             Err(error) => return Err(StoreError::io("publish", &path)(error)),
@@ -123,6 +120,17 @@ impl Store {
         })
     }
 
+    /// Whether the blob is there and its bytes are those that its name promises. Reads it whole.
+    ///
+    /// # Errors
+    /// When the system cannot tell; a medium that cannot be read is damage, not an error.
+    pub fn is_sound(&self, sha256: &Sha256) -> Result<bool, StoreError> {
+        match self.inner.is_sound(&self.blob_path(sha256), sha256) {
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+            other => other,
+        }
+    }
+
     /// Whether a file has the blob's name. Its content is not hashed.
     ///
     /// # Errors
@@ -137,6 +145,44 @@ impl Store {
 }
 
 impl Inner {
+    /// Whether a stored file has the bytes that its name promises.
+    pub(super) fn is_sound(&self, path: &Path, sha256: &Sha256) -> Result<bool, StoreError> {
+        let file = self.disk.open(path).map_err(StoreError::io("open", path))?;
+        forget_cached(&file);
+        match hash_file(&file) {
+            Ok((found, _)) => Ok(found == *sha256),
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => Ok(false),
+            Err(error) => Err(StoreError::io("read", path)(error)),
+        }
+    }
+
+    /// Puts durable bytes in the place of a file that was found damaged; the damaged one is kept in quarantine.
+    pub(super) fn mend(&self, sound: &Pending, path: &Path) -> Result<(), StoreError> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let quarantine = self.layout.quarantine();
+        let names = (0_u32..).map(|n| {
+            quarantine.join(format!("damaged.{name}.{}.{n}", self.clock.now().strftime("%Y%m%dT%H%M%SZ")))
+        });
+        let mut aside = quarantine.clone();
+        for free in names {
+            aside = free;
+            match self.disk.replace_damaged(sound, path, &aside) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => {
+                    other.map_err(StoreError::io("mend", path))?;
+                    break;
+                }
+            }
+        }
+        self.sync_dir(&quarantine)?;
+        tracing::warn!(
+            "{} was damaged and is mended; the bad bytes are in {}",
+            path.display(),
+            aside.display()
+        );
+        Ok(())
+    }
+
     /// Seals, flushes and reads back a pending file, for blobs and records alike.
     pub(super) fn make_durable(
         &self,
@@ -323,7 +369,7 @@ pub(super) fn hash_file(file: &File) -> io::Result<(Sha256, u64)> {
 }
 
 /// Reads a file from its start without moving its position; returns its length.
-fn each_chunk(file: &File, mut take: impl FnMut(&[u8])) -> io::Result<u64> {
+pub(super) fn each_chunk(file: &File, mut take: impl FnMut(&[u8])) -> io::Result<u64> {
     let size = file.metadata()?.len();
     let mut buffer = vec![0; usize::try_from(size).unwrap_or(CHUNK).clamp(1, CHUNK)];
     let mut at = 0;

@@ -1,5 +1,6 @@
 //! The seam to the file system. Everything that changes an archive goes through [`Disk`], so that tests can
-//! record, delay and fail each step. It offers no way to remove or overwrite a blob or a record.
+//! record, delay and fail each step. It offers no way to remove or overwrite a blob or a record: what is damaged can
+//! only change places with what it should be.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
@@ -82,6 +83,9 @@ pub trait Disk: Send + Sync + 'static {
     fn sync(&self, file: &Pending) -> io::Result<()>;
     /// Gives the file its final name; fails with `AlreadyExists` where the name is taken.
     fn publish(&self, file: &Pending, to: &Path) -> io::Result<()>;
+    /// Gives a complete pending file the name of a damaged one, which goes on under the free name `aside`. Where the
+    /// file system can exchange two names, there is a file under the name at every moment.
+    fn replace_damaged(&self, file: &Pending, damaged: &Path, aside: &Path) -> io::Result<()>;
     /// Flushes the names in a directory to the medium.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Creates a directory; one that exists is no error.
@@ -169,6 +173,19 @@ impl Disk for RealDisk {
             // No hard links here (exFAT, some network volumes): a rename that refuses to replace will do.
             Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => {
                 Ok(rustix::fs::renameat_with(CWD, &name.0, CWD, to, RenameFlags::NOREPLACE)?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    fn replace_damaged(&self, file: &Pending, damaged: &Path, aside: &Path) -> io::Result<()> {
+        self.publish(file, aside)?;
+        match rustix::fs::renameat_with(CWD, aside, CWD, damaged, RenameFlags::EXCHANGE) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                let between = aside.with_extension("moving");
+                rustix::fs::renameat_with(CWD, damaged, CWD, &between, RenameFlags::NOREPLACE)?;
+                rustix::fs::renameat_with(CWD, aside, CWD, damaged, RenameFlags::NOREPLACE)?;
+                Ok(rustix::fs::renameat_with(CWD, &between, CWD, aside, RenameFlags::NOREPLACE)?)
             }
             other => Ok(other?),
         }

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{ErrorClass, MediaKey, Sha256};
 
+/// Bytes that are asked for where the system says that a volume is full and nobody knows by how much.
+const SOME_ROOM: u64 = 64 << 20;
+
 /// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -136,14 +139,6 @@ pub enum StoreError {
         /// What came back.
         got: Sha256,
     },
-    /// A stored blob is damaged; the sound bytes that were to be stored under its name are kept aside.
-    #[error("the stored file {} is damaged; sound bytes for it are kept as {}", path.display(), kept.display())]
-    DamagedBlob {
-        /// The damaged blob.
-        path: PathBuf,
-        /// Where the sound bytes are.
-        kept: PathBuf,
-    },
     /// A record does not continue the chain of its item.
     #[error("revision {seq} of item {key} cannot be recorded: {why}")]
     Chain {
@@ -211,7 +206,6 @@ impl StoreError {
             Self::Locked { .. } => ErrorClass::Locked,
             Self::Broken { .. }
             | Self::ReadBack { .. }
-            | Self::DamagedBlob { .. }
             | Self::DamagedRecord { .. }
             | Self::Stray { .. }
             | Self::MissingBlob { .. } => ErrorClass::Damaged,
@@ -224,8 +218,22 @@ impl StoreError {
         }
     }
 
+    /// Bytes that must become free before it can go on, where the volume is full.
+    pub fn lacks_space(&self) -> Option<u64> {
+        match self {
+            Self::NoSpace { needed, .. } => Some(*needed),
+            Self::Io { source, .. } if is_full(source) => Some(SOME_ROOM),
+            _ => None,
+        }
+    }
+
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
     }
+}
+
+/// Whether the system refused for want of space.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -3,7 +3,7 @@
 
 use std::num::NonZero;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::thread;
@@ -11,16 +11,16 @@ use std::thread;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::blob::hash_file;
-use super::disk::forget_cached;
 use super::layout::SHARDS;
 use super::{Store, StoreError, lock};
 use crate::model::Sha256;
 
 mod checkpoint;
 mod records;
+mod shard;
 
 use checkpoint::Checkpoint;
+pub use shard::{ShardReport, scrub_shard, still_stands};
 
 /// What is wrong with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -189,7 +189,7 @@ impl Pass<'_> {
             return Ok(());
         }
         let dir = self.store.inner.layout.blob_shard(shard);
-        let (present, mut at_end) = self.list(&dir, shard);
+        let (present, mut at_end) = shard::list(self.store, &dir, shard);
         let mut unsaved = Unsaved::default();
         let todo = present.iter().filter(|name| from.is_before(name));
         for (n, name) in (1_usize..).zip(todo) {
@@ -207,74 +207,22 @@ impl Pass<'_> {
         }
         for (sha256, _) in self.records.in_shard(shard) {
             if present.binary_search(sha256).is_err() {
-                at_end.push(Finding {
-                    kind: FindingKind::Missing,
-                    path: self.store.blob_path(sha256),
-                    detail: "a record speaks of it, but it is not there".to_owned(),
-                });
+                at_end.push(shard::missing_blob(self.store, sha256));
             }
         }
         unsaved.findings.extend(at_end);
         self.save(shard, None, unsaved)
     }
 
-    /// The blobs in a shard, sorted, and what is wrong with the directory itself.
-    fn list(&self, dir: &Path, shard: u8) -> (Vec<Sha256>, Vec<Finding>) {
-        let entries = match self.store.inner.disk.list(dir) {
-            Ok(entries) => entries,
-            Err(error) => {
-                let detail = format!("the directory cannot be listed: {error}");
-                return (
-                    Vec::new(),
-                    vec![Finding { kind: FindingKind::Damaged, path: dir.to_owned(), detail }],
-                );
-            }
-        };
-        let (mut present, mut strays) = (Vec::new(), Vec::new());
-        for entry in entries {
-            let name = entry.name.to_str().and_then(Sha256::from_hex);
-            match name.filter(|name| name.bytes()[0] == shard && !entry.is_dir) {
-                Some(name) => present.push(name),
-                None => strays.push(Finding {
-                    kind: FindingKind::Stray,
-                    path: dir.join(&entry.name),
-                    detail: "it does not belong to the archive".to_owned(),
-                }),
-            }
-        }
-        (present, strays)
-    }
-
     fn blob(&self, name: &Sha256, unsaved: &mut Unsaved) {
-        let path = self.store.blob_path(name);
-        let hashed = self.store.inner.disk.open(&path).and_then(|file| {
-            // The medium is to be read, not the kernel's copy; and the copy is not to push out others.
-            forget_cached(&file);
-            let hashed = hash_file(&file);
-            forget_cached(&file);
-            hashed
-        });
         let referenced = self.records.size_of(name);
-        let detail = match hashed {
-            Ok((sha256, size)) => {
-                unsaved.bytes += size;
-                self.bytes.fetch_add(size, Ordering::Relaxed);
-                match referenced {
-                    _ if sha256 != *name => Some(format!("its {size} bytes have the SHA-256 {sha256}")),
-                    Some(said) if said != size => {
-                        Some(format!("it has {size} bytes, its record says {said}"))
-                    }
-                    _ => None,
-                }
-            }
-            Err(error) => Some(format!("it cannot be read: {error}")),
-        };
+        let (size, finding) = shard::blob(self.store, name, referenced);
         unsaved.blobs += 1;
-        self.blobs.fetch_add(1, Ordering::Relaxed);
+        unsaved.bytes += size;
         unsaved.unreferenced += u64::from(referenced.is_none());
-        if let Some(detail) = detail {
-            unsaved.findings.push(Finding { kind: FindingKind::Damaged, path, detail });
-        }
+        unsaved.findings.extend(finding);
+        self.blobs.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(size, Ordering::Relaxed);
     }
 
     fn so_far(&self) -> ScrubProgress {

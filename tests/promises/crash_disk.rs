@@ -20,6 +20,8 @@ enum Step {
     Sync(FileNo),
     Name(PathBuf, FileNo),
     Unname(PathBuf),
+    /// The file takes over the first name; the file that had it goes on under the second.
+    Replace(PathBuf, FileNo, PathBuf, FileNo),
     Dir(PathBuf),
     SyncDir(PathBuf),
     /// Something was reported as done.
@@ -112,7 +114,7 @@ impl Model {
                     let (kept, loose): (Vec<_>, Vec<_>) =
                         std::mem::take(&mut model.loose).into_iter().partition(|change| {
                             matches!(change, Step::Name(path, _) | Step::Unname(path) | Step::Dir(path)
-                                if path.parent() == Some(dir))
+                                | Step::Replace(path, ..) if path.parent() == Some(dir))
                         });
                     model.loose = loose;
                     kept.iter().for_each(|change| model.apply(change));
@@ -131,6 +133,10 @@ impl Model {
             }
             Step::Unname(path) => {
                 self.names.remove(path);
+            }
+            Step::Replace(path, new, aside, old) => {
+                self.names.insert(path.clone(), *new);
+                self.names.insert(aside.clone(), *old);
             }
             Step::Dir(path) => self.dirs.push(path.clone()),
             _ => unreachable!(),
@@ -246,6 +252,20 @@ impl Disk for CrashDisk {
         RealDisk.publish(file, to)?;
         let to = self.below(to);
         self.note(file, |number| Step::Name(to, number));
+        Ok(())
+    }
+
+    fn replace_damaged(&self, file: &Pending, damaged: &Path, aside: &Path) -> io::Result<()> {
+        let bytes = fs::read(damaged)?;
+        RealDisk.replace_damaged(file, damaged, aside)?;
+        let (damaged, aside) = (self.below(damaged), self.below(aside));
+        let mut log = self.log.lock().unwrap();
+        let new = log.by_inode[&file.file().metadata().unwrap().ino()];
+        let old = log.files;
+        log.files += 1;
+        // What is damaged was flushed long ago. Until the names are exchanged, the new file has the second one.
+        log.steps.extend([Step::Write(old, bytes), Step::Sync(old), Step::Name(aside.clone(), new)]);
+        log.steps.push(Step::Replace(damaged, new, aside, old));
         Ok(())
     }
 

@@ -206,3 +206,44 @@ fn r03_a_store_that_does_not_flush_is_found_out() {
         found.expect_err(&format!("{sabotage:?} made no difference"));
     }
 }
+
+/// While damage is mended, the file is what it was or what it should be, and the bad bytes are never lost.
+#[test]
+fn r03_a_cut_while_damage_is_mended_leaves_the_one_or_the_other() {
+    let (sound, bad) = (bytes_of("sound"), bytes_of("bad"));
+    for named in [false, true] {
+        let dir = fast_dir();
+        let root = dir.path().join("archive");
+        init(&root);
+        let disk = Arc::new(CrashDisk::new(&root, named));
+        let store = open(&root, Arc::new(RealDisk));
+        let sha256 = put(&store, &sound).unwrap().digests().sha256;
+        let path = store.blob_path(&sha256);
+        let spoil = || {
+            let _ = fs::remove_file(&path);
+            fs::write(&path, &bad).unwrap();
+        };
+        spoil();
+        drop(store);
+        let store = open(&root, disk.clone());
+        put(&store, &sound).unwrap();
+        disk.acknowledge("mended");
+        drop(store);
+        let states = disk.states();
+        assert!(states.len() > 10, "{}", states.len());
+        for (state, acknowledged) in states {
+            for part in ["tmp", "quarantine"] {
+                files(&root, part).iter().for_each(|file| fs::remove_file(file).unwrap());
+            }
+            spoil();
+            state.lay_out(&root);
+            let now = fs::read(&path).unwrap();
+            let kept = files(&root, "quarantine").iter().any(|file| fs::read(file).unwrap() == bad);
+            assert!(now == bad && acknowledged.is_empty() || now == sound && kept, "{state:?}");
+            // And it is mended by the next who brings the bytes.
+            let store = open(&root, Arc::new(RealDisk));
+            put(&store, &sound).unwrap();
+            assert_legal(&store);
+        }
+    }
+}

@@ -117,6 +117,10 @@ impl<D: Disk> Disk for Spoilt<D> {
         }
     }
 
+    fn replace_damaged(&self, file: &Pending, damaged: &Path, aside: &Path) -> io::Result<()> {
+        self.disk.replace_damaged(file, damaged, aside)
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         match self.sabotage {
             Sabotage::NoSyncDir => Ok(()),

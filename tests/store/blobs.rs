@@ -75,8 +75,9 @@ fn equal_bytes_are_stored_once() {
     assert_eq!(files_below(&archive.root().join("blobs")).len(), 1);
 }
 
+/// The bad bytes are kept, whether or not pending files have names, and also where names cannot be exchanged.
 #[test]
-fn a_damaged_blob_stays_and_the_sound_bytes_are_kept() {
+fn a_damaged_blob_is_mended_when_its_bytes_come_again() {
     for named in [false, true] {
         let archive = TestArchive::new();
         let store = archive.open_on(Arc::new(FaultyDisk::new(&archive.root(), named))).unwrap();
@@ -84,14 +85,15 @@ fn a_damaged_blob_stays_and_the_sound_bytes_are_kept() {
         let path = store.blob_path(&sha);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         fs::write(&path, b"sOund").unwrap();
+        assert!(!store.is_sound(&sha).unwrap());
 
-        let error = put(&store, b"sound").unwrap_err();
-        assert_eq!(error.class(), ErrorClass::Damaged);
-        let StoreError::DamagedBlob { path: found, kept } = error else { panic!("{error}") };
-        assert_eq!(found, path);
-        assert_eq!(fs::read(&path).unwrap(), b"sOund", "the evidence was overwritten");
-        assert_eq!(fs::read(kept).unwrap(), b"sound");
+        put(&store, b"sound").unwrap();
+        assert!(store.is_sound(&sha).unwrap());
+        let kept = files_below(&archive.root().join("quarantine"));
+        assert_eq!(kept.len(), 1);
+        assert_eq!(fs::read(&kept[0]).unwrap(), b"sOund", "the evidence was overwritten");
         assert_eq!(archive.tmp_files(), [] as [std::path::PathBuf; 0]);
+        assert_eq!(findings(&store), []);
     }
 }
 

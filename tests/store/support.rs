@@ -304,6 +304,11 @@ impl Disk for FaultyDisk {
         RealDisk.publish(file, to)
     }
 
+    fn replace_damaged(&self, file: &Pending, damaged: &Path, aside: &Path) -> io::Result<()> {
+        self.step("replace_damaged", Some(damaged))?;
+        RealDisk.replace_damaged(file, damaged, aside)
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.step("sync_dir", Some(dir))?;
         RealDisk.sync_dir(dir)

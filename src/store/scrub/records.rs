@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 
 use super::super::layout::RecordName;
-use super::super::{Store, StoreError, lock};
+use super::super::{Store, lock};
+use super::shard::finding;
 use super::{Finding, FindingKind};
 use crate::model::Sha256;
 
@@ -53,13 +54,16 @@ pub(super) fn scrub(store: &Store, threads: usize) -> Scrubbed {
         }
     });
     let mut all = all.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    scrub_albums(store, &mut all);
+    let albums = scrub_albums(store);
+    all.count += albums.count;
+    all.findings.extend(albums.findings);
     all.references.sort_unstable();
     all.references.dedup_by_key(|(sha256, _)| *sha256);
     all
 }
 
-fn scrub_shard(store: &Store, shard: u8) -> Scrubbed {
+/// Reads every record of a shard.
+pub(super) fn scrub_shard(store: &Store, shard: u8) -> Scrubbed {
     let mut scrubbed = Scrubbed::default();
     let mut before: Option<RecordName> = None;
     for name in store.record_shard_names(shard) {
@@ -101,12 +105,13 @@ fn scrub_shard(store: &Store, shard: u8) -> Scrubbed {
 }
 
 /// Records of albums: few, and without blobs.
-fn scrub_albums(store: &Store, all: &mut Scrubbed) {
+pub(super) fn scrub_albums(store: &Store) -> Scrubbed {
+    let mut all = Scrubbed::default();
     let names = match store.album_names() {
         Ok(names) => names,
         Err(error) => {
             all.findings.push(finding(&error, store));
-            return;
+            return all;
         }
     };
     let mut before: Option<RecordName> = None;
@@ -133,21 +138,5 @@ fn scrub_albums(store: &Store, all: &mut Scrubbed) {
         }
         before = Some(name);
     }
-}
-
-fn finding(error: &StoreError, store: &Store) -> Finding {
-    let (kind, path, detail) = match error {
-        StoreError::Stray { path } => {
-            (FindingKind::Stray, path.clone(), "it does not belong to the archive".to_owned())
-        }
-        StoreError::DamagedRecord { path, why } => (FindingKind::Damaged, path.clone(), why.clone()),
-        StoreError::NewerRecord { path, schema } => {
-            (FindingKind::Stray, path.clone(), format!("a later shoebox wrote it (schema {schema})"))
-        }
-        StoreError::Io { path, source, .. } => {
-            (FindingKind::Damaged, path.clone(), format!("it cannot be read: {source}"))
-        }
-        other => (FindingKind::Damaged, store.root().to_owned(), other.to_string()),
-    };
-    Finding { kind, path, detail }
+    all
 }
