@@ -11,6 +11,7 @@ use crate::model::ArchiveId;
 
 mod albums;
 mod apply;
+mod backup;
 mod connection;
 mod dump;
 mod error;

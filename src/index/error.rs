@@ -86,6 +86,8 @@ pub enum IndexError {
         path: PathBuf,
         /// Why.
         why: String,
+        /// Whether the volume is full.
+        full: bool,
     },
     /// Opened for reading only, or closed already.
     #[error("the index {} is not open for writing", path.display())]
@@ -122,6 +124,19 @@ impl IndexError {
             | Self::Io { .. } => ErrorClass::Environment,
             Self::Exists { .. } | Self::Closed { .. } => ErrorClass::Bug,
             Self::Store(error) => error.class(),
+        }
+    }
+
+    /// Bytes that must become free before it can go on, where the volume is full.
+    pub fn lacks_space(&self) -> Option<u64> {
+        /// The log of a busy index.
+        const LOG: u64 = 64 << 20;
+        match self {
+            Self::NotCommitted { full, .. } => full.then_some(LOG),
+            Self::Sql { source, .. } => is_full(source).then_some(LOG),
+            Self::Io { source, .. } => (source.kind() == io::ErrorKind::StorageFull).then_some(LOG),
+            Self::Store(error) => error.lacks_space(),
+            _ => None,
         }
     }
 
@@ -162,4 +177,9 @@ impl IndexError {
             }
         }
     }
+}
+
+/// Whether SQLite was refused for want of space.
+pub(super) fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
 }

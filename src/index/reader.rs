@@ -194,6 +194,43 @@ impl IndexReader {
         })
     }
 
+    /// The blobs of one shard, that is with this first byte, sorted, each with its size in bytes.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn shard_blobs(&self, shard: u8) -> Result<Vec<(Sha256, u64)>, IndexError> {
+        let (mut first, mut last) = ([0; 32], [0xff; 32]);
+        (first[0], last[0]) = (shard, shard);
+        self.ask(|conn| {
+            conn.prepare_cached(
+                "SELECT sha256, max(size) AS size FROM part WHERE sha256 BETWEEN ?1 AND ?2
+                 GROUP BY sha256 ORDER BY sha256",
+            )?
+            .query_map([first.as_slice(), last.as_slice()], |row| {
+                let sha256 = valid(row, "sha256", |bytes: Vec<u8>| Sha256::from_slice(&bytes))?;
+                Ok((sha256, unsigned(row, "size")?))
+            })?
+            .collect()
+        })
+    }
+
+    /// The items of which a blob is a file in its latest version, with their names.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn holders(&self, sha256: &Sha256) -> Result<Vec<(MediaKey, String)>, IndexError> {
+        self.ask(|conn| {
+            conn.prepare_cached(
+                "SELECT DISTINCT i.key, i.name FROM part p JOIN item i USING (ordinal)
+                 WHERE p.sha256 = ?1 AND p.latest = 1 ORDER BY i.key",
+            )?
+            .query_map([sha256.bytes().as_slice()], |row| {
+                Ok((valid(row, "key", |text: String| MediaKey::new(&text))?, row.get("name")?))
+            })?
+            .collect()
+        })
+    }
+
     /// The last `n` runs, latest first.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::apply::{Refusal, apply, apply_album};
+use super::error::is_full;
 use super::words::signed;
 use super::{IndexError, connection};
 use crate::model::MediaKey;
@@ -263,7 +264,7 @@ fn commit(path: &Path, conn: &Connection, group: Vec<(Work, SyncSender<Result<()
                 Err((Refusal::Conflict(why), about)) => {
                     answer = Err(match about {
                         Some((key, record)) => IndexError::Conflict { key, record, why },
-                        None => IndexError::NotCommitted { path: path.to_owned(), why },
+                        None => IndexError::NotCommitted { path: path.to_owned(), why, full: false },
                     });
                 }
             }
@@ -278,7 +279,8 @@ fn commit(path: &Path, conn: &Connection, group: Vec<(Work, SyncSender<Result<()
     for (reply, answer) in replies {
         let answer = match (&outcome, answer) {
             (Err(error), _) => {
-                Err(IndexError::NotCommitted { path: path.to_owned(), why: error.to_string() })
+                let full = is_full(error);
+                Err(IndexError::NotCommitted { path: path.to_owned(), why: error.to_string(), full })
             }
             (Ok(()), answer) => answer,
         };

@@ -330,3 +330,32 @@ fn a_rebuild_that_cannot_read_the_records_leaves_the_old_index() {
     assert!(k > 40);
     assert!(Index::open(&path, archive.open().id()).is_ok());
 }
+
+/// A copy made while others write is whole, is checked, and only the latest seven stay.
+#[test]
+fn the_index_is_copied_and_the_copy_can_be_opened() {
+    let archive = TestArchive::new();
+    let opened = open(&archive);
+    let dir = archive.root().join("backup");
+    for n in 0..9 {
+        let bytes = [n];
+        archive_item(&opened.store, Some(&opened.index.writer()), &format!("item-{n}"), &bytes).unwrap();
+        let at = now() + jiff::SignedDuration::from_hours(24 * i64::from(n));
+        let copy = opened.index.backup(&dir, at, 7).unwrap();
+        let reader = shoebox::index::IndexReader::open(&copy, opened.store.id()).unwrap();
+        assert_eq!(reader.records().unwrap(), u64::from(n) + 1);
+        reader.check().unwrap();
+    }
+    let copies: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(copies.iter().filter(|name| name.to_str().unwrap().ends_with(".sqlite")).count(), 7);
+    // A damaged index gives no copy, and the earlier ones stay.
+    opened.index.close().unwrap();
+    let mut bytes = fs::read(index_path(&archive.root())).unwrap();
+    bytes[20_000..40_000].fill(0x5a);
+    fs::write(index_path(&archive.root()), bytes).unwrap();
+    if let Ok(index) = shoebox::index::Index::open(&index_path(&archive.root()), opened.store.id()) {
+        assert!(index.backup(&dir, now(), 7).is_err());
+    }
+    let after: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(copies.iter().all(|copy| after.contains(copy)));
+}
