@@ -8,6 +8,7 @@ use crate::model::ErrorClass;
 use crate::remote::RemoteError;
 use crate::store::StoreError;
 use crate::sync::report::Outcome;
+use crate::upkeep::UpkeepError;
 use crate::view::ViewError;
 
 /// All went well.
@@ -51,6 +52,7 @@ pub fn code_of(error: &anyhow::Error) -> u8 {
                 .or_else(|| c.downcast_ref::<IngestError>().map(IngestError::class))
                 .or_else(|| c.downcast_ref::<ExportError>().map(ExportError::class))
                 .or_else(|| c.downcast_ref::<ViewError>().map(ViewError::class))
+                .or_else(|| c.downcast_ref::<UpkeepError>().map(UpkeepError::class))
         };
         class(cause)
     });
@@ -64,6 +66,6 @@ pub fn code_of_sync(outcome: &Outcome) -> u8 {
         Outcome::Partial => PARTIAL,
         Outcome::Interrupted => INTERRUPTED,
         Outcome::SignInNeeded(_) => SIGN_IN,
-        Outcome::Failed(_) => FAILURE,
+        Outcome::DiskFull { .. } | Outcome::Failed(_) => FAILURE,
     }
 }

@@ -48,6 +48,15 @@ pub enum IngestError {
 }
 
 impl IngestError {
+    /// Bytes that must become free before it can go on, where the volume is full.
+    pub fn lacks_space(&self) -> Option<u64> {
+        match self {
+            Self::Store(error) => error.lacks_space(),
+            Self::Index(error) => error.lacks_space(),
+            Self::Remote(_) | Self::Rejected { .. } => None,
+        }
+    }
+
     /// The class that decides retry and exit code.
     pub fn class(&self) -> ErrorClass {
         match self {

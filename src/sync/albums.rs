@@ -121,7 +121,7 @@ async fn pages<R: RemoteLibrary>(
         let page = match lister.try_persist(|| lister.pass.remote.albums(shared, from.as_ref())).await? {
             Ok(page) => page,
             Err(error @ RemoteError::SignedOut { .. }) => {
-                return Err(Outcome::of(error.class(), error.to_string()));
+                return Err(Outcome::from(error));
             }
             Err(error) => return Ok(Err(error)),
         };
@@ -188,7 +188,7 @@ async fn one<R: RemoteLibrary>(
                 match lister.try_persist(|| lister.pass.remote.album_items(album, from.as_ref())).await? {
                     Ok(page) => page,
                     Err(error @ RemoteError::SignedOut { .. }) => {
-                        return Err(Outcome::of(error.class(), error.to_string()));
+                        return Err(Outcome::from(error));
                     }
                     Err(error) => return Ok(Err(error)),
                 };
@@ -328,7 +328,7 @@ async fn record<R: RemoteLibrary>(
         pass.progress.add_album();
         Ok(())
     });
-    written.await.map_err(|e| Outcome::of(e.class(), e.to_string()))
+    written.await.map_err(Outcome::from)
 }
 
 /// An album that the list does not show and that Google does not find either is gone; it is noted, not removed.
@@ -370,7 +370,7 @@ async fn note_gone<R: RemoteLibrary>(lister: &Lister<R>, found: &[RemoteAlbum]) 
             pass.archive.index.writer().apply_album(pass.archive.store.put_album(&record)?)?;
             Ok(())
         });
-        written.await.map_err(|e| Outcome::of(e.class(), e.to_string()))?;
+        written.await.map_err(Outcome::from)?;
     }
     Ok(())
 }

@@ -73,6 +73,9 @@ impl<R: RemoteLibrary> Item<R> {
         if !self.work.fetch {
             return self.finish(None).await;
         }
+        if self.work.in_doubt {
+            self.look_at_files().await.map_err(Outcome::from)?;
+        }
         let _claim = self.claim().await;
         let mut delays = self.pass.pace.delays(self.pass.options.attempts);
         let mut waits = self.pass.pace.delays(MOST_THROTTLED);
@@ -89,7 +92,7 @@ impl<R: RemoteLibrary> Item<R> {
                 ErrorClass::Transient => {}
                 // Drift of a single item's answer is that item's trouble; the listing judges the rest.
                 ErrorClass::RemoteChanged => return self.finish(Some(trouble)).await,
-                class => return Err(Outcome::of(class, trouble.error.to_string())),
+                _ => return Err(trouble.error.into()),
             }
             if let IngestError::Remote(error) = &trouble.error {
                 self.pass.pace.heard(error);
@@ -156,6 +159,23 @@ impl<R: RemoteLibrary> Item<R> {
         Some(self.pass.claims.take(self.upload()?).await)
     }
 
+    /// Reads what is archived of it: what is damaged or gone is fetched again.
+    async fn look_at_files(&mut self) -> Result<(), IngestError> {
+        let Some(known) = &self.work.known else { return Ok(()) };
+        let (parts, store) = (known.parts.clone(), self.pass.archive.store.clone());
+        let unsound = ingest::blocking(move || {
+            let mut unsound = Vec::new();
+            for (role, sha256) in parts {
+                if !store.is_sound(&sha256)? {
+                    unsound.push(role);
+                }
+            }
+            Ok(unsound)
+        });
+        self.work.again.extend(unsound.await?);
+        Ok(())
+    }
+
     /// Takes the original from the archive where the same upload is there already, under another key.
     async fn adopt(&mut self) -> Result<(), IngestError> {
         let Some(upload) = self.upload().filter(|_| !self.is_safe(PartRole::Original)) else { return Ok(()) };
@@ -165,7 +185,9 @@ impl<R: RemoteLibrary> Item<R> {
             let Some(name) = reader.record_with(&upload)? else { return Ok(None) };
             let record = pass.archive.store.read_record(&name)?;
             let mut parts = record.record().parts.iter();
-            Ok(parts.find(|part| part.sha1 == upload).cloned())
+            let Some(part) = parts.find(|part| part.sha1 == upload) else { return Ok(None) };
+            // A damaged file is nothing to rely upon; the bytes that are fetched instead mend it.
+            Ok(pass.archive.store.is_sound(&part.sha256)?.then(|| part.clone()))
         });
         if let Some(part) = found.await? {
             tracing::debug!(key = %self.work.item.key, "these bytes are archived under another key");
@@ -318,7 +340,7 @@ impl<R: RemoteLibrary> Item<R> {
 
     /// Writes the record of what is safe, and notes what is not.
     async fn finish(mut self, trouble: Option<Trouble>) -> Result<(), Outcome> {
-        let failed = |e: IngestError| Outcome::of(e.class(), e.to_string());
+        let failed = |e: IngestError| Outcome::from(e);
         let have_original = self.is_safe(PartRole::Original) || self.is_archived(PartRole::Original);
         let fetched = self.stored.len() as u64;
         if let (Some(_), Some(known)) = (&trouble, &self.work.known) {

@@ -26,6 +26,9 @@ pub(crate) struct Work {
     /// Whether its files are to be looked at, and which of those that are archived may have changed.
     pub(crate) fetch: bool,
     pub(crate) again: Vec<PartRole>,
+    /// It was set aside, perhaps because a file of it was found damaged: its archived files are read before they are
+    /// relied upon.
+    pub(crate) in_doubt: bool,
     /// The shared album through which it is reached.
     pub(crate) through: Option<Through>,
     /// To be noted when all of it is done: noted earlier, a change would be forgotten with an interrupted pass.
@@ -92,10 +95,7 @@ impl<R: RemoteLibrary> Lister<R> {
         let answer = tokio::task::spawn_blocking(move || {
             question(&reader.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
         });
-        answer
-            .await
-            .map_err(|e| Outcome::Failed(e.to_string()))?
-            .map_err(|e| Outcome::of(e.class(), e.to_string()))
+        answer.await.map_err(|e| Outcome::Failed(e.to_string()))?.map_err(Outcome::from)
     }
 
     /// Begins anew: pages may show again what they have shown.
@@ -205,10 +205,7 @@ impl<R: RemoteLibrary> Lister<R> {
         let noted = tokio::task::spawn_blocking(move || {
             pass.archive.index.writer().note_sightings(listing, &account, sighted)
         });
-        noted
-            .await
-            .map_err(|e| Outcome::Failed(e.to_string()))?
-            .map_err(|e| Outcome::of(e.class(), e.to_string()))
+        noted.await.map_err(|e| Outcome::Failed(e.to_string()))?.map_err(Outcome::from)
     }
 
     async fn describe_and_queue(&mut self, mut wanted: Vec<Work>) -> Result<(), Outcome> {
@@ -309,6 +306,7 @@ fn undone(now: &Sighting, before: Option<&Sighting>) -> Sighting {
 }
 
 fn work(item: RemoteItem, task: Task) -> Option<Work> {
+    let in_doubt = matches!(task, Task::Complete(..));
     let (known, fetch, again) = match task {
         Task::Keep => return None,
         Task::Archive => (None, true, Vec::new()),
@@ -317,7 +315,7 @@ fn work(item: RemoteItem, task: Task) -> Option<Work> {
         Task::Revise { known, fetch, again } => (Some(known), fetch, again),
     };
     let details = unknown_details(&item, known.as_deref());
-    Some(Work { item, details, unnamed: false, known, fetch, again, through: None, sighting: None })
+    Some(Work { item, details, unnamed: false, known, fetch, again, in_doubt, through: None, sighting: None })
 }
 
 /// What stands for the details until Google gives them, or for ever: what is archived, or the key as name.

@@ -131,14 +131,14 @@ pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, crate::index::IndexError> + Send + 'static,
 ) -> Result<T, Outcome> {
     let done = tokio::task::spawn_blocking(work).await.map_err(|e| Outcome::Failed(e.to_string()))?;
-    done.map_err(|e| Outcome::of(e.class(), e.to_string()))
+    done.map_err(Outcome::from)
 }
 
 /// Google's counts; without them a pass knows less and goes on.
 async fn counts<R: RemoteLibrary>(lister: &Lister<R>) -> Result<Option<TimelineCounts>, Outcome> {
     match lister.try_persist(|| lister.pass.remote.counts()).await? {
         Ok(counts) => Ok(counts),
-        Err(error @ RemoteError::SignedOut { .. }) => Err(Outcome::of(error.class(), error.to_string())),
+        Err(error @ RemoteError::SignedOut { .. }) => Err(Outcome::from(error)),
         // The library itself has told of a change.
         Err(RemoteError::Drift { .. }) => Ok(None),
         Err(error) => {
@@ -163,7 +163,7 @@ async fn look<R: RemoteLibrary>(lister: &mut Lister<R>, last: &Listing) -> Resul
         let page = match lister.try_persist(|| pass.remote.recent(from.as_ref())).await? {
             Ok(page) => page,
             Err(error @ RemoteError::SignedOut { .. }) => {
-                return Err(Outcome::of(error.class(), error.to_string()));
+                return Err(Outcome::from(error));
             }
             // The counts will show where to look.
             Err(RemoteError::Drift { .. }) if counts.is_some() && expected.is_some() => break,
@@ -243,7 +243,7 @@ async fn ask_for<R: RemoteLibrary>(lister: &mut Lister<R>, keys: Vec<MediaKey>) 
                 lister.take(page, true).await?;
             }
             Err(error) if matches!(error, RemoteError::SignedOut { .. }) => {
-                return Err(Outcome::of(error.class(), error.to_string()));
+                return Err(Outcome::from(error));
             }
             Err(error) => tracing::debug!(%key, "still not to be had: {error}"),
         }

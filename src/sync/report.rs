@@ -4,8 +4,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::progress::{Progress, Snapshot};
-use crate::index::RunNote;
+use crate::index::{IndexError, RunNote};
+use crate::ingest::IngestError;
 use crate::model::ErrorClass;
+use crate::remote::RemoteError;
 
 /// How a pass ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +20,36 @@ pub enum Outcome {
     Interrupted,
     /// A person must sign in.
     SignInNeeded(String),
+    /// The volume is full; it goes on once so many bytes are free beside the reserve.
+    DiskFull {
+        /// Bytes.
+        needed: u64,
+        /// In words.
+        why: String,
+    },
     /// It could not go on.
     Failed(String),
+}
+
+impl From<RemoteError> for Outcome {
+    fn from(error: RemoteError) -> Self {
+        Self::of(error.class(), error.to_string())
+    }
+}
+
+impl From<IndexError> for Outcome {
+    fn from(error: IndexError) -> Self {
+        IngestError::from(error).into()
+    }
+}
+
+impl From<IngestError> for Outcome {
+    fn from(error: IngestError) -> Self {
+        match error.lacks_space() {
+            Some(needed) => Self::DiskFull { needed, why: error.to_string() },
+            None => Self::of(error.class(), error.to_string()),
+        }
+    }
 }
 
 impl Outcome {
@@ -38,6 +68,7 @@ impl Outcome {
             Self::Partial => "partial",
             Self::Interrupted => "interrupted",
             Self::SignInNeeded(_) => "sign-in-needed",
+            Self::DiskFull { .. } => "disk-full",
             Self::Failed(_) => "failed",
         }
     }
@@ -46,7 +77,7 @@ impl Outcome {
 /// The result of one pass.
 #[derive(Clone, Debug, Serialize)]
 pub struct SyncReport {
-    /// `complete`, `partial`, `interrupted`, `sign-in-needed` or `failed`.
+    /// `complete`, `partial`, `interrupted`, `sign-in-needed`, `disk-full` or `failed`.
     pub outcome: &'static str,
     /// Why, where it did not complete.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +123,9 @@ impl SyncReport {
             other => other,
         };
         let reason = match &outcome {
-            Outcome::SignInNeeded(why) | Outcome::Failed(why) => Some(why.clone()),
+            Outcome::SignInNeeded(why) | Outcome::DiskFull { why, .. } | Outcome::Failed(why) => {
+                Some(why.clone())
+            }
             _ => None,
         };
         Self {
@@ -178,6 +211,11 @@ impl SyncReport {
             Outcome::SignInNeeded(why) => {
                 text += &format!(
                     " Sign-in needed: {why}. Sign in to Google with the browser on this profile, then run it again."
+                );
+            }
+            Outcome::DiskFull { why, .. } => {
+                text += &format!(
+                    " The volume is full: {why}. Nothing is lost; make room, and the next run goes on."
                 );
             }
             Outcome::Failed(why) => text += &format!(" The run failed: {why}."),

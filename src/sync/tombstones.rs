@@ -61,7 +61,7 @@ pub(crate) async fn write<R: RemoteLibrary>(lister: &Lister<R>) -> Result<(), Ou
         }
         Ok(())
     });
-    written.await.map_err(|e: IngestError| Outcome::of(e.class(), e.to_string()))
+    written.await.map_err(|e: IngestError| Outcome::from(e))
 }
 
 /// When things were thrown away, as far as the trash tells. Without it, an item is simply gone.
