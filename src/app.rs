@@ -23,6 +23,7 @@ use crate::remote::browser::launch::BrowserSettings;
 use crate::remote::google::Method;
 use crate::store::{RealDisk, Store};
 use crate::sync::SyncOptions;
+use crate::upkeep;
 
 /// One command with its settings.
 #[derive(Debug)]
@@ -91,6 +92,8 @@ pub enum Command {
         data: PathBuf,
         /// From the beginning.
         afresh: bool,
+        /// Another copy of the archive, from which damage is mended.
+        repair_from: Option<PathBuf>,
         /// Print JSON.
         json: bool,
     },
@@ -190,12 +193,16 @@ pub struct RunSettings {
     pub listen: SocketAddr,
     /// From start to start of two passes.
     pub every: Duration,
+    /// How the archive is kept; nothing where nobody wants that.
+    pub upkeep: Option<upkeep::Settings>,
     /// Make the archive if the directory is empty.
     pub init: bool,
 }
 
 /// Runs one command; the answer is the exit code.
 pub fn execute(command: Command) -> anyhow::Result<u8> {
+    // The container's entry hands us the privilege to mount: the browser shall not have it.
+    let _none_to_give_up = rustix::thread::clear_ambient_capability_set();
     match command {
         Command::Init { data } => init(&data),
         Command::Sync { data, settings, json } => runtime()?.block_on(sync::once(&data, *settings, json)),
@@ -208,7 +215,9 @@ pub fn execute(command: Command) -> anyhow::Result<u8> {
         }
         Command::Run(settings) => runtime()?.block_on(run::until_stopped(*settings)),
         Command::Status { data, json } => report::status(&data, json),
-        Command::Verify { data, afresh, json } => report::verify(&data, afresh, json),
+        Command::Verify { data, afresh, repair_from, json } => {
+            report::verify(&data, afresh, repair_from.as_deref(), json)
+        }
         Command::Doctor { data, profile, browser, json } => {
             runtime()?.block_on(doctor::examine(data.as_deref(), profile.as_deref(), &browser, json))
         }

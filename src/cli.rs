@@ -16,8 +16,10 @@ use crate::sync::ListingMode;
 use crate::telemetry::{self, LogFormat};
 
 mod remote;
+mod upkeep;
 
 use remote::{BrowserArgs, Remote};
+use upkeep::UpkeepArgs;
 
 /// Archives every original of a Google Photos library, proves it, and serves it as a read-only file system.
 ///
@@ -105,6 +107,8 @@ enum Subcommands {
         /// Time from the start of one sync to the start of the next, for example `6h` or `1d`.
         #[arg(long, env = "SHOEBOX_EVERY", default_value = "6h", value_parser = duration, value_name = "TIME")]
         every: Duration,
+        #[command(flatten)]
+        upkeep: UpkeepArgs,
         /// Make the archive first if the data directory is empty.
         #[arg(long, env = "SHOEBOX_INIT")]
         init: bool,
@@ -119,13 +123,17 @@ enum Subcommands {
     },
     /// Read everything again and compare it with its hash.
     ///
-    /// Goes on where an interrupted verification stopped.
+    /// Goes on where an interrupted verification stopped. `shoebox run` does the same by itself, a little every day.
     Verify {
         #[command(flatten)]
         data: Data,
         /// Begin at the beginning, whatever an earlier verification did.
         #[arg(long, env = "SHOEBOX_VERIFY_AFRESH")]
         afresh: bool,
+        /// Mend what is damaged or gone from another copy of the archive, made with any program that copies files. What
+        /// it replaces is kept in quarantine. Not while `shoebox run` writes: that has `--replica`.
+        #[arg(long, env = "SHOEBOX_REPAIR_FROM", value_name = "DIR")]
+        repair_from: Option<PathBuf>,
         /// Print JSON.
         #[arg(long, env = "SHOEBOX_JSON")]
         json: bool,
@@ -340,7 +348,7 @@ impl Subcommands {
             Self::Mount { data, mountpoint, view } => {
                 Command::Mount { data: data.dir, mountpoint, view: view.settings() }
             }
-            Self::Run { data, remote, view, view_args, listen, every, init } => {
+            Self::Run { data, remote, view, view_args, listen, every, upkeep, init } => {
                 Command::Run(Box::new(RunSettings {
                     data: data.dir,
                     sync: remote.settings(ListingMode::Auto),
@@ -348,11 +356,14 @@ impl Subcommands {
                     view_settings: view_args.settings(),
                     listen,
                     every,
+                    upkeep: upkeep.settings(),
                     init,
                 }))
             }
             Self::Status { data, json } => Command::Status { data: data.dir, json },
-            Self::Verify { data, afresh, json } => Command::Verify { data: data.dir, afresh, json },
+            Self::Verify { data, afresh, repair_from, json } => {
+                Command::Verify { data: data.dir, afresh, repair_from, json }
+            }
             Self::Doctor { data, profile, browser, json } => {
                 Command::Doctor { data, profile, browser: Box::new(browser.settings()), json }
             }

@@ -28,6 +28,7 @@
 //! | [`archive`] | lock, store and index opened together; recovery is every start |
 //! | [`plan`], [`ingest`], [`sync`] | decide, take in, drive one pass |
 //! | [`proof`] | is everything there: Google's counts beside the archive's, one hash over all |
+//! | [`upkeep`] | everything read again within a month, damage mended, the index copied |
 //! | [`doctor`] | do the volume and the machine keep what all else relies on |
 //! | [`view`], [`export`] | views as templates over facts, mounted (`view/SEMANTICS.md` lists what that promises); the same tree as plain files |
 //! | [`serve`], [`telemetry`], [`signals`] | what a running appliance tells |
@@ -40,7 +41,8 @@
 //! Every error has a [`model::ErrorClass`]: it decides whether to try again, to go on without one item, to ask
 //! for a person, or to end the run. One bad item never stops a run. A failed flush poisons the store, because
 //! trying again would lie. Cookies and tokens stay in the browser: code outside the page sees their names at
-//! most. No code path deletes or rewrites a blob or a record.
+//! most. No code path deletes or rewrites a blob or a record; a damaged one changes places with what it should be, and
+//! is kept.
 
 pub mod app;
 pub mod archive;
@@ -62,4 +64,5 @@ pub mod sim;
 pub mod store;
 pub mod sync;
 pub mod telemetry;
+pub mod upkeep;
 pub mod view;

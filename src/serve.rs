@@ -9,6 +9,7 @@ use crate::archive::Archive;
 use crate::index::Totals;
 use crate::sync::progress::{Progress, Snapshot};
 use crate::sync::report::SyncReport;
+use crate::upkeep;
 
 /// The appliance as the page sees it.
 pub struct State {
@@ -55,6 +56,11 @@ impl State {
     pub fn totals(&self) -> Result<Totals, String> {
         let reader = self.archive.index.reader().map_err(|e| e.to_string())?;
         reader.totals().map_err(|e| e.to_string())
+    }
+
+    /// What is known to be damaged and not mended yet, found by upkeep: number of files.
+    pub fn damaged(&self) -> usize {
+        upkeep::standing(&self.archive.store).len()
     }
 
     /// Whether the view, if there should be one, answers. A lapsed login is no illness: restarting the

@@ -3,4 +3,5 @@
 mod doctor;
 mod errors;
 pub mod support;
+mod upkeep;
 mod whole;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod chaos;
 mod crash_disk;
 mod failing_steps;
 mod format;
@@ -10,6 +11,7 @@ mod r01_kills;
 mod r03_crash_states;
 mod r04_power_cuts;
 mod r08_bit_rot;
+mod r09_deadline;
 mod r14_no_deletion;
 mod r15_rebuild;
 mod r22_idempotent;

@@ -1,4 +1,4 @@
 //! The far side: a real Chromium, and direct transfers.
 
-mod browser;
+pub mod browser;
 mod resume;

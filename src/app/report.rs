@@ -16,13 +16,15 @@ use crate::model::SystemClock;
 use crate::model::name::printable;
 use crate::signals;
 use crate::store::RealDisk;
-use crate::store::scrub::{Finding, FindingKind, ScrubOptions, checkpoint_path, scrub};
+use crate::store::scrub::{Finding, FindingKind, ScrubOptions, checkpoint_path, scrub, still_stands};
+use crate::upkeep;
 
 /// `shoebox status`.
 pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
     let archive = super::open_to_read(data)?;
     let reader = archive.index.reader()?;
     let (totals, failures, runs) = (reader.totals()?, reader.failures()?, reader.last_runs(5)?);
+    let damage = upkeep::standing(&archive.store);
     if json {
         let verdicts: BTreeMap<_, _> = totals.verdicts.iter().map(|(v, n)| (v.word(), n)).collect();
         let failures: Vec<_> = failures
@@ -38,7 +40,7 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
             .collect();
         let report = json!({"archive": archive.store.id().to_string(), "items": totals.items, "files": totals.parts,
             "bytes": totals.bytes, "stored_bytes": totals.blob_bytes, "verdicts": verdicts, "set_aside": failures,
-            "runs": runs});
+            "runs": runs, "damage": damage});
         println!("{report}");
         return Ok(exit::OK);
     }
@@ -62,6 +64,15 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
             run.listed
         ),
         None => println!("Last run  none yet"),
+    }
+    if !damage.is_empty() {
+        println!("Damage    {} files are damaged or gone and not mended yet:", damage.len());
+        for finding in damage.iter().take(20) {
+            println!("          {}: {}", printable(&finding.path.display().to_string()), finding.detail);
+        }
+        println!(
+            "          what Google still has comes back with the next sync; else `shoebox verify --repair-from COPY`"
+        );
     }
     if !failures.is_empty() {
         println!("Set aside {} items, tried again in every run:", failures.len());
@@ -87,9 +98,10 @@ fn meaning(verdict: &str) -> &str {
 }
 
 /// `shoebox verify`.
-pub fn verify(data: &Path, afresh: bool, json: bool) -> anyhow::Result<u8> {
+pub fn verify(data: &Path, afresh: bool, repair_from: Option<&Path>, json: bool) -> anyhow::Result<u8> {
     let stop = signals::stop_token()?;
-    let archive = super::open_to_read(data)?;
+    let archive = if repair_from.is_some() { super::open(data)? } else { super::open_to_read(data)? };
+    let replica = repair_from.map(|dir| archive.store.replica(dir)).transpose()?;
     let checkpoint = checkpoint_path(&archive.store);
     if afresh && checkpoint.exists() {
         std::fs::remove_file(&checkpoint)?;
@@ -104,6 +116,17 @@ pub fn verify(data: &Path, afresh: bool, json: bool) -> anyhow::Result<u8> {
     lost.retain(|lost| named.insert(lost.path.clone()));
     report.findings.extend(lost);
     report.findings.sort();
+    let mut mended = Vec::new();
+    if let Some(replica) = &replica {
+        for finding in &report.findings {
+            upkeep::mend(&archive, replica, finding)?;
+        }
+        let (still, sound): (Vec<_>, Vec<_>) = std::mem::take(&mut report.findings)
+            .into_iter()
+            .partition(|finding| still_stands(&archive.store, finding));
+        report.findings = still;
+        mended = sound.into_iter().map(|finding| finding.path).collect();
+    }
     if json {
         let findings: Vec<_> = report
             .findings
@@ -113,9 +136,12 @@ pub fn verify(data: &Path, afresh: bool, json: bool) -> anyhow::Result<u8> {
         println!(
             "{}",
             json!({"complete": report.complete, "blobs": report.blobs, "bytes": report.bytes,
-                "records": report.records, "findings": findings})
+                "records": report.records, "findings": findings, "mended": mended})
         );
     } else {
+        for path in &mended {
+            println!("mended: {}", printable(&path.display().to_string()));
+        }
         for finding in &report.findings {
             println!(
                 "{}: {}: {}",

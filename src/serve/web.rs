@@ -25,6 +25,7 @@ use crate::sync::report::{Outcome, SyncReport};
 struct StatusPage {
     totals: Result<Totals, String>,
     size: String,
+    damaged: usize,
     running: Option<Snapshot>,
     last: Option<Result<SyncReport, String>>,
     colour: &'static str,
@@ -50,7 +51,8 @@ async fn page(Shared(state): Shared<Arc<State>>) -> Response {
         None => "dim",
     };
     let size = totals.as_ref().map(|t| ByteSize(t.bytes).to_string()).unwrap_or_default();
-    let page = StatusPage { size, totals, running: state.running(), last, colour };
+    let damaged = damaged(&state).await;
+    let page = StatusPage { size, totals, damaged, running: state.running(), last, colour };
     match page.render() {
         Ok(html) => {
             let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
@@ -65,6 +67,11 @@ async fn totals(state: &Arc<State>) -> Result<Totals, String> {
     tokio::task::spawn_blocking(move || state.totals()).await.unwrap_or_else(|e| Err(e.to_string()))
 }
 
+async fn damaged(state: &Arc<State>) -> usize {
+    let state = Arc::clone(state);
+    tokio::task::spawn_blocking(move || state.damaged()).await.unwrap_or_default()
+}
+
 async fn status(Shared(state): Shared<Arc<State>>) -> Response {
     let (last, error) = match state.last() {
         Some(Ok(report)) => (Some(report), None),
@@ -73,9 +80,10 @@ async fn status(Shared(state): Shared<Arc<State>>) -> Response {
     };
     let running =
         state.running().map(|p| json!({"archived": p.archived, "wanted": p.wanted, "bytes": p.bytes}));
+    let damaged = damaged(&state).await;
     match totals(&state).await {
         Ok(totals) => {
-            Json(json!({"items": totals.items, "files": totals.parts, "bytes": totals.bytes, "set_aside": totals.failures, "running": running, "last_run": last, "error": error})).into_response()
+            Json(json!({"items": totals.items, "files": totals.parts, "bytes": totals.bytes, "set_aside": totals.failures, "damaged": damaged, "running": running, "last_run": last, "error": error})).into_response()
         }
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": e}))).into_response(),
     }

@@ -1,7 +1,7 @@
 //! The program, a simulator with a signed-in profile, an archive.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use shoebox::remote::browser::launch::BrowserSettings;
@@ -49,6 +49,25 @@ impl Stage {
             .env("SHOEBOX_RESOLVE", format!("*={}", self.sim.address()))
             .env("SHOEBOX_CA", self.sim.ca_file());
         command
+    }
+}
+
+/// Ends a child with SIGTERM, whatever becomes of the test.
+pub struct Running(pub Child);
+
+impl Running {
+    pub fn stop(&mut self) -> std::process::ExitStatus {
+        let pid = self.0.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        self.0.wait().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.0.try_wait().unwrap().is_none() {
+            self.stop();
+        }
     }
 }
 

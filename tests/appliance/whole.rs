@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 
 use shoebox::model::digest::digests_of;
 use shoebox::sim::SimConfig;
 
-use super::support::{Stage, eventually, is_mounted, run, succeed, text};
+use super::support::{Running, Stage, eventually, is_mounted, run, succeed, text};
 
 /// Hashes of all files below a directory, and their number.
 fn hashes(dir: &Path) -> (BTreeSet<String>, usize) {
@@ -28,25 +28,6 @@ fn hashes(dir: &Path) -> (BTreeSet<String>, usize) {
         }
     }
     (found, files)
-}
-
-/// Ends a child with SIGTERM, whatever becomes of the test.
-struct Running(Child);
-
-impl Running {
-    fn stop(&mut self) -> std::process::ExitStatus {
-        let pid = self.0.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        self.0.wait().unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.0.try_wait().unwrap().is_none() {
-            self.stop();
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

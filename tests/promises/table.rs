@@ -13,11 +13,13 @@ const ROWS: &[&[Row]] = &[
     r03_crash_states::ROWS,
     r04_power_cuts::ROWS,
     r08_bit_rot::ROWS,
+    r09_deadline::ROWS,
     r14_no_deletion::ROWS,
     r15_rebuild::ROWS,
     format::ROWS,
     r22_idempotent::ROWS,
     r23_converges::ROWS,
+    chaos::ROWS,
 ];
 
 fn rows() -> Vec<&'static Row> {
