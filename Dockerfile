@@ -35,6 +35,9 @@ LABEL org.opencontainers.image.title="shoebox" \
       org.opencontainers.image.description="Archives every original of a Google Photos library" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY --from=build /out/shoebox /usr/local/bin/shoebox
+COPY docker/entrypoint /usr/local/bin/entrypoint
+# For users of the machine whom PUID names: a place for the display's socket, and a view that others may read.
+RUN mkdir -p -m 1777 /tmp/.X11-unix && echo user_allow_other >>/etc/fuse.conf
 ENV SHOEBOX_DATA=/data \
     SHOEBOX_PROFILE=/config/profile \
     SHOEBOX_VIEW=/view/photos \
@@ -46,5 +49,5 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=60s --timeout=10s --start-period=120s CMD ["shoebox", "health"]
 # tini reaps orphans; without -g, so that a stop reaches shoebox alone, which ends its browser in the way
 # that keeps the login.
-ENTRYPOINT ["/usr/bin/tini", "--", "shoebox"]
+ENTRYPOINT ["/usr/bin/tini", "--", "/usr/local/bin/entrypoint"]
 CMD ["run"]
