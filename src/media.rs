@@ -5,6 +5,7 @@
 //! costs one file its facts. The readers of containers ([`still`], [`video`]) are replaceable; both fill a
 //! [`MediaFacts`].
 
+pub mod block;
 pub mod budget;
 pub mod guard;
 pub mod kind;

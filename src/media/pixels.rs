@@ -73,6 +73,17 @@ fn webp(chunk: &[u8]) -> Option<(u32, u32)> {
 
 /// The largest picture described: tiles and thumbnails are smaller than the whole.
 fn heif(bytes: &dyn ReadAt) -> Option<(u32, u32)> {
+    let meta = part(bytes, b"meta")?;
+    let properties = inner(inner(meta.get(12..)?, b"iprp")?, b"ipco")?;
+    boxes(properties)
+        .filter(|(name, _)| name == b"ispe")
+        .filter_map(|(_, body)| Some((be32(body, 4)?, be32(body, 8)?)))
+        .max_by_key(|&(width, height)| u64::from(width) * u64::from(height))
+}
+
+/// A box of a file's top level, from its length on, and no more of it than descriptions of pictures have. The boxes in
+/// `meta` begin at byte 12, those in `moov` at byte 8.
+pub(super) fn part(bytes: &dyn ReadAt, name: &[u8; 4]) -> Option<Vec<u8>> {
     let size = bytes.size().ok()?;
     let mut at = 0;
     for _ in 0..64 {
@@ -82,14 +93,9 @@ fn heif(bytes: &dyn ReadAt) -> Option<(u32, u32)> {
             1 => (u64::from(be32(&head, 8)?) << 32 | u64::from(be32(&head, 12)?), 16),
             length => (u64::from(length), 8),
         };
-        if head.get(4..8)? == b"meta" {
+        if head.get(4..8)? == name.as_slice() {
             let most = usize::try_from(length).unwrap_or(usize::MAX).min(MOST_META);
-            let meta = read_up_to(bytes, at, most).ok()?;
-            let properties = inner(inner(meta.get(12..)?, b"iprp")?, b"ipco")?;
-            return boxes(properties)
-                .filter(|(name, _)| name == b"ispe")
-                .filter_map(|(_, body)| Some((be32(body, 4)?, be32(body, 8)?)))
-                .max_by_key(|&(width, height)| u64::from(width) * u64::from(height));
+            return read_up_to(bytes, at, most).ok();
         }
         if length < header {
             return None;
@@ -104,7 +110,7 @@ fn inner<'a>(bytes: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
 }
 
 /// The boxes in a row of boxes; ends at the first that is not one.
-fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+pub(super) fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     std::iter::from_fn(move || {
         let length = be32(bytes, 0)? as usize;
         let length = if length == 0 { bytes.len() } else { length };

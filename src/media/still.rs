@@ -1,17 +1,14 @@
 //! Facts of photos: kamadak-exif decodes the Exif block; nom-exif opens the one container it does not know.
 
-use std::io::{BufReader, Cursor};
 use std::sync::Arc;
 
 use exif::{Context, Exif, In, Reader, Tag, Value};
 
 use super::budget::read_up_to;
 use super::kind::Kind;
-use super::{moment, pixels, video};
-use crate::model::{CaptureTime, MediaFacts, PositionedReader, ReadAt, TimeSource};
+use super::{block, moment, pixels, video};
+use crate::model::{CaptureTime, MediaFacts, ReadAt, TimeSource};
 
-/// Raw photos keep their directories in front of the pixels; this much of a file holds them.
-const RAW_HEAD: usize = 2 * 1024 * 1024;
 const SUBFILE_TYPE: Tag = Tag(Context::Tiff, 0xfe);
 /// Longest text taken from a file, characters.
 const LONGEST_TEXT: usize = 128;
@@ -21,7 +18,7 @@ pub fn read(kind: Kind, bytes: Arc<dyn ReadAt>, facts: &mut MediaFacts) {
     let size = pixels::of(kind, &*bytes);
     if kind == Kind::Cr3 {
         video::read_still(Arc::clone(&bytes), facts);
-    } else if let Some(exif) = block(kind, bytes) {
+    } else if let Some(exif) = decode(kind, &*bytes) {
         take(&exif, kind, facts);
     }
     if let Some((width, height)) = size {
@@ -31,33 +28,33 @@ pub fn read(kind: Kind, bytes: Arc<dyn ReadAt>, facts: &mut MediaFacts) {
 }
 
 /// Finds and decodes the Exif block; what a damaged one still holds counts.
-fn block(kind: Kind, bytes: Arc<dyn ReadAt>) -> Option<Exif> {
-    let mut reader = Reader::new();
-    reader.continue_on_error(true);
+fn decode(kind: Kind, bytes: &dyn ReadAt) -> Option<Exif> {
     let found = match kind {
-        Kind::Jpeg | Kind::Png | Kind::Webp | Kind::Heif | Kind::Avif => {
-            reader.read_from_container(&mut BufReader::new(PositionedReader::new(bytes)))
-        }
         Kind::Tiff | Kind::Cr2 | Kind::Orf | Kind::Rw2 => {
-            let mut head = read_up_to(&*bytes, 0, RAW_HEAD).ok()?;
+            let mut head = read_up_to(bytes, 0, block::LONGEST).ok()?;
             // Olympus and Panasonic write a TIFF and call it otherwise.
             match head.get_mut(..4)? {
                 mark @ [b'I', ..] => mark.copy_from_slice(b"II*\0"),
                 mark => mark.copy_from_slice(b"MM\0*"),
             }
-            reader.read_raw(head)
+            head
         }
         Kind::Raf => {
             // The camera's own JPEG lies inside; its offset is at 84, its length at 88.
-            let place = read_up_to(&*bytes, 84, 8).ok()?;
+            let place = read_up_to(bytes, 84, 8).ok()?;
             let offset = u32::from_be_bytes(*place.first_chunk()?);
             let length = u32::from_be_bytes(*place.last_chunk()?) as usize;
-            let jpeg = read_up_to(&*bytes, u64::from(offset), length.min(RAW_HEAD)).ok()?;
-            reader.read_from_container(&mut Cursor::new(jpeg))
+            let jpeg = read_up_to(bytes, u64::from(offset), length.min(block::LONGEST)).ok()?;
+            block::find(Kind::Jpeg, &jpeg)?
         }
-        _ => return None,
+        kind => block::find(kind, bytes)?,
     };
-    found.or_else(|e| e.distill_partial_result(|_| {})).ok()
+    if !block::is_tame(&found) {
+        return None;
+    }
+    let mut reader = Reader::new();
+    reader.continue_on_error(true);
+    reader.read_raw(found).or_else(|e| e.distill_partial_result(|_| {})).ok()
 }
 
 fn take(exif: &Exif, kind: Kind, facts: &mut MediaFacts) {

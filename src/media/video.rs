@@ -7,7 +7,7 @@ use jiff::tz::Offset;
 use nom_exif::{EntryValue, Exif, ExifDateTime, ExifTag, MediaParser, MediaSource, TrackInfo, TrackInfoTag};
 
 use super::kind::Kind;
-use super::{moment, still};
+use super::{block, moment, still};
 use crate::model::{CaptureTime, MediaFacts, PositionedReader, ReadAt, TimeSource};
 
 /// Adds what the video says to `facts`.
@@ -44,6 +44,9 @@ fn take(track: &TrackInfo, facts: &mut MediaFacts) {
 
 /// Canon's CR3 is a photo in a video's container; only nom-exif opens it.
 pub fn read_still(bytes: Arc<dyn ReadAt>, facts: &mut MediaFacts) {
+    if !block::are_tame(&*bytes) {
+        return;
+    }
     let found = MediaSource::seekable(PositionedReader::new(bytes))
         .and_then(|source| MediaParser::new().parse_exif(source));
     let Ok(found) = found else { return };
