@@ -125,7 +125,10 @@ fn gif(bytes: &dyn ReadAt, size: u64) -> Result<(), Wrong> {
 /// One or more RIFF chunks (long AVI files have several), each inside the file.
 fn riff(bytes: &dyn ReadAt, size: u64) -> Result<(), Wrong> {
     let mut at = 0;
-    while at < size {
+    for _ in 0..MOST_STEPS {
+        if at >= size {
+            break;
+        }
         let mut head = [0; 8];
         if !read_exact_at(bytes, &mut head, at)? || !head.starts_with(b"RIFF") {
             // Behind the first chunk only another RIFF is ours to judge.
@@ -150,7 +153,10 @@ fn riff(bytes: &dyn ReadAt, size: u64) -> Result<(), Wrong> {
 fn matroska(bytes: &dyn ReadAt, size: u64) -> Result<(), Wrong> {
     let mut at = 0;
     let mut segments = 0;
-    while at < size {
+    for _ in 0..MOST_STEPS {
+        if at >= size {
+            break;
+        }
         let head = read_up_to(bytes, at, 12)?;
         let Some((id, id_length)) = vint(&head, false) else { break };
         let Some((length, length_length)) = vint(head.get(id_length..).unwrap_or_default(), true) else {
