@@ -84,7 +84,7 @@ fn own_entry(row: &Value) -> Result<Option<RemoteAlbum>, RemoteError> {
         _ => AlbumKind::Own,
     };
     let times = album.message(3)?;
-    let time = |n| times.map_or(Ok(None), |times: Fields<'_>| times.integer(n));
+    let time = |n| times.map_or(Ok(None), |times: Fields<'_>| times.time(n));
     let envelope = album.text(9)?.and_then(MediaKey::new);
     Ok(Some(RemoteAlbum {
         aliases: envelope.filter(|envelope| *envelope != key).into_iter().collect(),
@@ -118,7 +118,7 @@ fn shared_entry(row: &Value) -> Result<Option<RemoteAlbum>, RemoteError> {
         count: entry.integer(4)?.and_then(|n| u64::try_from(n).ok()),
         cover: cover(&entry, 3),
         owner: first_text(entry.field(11)),
-        created_ms: entry.integer(5)?,
+        created_ms: entry.time(5)?,
         modified_ms: None,
     }))
 }

@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::fields::drift;
+use super::fields::{drift, is_time};
 use crate::remote::{CountRange, RemoteError, TimelineCounts};
 
 /// The call's name.
 pub const RPCID: &str = "rJ0tlb";
+
+/// More photos than anybody has; sums of such numbers stay far from what a `u64` holds.
+const MOST: u64 = 1 << 32;
 
 /// The arguments.
 pub fn args() -> Value {
@@ -26,14 +29,19 @@ pub fn decode(payload: &Value) -> Result<TimelineCounts, RemoteError> {
     ranges.sort_unstable_by_key(|range| std::cmp::Reverse(range.to_ms));
     let whole_number = |v: &Value| v.as_u64().or_else(|| v.as_str()?.parse().ok());
     let total = slots.iter().find_map(whole_number).unwrap_or_else(|| ranges.iter().map(|r| r.count).sum());
+    if total > MOST {
+        return Err(unknown());
+    }
     Ok(TimelineCounts { total, ranges })
 }
 
 fn range(row: &Value) -> Option<CountRange> {
     // 64-bit numbers come as text at times.
     let number = |n: usize| row.get(n).and_then(|v| v.as_i64().or_else(|| v.as_str()?.parse().ok()));
-    let (one, two) = (number(0)?, number(1)?);
-    Some(CountRange { from_ms: one.min(two), to_ms: one.max(two), count: u64::try_from(number(2)?).ok()? })
+    let time = |n: usize| number(n).filter(|ms| is_time(*ms));
+    let (one, two) = (time(0)?, time(1)?);
+    let count = u64::try_from(number(2)?).ok().filter(|count| *count <= MOST)?;
+    Some(CountRange { from_ms: one.min(two), to_ms: one.max(two), count })
 }
 
 #[cfg(test)]
@@ -53,6 +61,11 @@ mod tests {
             decode(&json!([[[100, 199, 3, 1]], 3])).unwrap()
         );
         assert_eq!(decode(&json!([[], [[100, 199, 3, 1]], 3])).unwrap().ranges.len(), 1);
+        for absurd in
+            [json!([[[1, 2, u64::MAX]]]), json!([[[i64::MIN, 2, 3]]]), json!([[[1, 2, 3]], u64::MAX])]
+        {
+            assert_eq!(decode(&absurd).unwrap_err().class(), ErrorClass::RemoteChanged, "{absurd}");
+        }
         assert_eq!(decode(&json!([[["x", 1, 2]], 7])).unwrap_err().class(), ErrorClass::RemoteChanged);
     }
 }

@@ -45,6 +45,12 @@ impl<'a> Fields<'a> {
         self.field(number).map(|v| read(v).ok_or_else(|| self.drift(number))).transpose()
     }
 
+    /// A time, milliseconds since 1970 UTC. One that the calendar does not have is no reason to lose an item: it is
+    /// not known.
+    pub fn time(&self, number: u32) -> Result<Option<i64>, RemoteError> {
+        Ok(self.integer(number)?.filter(|ms| is_time(*ms)))
+    }
+
     /// A field that must be a list if present.
     pub fn list(&self, number: u32) -> Result<Option<&'a [Value]>, RemoteError> {
         self.field(number)
@@ -80,6 +86,11 @@ impl<'a> Fields<'a> {
 /// The error for an answer of an unknown shape.
 pub fn drift(what: &str, at: &str, value: &Value) -> RemoteError {
     RemoteError::Drift { what: what.into(), at: at.into(), skeleton: skeleton(value) }
+}
+
+/// Whether the calendar has a time, milliseconds since 1970 UTC: then it can be reckoned with.
+pub fn is_time(ms: i64) -> bool {
+    jiff::Timestamp::from_millisecond(ms).is_ok()
 }
 
 /// The shape of a value: types and lengths, never contents; at most about 600 characters.

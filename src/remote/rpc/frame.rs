@@ -5,6 +5,10 @@ use serde_json::{Value, json};
 use super::fields::skeleton;
 use crate::remote::RemoteError;
 
+/// Longest body that is read, in bytes: a page of 500 items has less than one MB, and what JSON says in two bytes
+/// takes thirty in memory.
+const LONGEST: usize = 16 << 20;
+
 /// The `f.req` value of some calls of the same kind; several are told apart by their number.
 pub fn request(rpcid: &str, calls: &[Value]) -> String {
     let tag = |n: usize| if calls.len() == 1 { "generic".to_owned() } else { (n + 1).to_string() };
@@ -66,6 +70,9 @@ fn payload_of(rpcid: &str, row: &[Value]) -> Result<Value, RemoteError> {
 
 /// Collects the rows of `rpcid` until there are `count` or the body ends.
 fn read_rows(rpcid: &str, count: usize, body: &str, found: &mut Vec<Vec<Value>>) -> Result<(), RemoteError> {
+    if body.len() > LONGEST {
+        return Err(RemoteError::Transient(format!("{rpcid}: the answer has {} bytes", body.len())));
+    }
     let Some(mut rest) = body.trim_start_matches('\u{feff}').trim_start().strip_prefix(")]}'") else {
         return Err(RemoteError::Drift {
             what: rpcid.into(),

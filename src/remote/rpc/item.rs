@@ -32,14 +32,15 @@ pub fn item(what: &'static str, row: &Value) -> Result<RemoteItem, RemoteError> 
     let f = Fields::new(what, row)?;
     let key = f.text(1)?.and_then(MediaKey::new).ok_or_else(|| f.drift(1))?;
     let thumb = f.message(2)?;
-    let taken_ms = f.integer(3)?.ok_or_else(|| f.drift(3))?;
+    // Every listing tells it; where it does not, fields have moved.
+    f.integer(3)?.ok_or_else(|| f.drift(3))?;
     let quota = f.message(FIELD_QUOTA)?;
     Ok(RemoteItem {
         key,
         dedup_key: f.text(4)?.and_then(DedupKey::new),
-        taken_ms: Some(taken_ms),
+        taken_ms: f.time(3)?,
         zone_offset_ms: f.integer(5)?,
-        uploaded_ms: f.integer(6)?,
+        uploaded_ms: f.time(6)?,
         width: pixels(thumb, 2)?,
         height: pixels(thumb, 3)?,
         duration_ms: video_duration(&f)?,
@@ -53,7 +54,7 @@ pub fn item(what: &'static str, row: &Value) -> Result<RemoteItem, RemoteError> 
         quality: quota.map_or(Ok(Quality::Unknown), |q| quality(&q))?,
         charged: quota.and_then(|q| charged(&q)),
         place: f.message(FIELD_PLACE)?.and_then(|place| self::place(&place)),
-        trashed_ms: f.message(FIELD_TRASHED)?.map_or(Ok(None), |m| m.integer(1))?,
+        trashed_ms: f.message(FIELD_TRASHED)?.map_or(Ok(None), |m| m.time(1))?,
         foreign: f.list(8)?.is_some_and(is_foreign),
         creation: f.field(FIELD_ANIMATION).map(|_| Creation::Animation),
         counter: f.integer(15).ok().flatten(),
