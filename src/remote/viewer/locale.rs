@@ -150,8 +150,10 @@ pub fn zone_ms(text: &str) -> Option<i64> {
         _ => return None,
     };
     let (hours, minutes) = digits.split_once(':').unwrap_or((digits, "0"));
-    let (hours, minutes): (i64, i64) = (hours.trim().parse().ok()?, minutes.trim().parse().ok()?);
-    (hours <= 18 && minutes < 60).then_some(sign * (hours * 3_600_000 + minutes * 60_000))
+    // Without a sign of their own.
+    let (hours, minutes): (u16, u16) = (hours.trim().parse().ok()?, minutes.trim().parse().ok()?);
+    (hours <= 18 && minutes < 60)
+        .then_some(sign * (i64::from(hours) * 3_600_000 + i64::from(minutes) * 60_000))
 }
 
 /// The capture time that a tile's label ends with, `Photo - Landscape - Feb 12, 2025, 6:34:39 PM`; local, no
@@ -203,6 +205,9 @@ mod tests {
         }
         assert_eq!(zone_ms("GMT-05:00"), Some(-18_000_000));
         assert_eq!(zone_ms("GMT+5:30"), Some(19_800_000));
+        for absurd in ["GMT+-9223372036854775807", "GMT--5", "GMT+5:-9223372036854775807"] {
+            assert_eq!(zone_ms(absurd), None, "{absurd}");
+        }
         assert_eq!((zone_ms("GMT"), zone_ms("CET")), (Some(0), None));
     }
 
