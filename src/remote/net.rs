@@ -25,17 +25,30 @@ impl ResolveRule {
         format!("MAP {} {}", self.pattern, self.to)
     }
 
-    fn matches(&self, host: &str) -> bool {
+    pub(crate) fn matches(&self, host: &str) -> bool {
         glob(self.pattern.as_bytes(), host.to_ascii_lowercase().as_bytes())
     }
 }
 
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    match pattern.split_first() {
-        None => text.is_empty(),
-        Some((b'*', rest)) => (0..=text.len()).any(|n| glob(rest, &text[n..])),
-        Some((c, rest)) => text.split_first().is_some_and(|(t, more)| t == c && glob(rest, more)),
+    let (mut at, mut wanted) = (0, 0);
+    // Where the last star stands, and what it covers at least: only that one is ever tried again.
+    let mut star: Option<(usize, usize)> = None;
+    while at < text.len() {
+        match (pattern.get(wanted), star) {
+            (Some(b'*'), _) => {
+                star = Some((wanted, at));
+                wanted += 1;
+            }
+            (Some(c), _) if *c == text[at] => (at, wanted) = (at + 1, wanted + 1),
+            (_, Some((place, covers))) => {
+                star = Some((place, covers + 1));
+                (at, wanted) = (covers + 1, place + 1);
+            }
+            _ => return false,
+        }
     }
+    pattern[wanted..].iter().all(|c| *c == b'*')
 }
 
 impl FromStr for ResolveRule {
