@@ -100,6 +100,9 @@ impl Filter {
     /// # Errors
     /// What is wrong with it and where.
     pub fn parse(text: &str) -> Result<Self, Mistake> {
+        if text.len() > LONGEST {
+            return Err(Mistake::at(0, format!("a condition has {LONGEST} bytes at most")));
+        }
         let tokens = tokens(text)?;
         if tokens.is_empty() {
             return Ok(Self::All);
@@ -183,6 +186,8 @@ struct Reader {
     depth: usize,
 }
 
+/// Longest condition, bytes: a chain of `and` is a list that is walked, and dropped, from its far end.
+const LONGEST: usize = 4096;
 /// Deepest nesting; a person writes two or three.
 const DEEPEST: usize = 32;
 
@@ -315,5 +320,6 @@ mod tests {
         }
         assert!(Filter::parse(&"(".repeat(100_000)).is_err());
         assert!(Filter::parse(&"not ".repeat(100_000)).is_err());
+        assert!(Filter::parse(&"gone and ".repeat(100_000)).is_err());
     }
 }

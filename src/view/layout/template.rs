@@ -20,6 +20,8 @@ pub enum Piece {
     Field(Field, String),
 }
 
+/// Longest template, bytes: that of a path in Linux.
+const LONGEST: usize = 4096;
 /// Most parts of a path.
 const DEEPEST: usize = 12;
 /// Most different fields in the directories of a path.
@@ -31,6 +33,9 @@ impl Template {
     /// # Errors
     /// What is wrong with it and where.
     pub fn parse(text: &str) -> Result<Self, Mistake> {
+        if text.len() > LONGEST {
+            return Err(Mistake::at(0, format!("a path has {LONGEST} bytes at most")));
+        }
         let mut segments: Vec<Vec<Piece>> = vec![Vec::new()];
         let mut literal = String::new();
         let mut chars = text.chars().enumerate().peekable();
