@@ -1,19 +1,24 @@
 //! A Live Photo comes as a zip of its still and its video; each becomes a part.
 
-use std::io::Read;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use zip::ZipArchive;
 
 use super::verify::Expectation;
 use super::{IngestError, Origin, StoredPart, keep_one};
 use crate::media::kind;
-use crate::model::{PartRole, PositionedReader};
+use crate::model::{PartRole, PositionedReader, ReadAt};
 use crate::store::{PartialBlob, Store};
 
 /// More entries than a still, its video and their edited twins are not a Live Photo.
 const MOST_ENTRIES: usize = 4;
 /// Photos hardly compress; more than this is a bomb.
 const MOST_RATIO: u64 = 20;
+/// Bytes that are read to find and list the entries: a zip of gigabytes may be nothing but names of entries, and all
+/// of them come to memory before anybody can count them.
+const MOST_DIRECTORY: u64 = 1024 * 1024;
 const CHUNK: usize = 256 * 1024;
 
 /// Unpacks the zip into the original (the still) and the motion part (the video), each verified like a
@@ -52,6 +57,26 @@ pub fn live_photo(
     }
 }
 
+/// Bytes of which only so many are read.
+struct Metered {
+    bytes: Arc<dyn ReadAt>,
+    left: AtomicU64,
+}
+
+impl ReadAt for Metered {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let n = self.bytes.read_at(buf, offset)?;
+        let left = self.left.load(Ordering::Relaxed).checked_sub(n as u64);
+        self.left
+            .store(left.ok_or_else(|| io::Error::other("its directory is too long"))?, Ordering::Relaxed);
+        Ok(n)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.bytes.size()
+    }
+}
+
 struct Entry {
     name: String,
     partial: PartialBlob,
@@ -70,7 +95,9 @@ fn zip_trouble(e: impl std::fmt::Display) -> Trouble {
 fn entries(store: &Store, zip: &PartialBlob) -> Result<(Entry, Option<Entry>), Trouble> {
     let bytes = zip.bytes();
     let packed = bytes.size().map_err(zip_trouble)?;
-    let mut archive = ZipArchive::new(PositionedReader::new(bytes)).map_err(zip_trouble)?;
+    let metered = Arc::new(Metered { bytes, left: AtomicU64::new(MOST_DIRECTORY) });
+    let mut archive = ZipArchive::new(PositionedReader::new(metered.clone())).map_err(zip_trouble)?;
+    metered.left.store(u64::MAX, Ordering::Relaxed);
     if archive.len() > MOST_ENTRIES {
         return Err(Trouble::Zip(format!("the zip holds {} files: no Live Photo", archive.len())));
     }
