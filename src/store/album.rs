@@ -65,9 +65,9 @@ impl Store {
                 self.read_album(&name)?;
             } else {
                 let last = revisions.last();
-                let expected = last.map_or((1, None), |last| (last.seq + 1, Some(last.sha256)));
-                if (record.seq, record.previous) != expected {
-                    return Err(refuse(format!("revision {} is expected", expected.0)));
+                let expected = last.map_or(Some(1), |last| last.seq.checked_add(1));
+                if Some(record.seq) != expected || record.previous != last.map(|last| last.sha256) {
+                    return Err(refuse(format!("revision {expected:?} is expected")));
                 }
                 inner.disk.publish(pending.get(), &path).map_err(StoreError::io("publish", &path))?;
             }

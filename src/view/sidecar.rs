@@ -52,7 +52,8 @@ pub fn render(wanted: &Sidecar, facts: &PartFacts) -> Vec<u8> {
     if !matches!(facts.taken.source, TimeSource::Exif | TimeSource::Video | TimeSource::None) {
         let zone = match facts.taken.offset_s {
             Some(s) => {
-                format!("{}{:02}:{:02}", if s < 0 { '-' } else { '+' }, s.abs() / 3600, s.abs() / 60 % 60)
+                let (sign, s) = (if s < 0 { '-' } else { '+' }, s.unsigned_abs());
+                format!("{sign}{:02}:{:02}", s / 3600, s / 60 % 60)
             }
             // Google's and the upload's instants are in UTC where no zone is known.
             None => "Z".to_owned(),
