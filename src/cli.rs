@@ -15,7 +15,7 @@ use crate::exit;
 use crate::sync::ListingMode;
 use crate::telemetry::{self, LogFormat};
 
-mod remote;
+pub(crate) mod remote;
 mod upkeep;
 
 use remote::{BrowserArgs, Remote};
@@ -300,7 +300,7 @@ impl ViewArgs {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let bad = |_| format!("`{text}` is not a time such as 20s, 5m, 6h or 7d");
     let span: jiff::Span = text.parse().map_err(bad)?;
     let span = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(bad)?;

@@ -17,7 +17,7 @@ mod dump;
 mod error;
 mod feed;
 mod listings;
-mod packed;
+pub(crate) mod packed;
 mod reader;
 mod rebuild;
 mod words;

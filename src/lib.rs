@@ -33,6 +33,7 @@
 //! | [`view`], [`export`] | views as templates over facts, mounted (`view/SEMANTICS.md` lists what that promises); the same tree as plain files |
 //! | [`serve`], [`telemetry`], [`signals`] | what a running appliance tells |
 //! | [`app`], [`cli`], [`exit`] | put it together, parse, end with a documented code |
+//! | `fuzz` | feature `fuzz`: doors to private parsers, for those who feed them hostile bytes |
 //! | `sim` | feature `sim`: the simulated Google Photos that tests and the demo run against |
 //!
 //! Dependencies run one way; `tests/architecture.rs` holds the rules, with the reason beside each.
@@ -50,6 +51,8 @@ pub mod cli;
 pub mod doctor;
 pub mod exit;
 pub mod export;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 pub mod index;
 pub mod ingest;
 pub mod media;

@@ -12,7 +12,7 @@ use crate::model::digest::digests_of;
 use crate::model::{ArchiveId, Clock};
 
 mod album;
-mod archive_json;
+pub(crate) mod archive_json;
 mod blob;
 mod disk;
 mod error;

@@ -131,7 +131,7 @@ pub enum DisplayArg {
     Headless,
 }
 
-fn rate(text: &str) -> Result<f64, String> {
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
     if (0.01..=1000.0).contains(&rate) { Ok(rate) } else { Err("must be from 0.01 to 1000".into()) }
 }

@@ -102,7 +102,7 @@ pub fn pack(item: &ArchivedItem) -> Result<Vec<u8>, postcard::Error> {
 }
 
 /// The item behind the bytes, borrowed from them; `None` if they are damaged.
-pub(super) fn unpack(ordinal: u64, change: u64, bytes: &[u8]) -> Option<BorrowedItem<'_>> {
+pub(crate) fn unpack(ordinal: u64, change: u64, bytes: &[u8]) -> Option<BorrowedItem<'_>> {
     let packed: Packed<'_> = postcard::from_bytes(bytes).ok()?;
     let (year, month, day, hour, minute, second, nanosecond) = packed.local;
     let mut parts = Vec::with_capacity(packed.parts.len());

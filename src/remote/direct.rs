@@ -110,7 +110,7 @@ pub fn retry_after(value: &str) -> Option<Duration> {
 }
 
 /// The file name of a `Content-Disposition`; evidence only, never used to bind bytes to an item.
-fn disposition_name(value: &str) -> Option<String> {
+pub(crate) fn disposition_name(value: &str) -> Option<String> {
     let lower = value.to_ascii_lowercase();
     if let Some(at) = lower.find("filename*=utf-8''") {
         let rest = value[at + "filename*=utf-8''".len()..].split(';').next()?;

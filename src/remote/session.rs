@@ -34,7 +34,7 @@ pub struct Account {
 
 /// What the page shows. Values of cookies and tokens stay in the page: only their presence is asked.
 #[derive(Debug, Default, Deserialize)]
-struct Evidence {
+pub(crate) struct Evidence {
     token: bool,
     globals: bool,
     email: Option<String>,
@@ -52,7 +52,7 @@ const GATHER: &str = r"(() => {
 
 /// What the evidence says.
 #[derive(Debug, PartialEq, Eq)]
-enum Finding {
+pub(crate) enum Finding {
     SignedIn(Account),
     /// Nobody, with the reason.
     SignedOut(String),
@@ -97,7 +97,7 @@ fn has_account_cookie(names: &[String]) -> bool {
     names.iter().any(|name| ACCOUNT_COOKIES.contains(&name.as_str()))
 }
 
-fn judge(landing: &Landing, evidence: &Evidence) -> Finding {
+pub(crate) fn judge(landing: &Landing, evidence: &Evidence) -> Finding {
     let place = landing.place.as_str();
     let host = place.strip_prefix("https://").and_then(|rest| rest.split('/').next()).unwrap_or_default();
     let cookie = has_account_cookie(&evidence.cookies);

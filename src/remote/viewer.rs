@@ -4,8 +4,8 @@
 mod download;
 mod keys;
 pub mod locale;
-mod names;
-mod photo;
+pub(crate) mod names;
+pub(crate) mod photo;
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! `archive.json`: written once by `init`, read at every start, never changed.
 
 use std::io::{self, Read};
+use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -60,8 +61,20 @@ pub(super) fn read(layout: &Layout, disk: &dyn Disk) -> Result<ArchiveId, StoreE
     };
     let mut bytes = Vec::new();
     file.take(LIMIT).read_to_end(&mut bytes).map_err(StoreError::io("read", &path))?;
+    let id = parse(root, &bytes)?;
+    for name in ["blobs", "records"] {
+        if !root.join(name).is_dir() {
+            return Err(broken(format!("the directory {name}/ is missing")));
+        }
+    }
+    Ok(id)
+}
+
+/// What the file's bytes say.
+pub(crate) fn parse(root: &Path, bytes: &[u8]) -> Result<ArchiveId, StoreError> {
+    let broken = |why: String| StoreError::Broken { root: root.to_owned(), why };
     let version: Version =
-        serde_json::from_slice(&bytes).map_err(|error| broken(format!("archive.json: {error}")))?;
+        serde_json::from_slice(bytes).map_err(|error| broken(format!("archive.json: {error}")))?;
     match version.format {
         FORMAT => {}
         found if found > FORMAT => {
@@ -70,14 +83,9 @@ pub(super) fn read(layout: &Layout, disk: &dyn Disk) -> Result<ArchiveId, StoreE
         found => return Err(StoreError::OlderFormat { root: root.to_owned(), found, known: FORMAT }),
     }
     let json: ArchiveJson =
-        serde_json::from_slice(&bytes).map_err(|error| broken(format!("archive.json: {error}")))?;
+        serde_json::from_slice(bytes).map_err(|error| broken(format!("archive.json: {error}")))?;
     if json.hash != "sha256" {
         return Err(broken(format!("archive.json names the unknown hash {:?}", json.hash)));
-    }
-    for name in ["blobs", "records"] {
-        if !root.join(name).is_dir() {
-            return Err(broken(format!("the directory {name}/ is missing")));
-        }
     }
     Ok(json.archive_id)
 }

@@ -41,7 +41,7 @@ pub struct Seen {
 }
 
 #[derive(Deserialize)]
-struct Fields {
+pub(crate) struct Fields {
     name: String,
     date: String,
     time: String,
@@ -202,7 +202,7 @@ async fn panel(lane: &Lane, key: &MediaKey) -> Result<Option<Seen>, RemoteError>
     Ok(None)
 }
 
-fn seen(words: &Words, fields: Fields) -> Seen {
+pub(crate) fn seen(words: &Words, fields: Fields) -> Seen {
     let date = words.date(&fields.date, Timestamp::now());
     let local = date.zip(locale::time(&fields.time)).map(|(date, time)| date.to_datetime(time));
     let local_ms = local.and_then(|local| local.to_zoned(jiff::tz::TimeZone::UTC).ok());
