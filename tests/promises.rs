@@ -14,6 +14,7 @@ mod r08_bit_rot;
 mod r09_deadline;
 mod r14_no_deletion;
 mod r15_rebuild;
+mod r21_hostile_bytes;
 mod r22_idempotent;
 mod r23_converges;
 mod sabotage;

@@ -17,6 +17,7 @@ const ROWS: &[&[Row]] = &[
     r14_no_deletion::ROWS,
     r15_rebuild::ROWS,
     format::ROWS,
+    r21_hostile_bytes::ROWS,
     r22_idempotent::ROWS,
     r23_converges::ROWS,
     chaos::ROWS,
