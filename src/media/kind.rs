@@ -52,6 +52,8 @@ pub enum Kind {
     Mpeg,
     /// Zip.
     Zip,
+    /// Something packed with gzip: an answer that nobody unpacked. Never a photo.
+    Gzip,
     /// A web page or a server's answer: HTML, XML or JSON. Never a photo.
     Page,
     /// Anything else.
@@ -93,6 +95,7 @@ pub fn of_head(head: &[u8]) -> Kind {
         _ if at(0, b"\0\0\x01\xba") || at(0, b"\0\0\x01\xb3") => Kind::Mpeg,
         _ if is_transport_stream(head) => Kind::MpegTs,
         _ if at(0, b"PK\x03\x04") || at(0, b"PK\x05\x06") => Kind::Zip,
+        _ if at(0, b"\x1f\x8b\x08") => Kind::Gzip,
         _ if at(0, b"BM") && head.len() >= 26 && at(6, b"\0\0\0\0") => Kind::Bmp,
         _ if is_page(head) => Kind::Page,
         _ => Kind::Other,
@@ -126,6 +129,7 @@ impl Kind {
             Self::MpegTs => "video/mp2t",
             Self::Mpeg => "video/mpeg",
             Self::Zip => "application/zip",
+            Self::Gzip => "application/gzip",
             Self::Page => "text/html",
             Self::Other => "application/octet-stream",
         }
@@ -170,7 +174,7 @@ impl Kind {
 
     /// Whether it is a picture.
     pub const fn is_still(self) -> bool {
-        !self.is_video() && !matches!(self, Self::Zip | Self::Page | Self::Other)
+        !self.is_video() && !matches!(self, Self::Zip | Self::Gzip | Self::Page | Self::Other)
     }
 
     /// Whether it is made of ISO base media boxes.
@@ -251,6 +255,7 @@ mod tests {
             (b"\0\0\0\x08wide", Kind::Mov),
             (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\x82\x84webm", Kind::Webm),
             (b"PK\x03\x04", Kind::Zip),
+            (b"\x1f\x8b\x08\0", Kind::Gzip),
             (b"\r\n <!DOCTYPE HTML><p>", Kind::Page),
             (b"\xef\xbb\xbf<html lang=nl>", Kind::Page),
             (b"<?xml version='1.0'?><Error><Code>AccessDenied", Kind::Page),

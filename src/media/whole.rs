@@ -53,6 +53,7 @@ fn walk(bytes: &dyn ReadAt) -> Result<(), Wrong> {
     let kind = kind::of_head(&read_up_to(bytes, 0, 1024)?);
     match kind {
         Kind::Page => wrong("a web page or an error message came instead of the file"),
+        Kind::Gzip => wrong("it came packed, as no photo is"),
         Kind::Jpeg => jpeg::walk(bytes, size),
         Kind::Png => png(bytes, size),
         Kind::Gif => gif(bytes, size),
