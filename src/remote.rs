@@ -12,6 +12,7 @@ mod lanes;
 pub mod net;
 pub mod rpc;
 pub mod session;
+pub mod steady;
 pub mod viewer;
 
 use std::future::Future;

@@ -15,8 +15,9 @@ use super::report::Outcome;
 use crate::ingest::verify::Expectation;
 use crate::ingest::{self, IngestError, Origin, Revision, StoredPart};
 use crate::model::{ErrorClass, PartRecord, PartRole, Quality, RemoteItem, Sha1, Sha256, Verdict};
+use crate::remote::steady::steady;
 use crate::remote::viewer::Seen;
-use crate::remote::{Offer, RemoteError, RemoteLibrary};
+use crate::remote::{self, Body, Offer, RemoteError, RemoteLibrary};
 use crate::store::{PartialBlob, QuarantineNote, RecordName};
 
 /// One item on its way into the archive.
@@ -42,6 +43,12 @@ pub(crate) struct Item<R> {
 
 /// Refusals because of load that an item may meet before they count as its own trouble.
 const MOST_THROTTLED: usize = 12;
+
+/// By so much a file may exceed twice the listed size, which may be of another part: the clip of a Live Photo, a
+/// rendition.
+const MORE_THAN_LISTED: u64 = 64 << 20;
+/// No file at Google is larger, bytes: it takes videos of up to 20 GB.
+const LARGEST: u64 = 32 << 30;
 
 /// What an attempt left undone.
 struct Trouble {
@@ -246,10 +253,21 @@ impl<R: RemoteLibrary> Item<R> {
         }
         let (mut origin, body) = Origin::of(download, pass.clock.now());
         self.head.clone_from(&origin.claim.head);
+        let body = match body {
+            Body::Stream(stream) => Body::Stream(steady(stream, self.most_bytes(&origin.claim))),
+            file @ Body::File(_) => file,
+        };
         let partial = ingest::receive(&pass.archive.store, pass.pace.measured(body), &origin.claim).await?;
         pass.pace.went_well(waited);
         origin.at = pass.clock.now();
         Ok((partial, origin))
+    }
+
+    /// More bytes than this are no file of this item.
+    fn most_bytes(&self, claim: &remote::Claim) -> u64 {
+        let listed =
+            self.work.details.size.map(|size| size.saturating_mul(2).saturating_add(MORE_THAN_LISTED));
+        claim.length.or(listed).unwrap_or(LARGEST)
     }
 
     /// Two transfers must agree, and not be what another item is known to hold, unless that comes again from
