@@ -221,10 +221,12 @@ async fn list_month<R: RemoteLibrary>(lister: &mut Lister<R>, month: Month) -> R
     let pass = Arc::clone(&lister.pass);
     let Some((start, end)) = bounds(month) else { return Ok(()) };
     let mut page = lister.persist("a month's listing", || pass.remote.list_before(end)).await?;
+    let mut trail = Trail::default();
     loop {
         let oldest = page.items.iter().filter_map(|item| item.taken_ms).min();
-        let next = page.next.clone();
+        let next = trail.after(page.next.clone(), page.items.len() + page.rejected.len());
         lister.take(page, true).await?;
+        let next = next.map_err(|error| Outcome::Failed(error.to_string()))?;
         let Some(next) = next.filter(|_| oldest.is_none_or(|oldest| oldest >= start)) else { return Ok(()) };
         page = lister.persist("a month's listing", || pass.remote.list(Some(&next))).await?;
     }
