@@ -6,6 +6,7 @@ pub mod proof;
 mod report;
 mod run;
 mod sync;
+mod upkeep;
 pub mod views;
 
 use std::net::SocketAddr;
@@ -23,7 +24,6 @@ use crate::remote::browser::launch::BrowserSettings;
 use crate::remote::google::Method;
 use crate::store::{RealDisk, Store};
 use crate::sync::SyncOptions;
-use crate::upkeep;
 
 /// One command with its settings.
 #[derive(Debug)]
@@ -194,7 +194,7 @@ pub struct RunSettings {
     /// From start to start of two passes.
     pub every: Duration,
     /// How the archive is kept; nothing where nobody wants that.
-    pub upkeep: Option<upkeep::Settings>,
+    pub upkeep: Option<crate::upkeep::Settings>,
     /// Make the archive if the directory is empty.
     pub init: bool,
 }

@@ -1,24 +1,20 @@
 //! `shoebox run`: what the container starts.
 
 use std::net::SocketAddr;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{RunSettings, mount, sync};
+use super::{RunSettings, mount, sync, upkeep};
 use crate::archive::Archive;
 use crate::exit;
 use crate::serve::{self, State};
 use crate::signals;
 use crate::sync::progress::Progress;
-use crate::sync::report::Outcome;
-use crate::upkeep;
+use crate::sync::report::{Outcome, SyncReport};
 
-/// How often is looked whether upkeep is due; the first time after a start, when the first pass is on its way.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How often a full volume is looked at.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(10);
 /// How long the end waits for a file that is being read.
@@ -50,7 +46,7 @@ pub async fn until_stopped(settings: RunSettings) -> anyhow::Result<u8> {
     let state = Arc::new(State::new(Arc::clone(&archive), settings.view.clone()));
     tracing::info!("the status page is at http://{}/", listener.local_addr()?);
     let page = tokio::spawn(serve::web::serve(listener, Arc::clone(&state), stop.clone()));
-    let kept = keep_up(Arc::clone(&archive), settings.upkeep.clone(), stop.clone());
+    let kept = upkeep::keep_up(Arc::clone(&archive), settings.upkeep.clone(), stop.clone());
     repeat(&settings, &archive, &state, &stop).await;
     // A file that is being read may be large: nobody waits for it, and what was not saved is read again.
     let _in_time = tokio::time::timeout(LAST_READ, kept).await;
@@ -71,44 +67,6 @@ fn is_empty(dir: &std::path::Path) -> bool {
     }
 }
 
-/// Does the upkeep, whenever it is due, until asked to stop; what it answers comes when it has stopped.
-fn keep_up(
-    archive: Arc<Archive>,
-    settings: Option<upkeep::Settings>,
-    stop: CancellationToken,
-) -> tokio::sync::oneshot::Receiver<()> {
-    let (ended, wait) = tokio::sync::oneshot::channel();
-    let Some(settings) = settings else { return wait };
-    let runtime = tokio::runtime::Handle::current();
-    // A thread of its own: the runtime would wait for one of its own before it ends.
-    std::thread::spawn(move || {
-        let pause =
-            |time| runtime.block_on(async { tokio::time::timeout(time, stop.cancelled()).await.is_err() });
-        while pause(LOOK_EVERY) {
-            let now = super::clock().now();
-            if !upkeep::is_due(&archive, now) {
-                continue;
-            }
-            match upkeep::day(&archive, now, &settings, &mut |_| match stop.is_cancelled() {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }) {
-                Ok(report) => tracing::info!(
-                    files = report.blobs,
-                    bytes = report.bytes,
-                    damaged = upkeep::standing(&archive.store).len(),
-                    mended = report.mended,
-                    "read again today"
-                ),
-                Err(error) => tracing::error!("the upkeep could not be done: {error}"),
-            }
-        }
-        drop(archive);
-        let _nobody_waits = ended.send(());
-    });
-    wait
-}
-
 /// Waits until the volume has room again, for as long as the next pass is away.
 async fn wait_for_room(
     archive: &Archive,
@@ -127,35 +85,54 @@ async fn wait_for_room(
     }
 }
 
+/// While nobody is signed in, Google is asked no more often than this: asking does not mend it.
+const BETWEEN_PROBES: Duration = Duration::from_secs(3600);
+
 async fn repeat(settings: &RunSettings, archive: &Arc<Archive>, state: &State, stop: &CancellationToken) {
+    let mut last = None;
     loop {
         let began = tokio::time::Instant::now();
         let progress = Arc::new(Progress::default());
         state.begins(Arc::clone(&progress));
-        match sync::pass(archive, &settings.sync, &progress, stop).await {
-            Ok(report) => {
-                tracing::info!("{}", report.sentence());
-                state.ended(Ok(report));
+        let ended = sync::pass(archive, &settings.sync, &progress, stop).await.map_err(|e| e.to_string());
+        match &ended {
+            Err(e) => tracing::error!("the run could not start: {e}"),
+            Ok(report) if needs_sign_in(&ended) => {
+                // Said once: the same line every hour is one that nobody reads.
+                if last.as_ref().is_some_and(needs_sign_in) {
+                    tracing::debug!("{}", report.sentence());
+                } else {
+                    tracing::warn!("{}", report.sentence());
+                }
             }
-            Err(e) => {
-                tracing::error!("the run could not start: {e}");
-                state.ended(Err(e.to_string()));
-            }
+            Ok(report) => tracing::info!("{}", report.sentence()),
         }
-        let next = began + settings.every;
-        if let Some(Ok(report)) = state.last()
+        let next = began + pause(&ended, settings.every);
+        state.ended(ended.clone());
+        if let Ok(report) = &ended
             && let Outcome::DiskFull { needed, .. } = report.outcome()
         {
             wait_for_room(archive, *needed, next, stop).await;
             if !stop.is_cancelled() {
+                last = Some(ended);
                 continue;
             }
         }
+        last = Some(ended);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep_until(next) => {}
         }
     }
+}
+
+fn needs_sign_in(ended: &Result<SyncReport, String>) -> bool {
+    ended.as_ref().is_ok_and(|report| matches!(report.outcome(), Outcome::SignInNeeded(_)))
+}
+
+/// Time from the beginning of a pass to that of the next.
+fn pause(ended: &Result<SyncReport, String>, every: Duration) -> Duration {
+    if needs_sign_in(ended) { every.max(BETWEEN_PROBES) } else { every }
 }
 
 /// Asks a running `run` whether it is well.
