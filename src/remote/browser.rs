@@ -19,6 +19,7 @@ use chromiumoxide::cdp::browser_protocol::browser::{
 use chromiumoxide::cdp::browser_protocol::emulation::{
     SetUserAgentOverrideParams, UserAgentBrandVersion, UserAgentMetadata,
 };
+use chromiumoxide::cdp::browser_protocol::target::EventTargetCrashed;
 use chromiumoxide::handler::{Handler, HandlerConfig};
 use futures_util::StreamExt;
 use serde::Deserialize;
@@ -90,6 +91,7 @@ impl Chromium {
             gone,
         };
         chromium.accept_downloads(folder).await?;
+        chromium.end_with_any_page().await?;
         if chromium.display.is_none() {
             chromium.disguise = Some(chromium.headful_identity().await?);
         }
@@ -144,27 +146,45 @@ impl Chromium {
     }
 
     /// Ends the browser: asks by protocol, then by SIGINT, and kills only what does not listen. Never
-    /// SIGTERM: Chromium then forgets the cookies of the last half minute.
+    /// SIGTERM: Chromium then forgets the cookies of the last half minute. All of it takes less than the ten
+    /// seconds that a container's stop leaves.
     pub async fn close(&self) {
         use chromiumoxide::cdp::browser_protocol::browser::CloseParams;
         if !self.gone.is_cancelled() {
-            let asked = timeout(Duration::from_secs(3), self.browser.execute(CloseParams::default())).await;
+            let asked = timeout(Duration::from_secs(2), self.browser.execute(CloseParams::default())).await;
             if asked.is_ok() {
-                self.process.ended_within(Duration::from_secs(5)).await;
+                self.process.ended_within(Duration::from_secs(3)).await;
             }
         }
         if self.process.is_running() {
-            self.process.end(Duration::from_secs(5)).await;
+            self.process.end(Duration::from_secs(2)).await;
         }
         // Its helpers are in its process group and end with it; one that hangs must not outlive it.
         self.process.kill();
         self.gone.cancel();
         if let Some(display) = &self.display
-            && display.ended_within(Duration::from_secs(2)).await.is_none()
+            && display.ended_within(Duration::from_secs(1)).await.is_none()
         {
-            display.end(Duration::from_secs(2)).await;
+            display.end(Duration::from_secs(1)).await;
         }
         profile::kill_helpers(&self.profile);
+    }
+
+    /// A page that crashed never answers what it was asked, and its window shows nothing any more: better a new browser
+    /// at once than one that is half dead.
+    async fn end_with_any_page(&self) -> Result<(), RemoteError> {
+        let crashed = self.browser.event_listener::<EventTargetCrashed>().await;
+        let (mut crashed, gone) = (crashed.map_err(|e| browser_error(&e))?, self.gone.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = gone.cancelled() => {}
+                Some(_) = crashed.next() => {
+                    tracing::warn!("a page of the browser has crashed");
+                    gone.cancel();
+                }
+            }
+        });
+        Ok(())
     }
 
     async fn accept_downloads(&self, folder: &Path) -> Result<(), RemoteError> {

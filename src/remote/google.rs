@@ -77,6 +77,8 @@ pub(super) struct Session {
     /// The tab that walks down the grid, and those that show photos.
     pub(super) grid: Mutex<Option<Grid>>,
     pub(super) viewers: Mutex<Vec<Lane>>,
+    /// The page does not answer calls any more, although its browser lives.
+    mute: AtomicBool,
 }
 
 /// Downloads after which the browser is renewed: it grows by 10 MB with each thousand.
@@ -174,7 +176,13 @@ impl GooglePhotos {
                 }
                 Err(e) => {
                     attempt += 1;
-                    let again = matches!(e, RemoteError::Browser(_) | RemoteError::Transient(_));
+                    // A machine on which the browser has run is not what keeps it from running.
+                    let has_run = self.starts.load(Ordering::Relaxed) > 0;
+                    let again = match &e {
+                        RemoteError::Browser(_) | RemoteError::Transient(_) => true,
+                        RemoteError::Environment(_) => has_run,
+                        _ => false,
+                    };
                     if !again || attempt >= START_ATTEMPTS {
                         return Err(e);
                     }
@@ -188,7 +196,10 @@ impl GooglePhotos {
 
     fn is_sound(&self, session: Option<&Session>) -> bool {
         let worn = self.downloads.load(Ordering::Relaxed) >= RENEW_AFTER;
-        !worn && session.is_some_and(|s| s.chromium.is_alive() && !s.chromium.is_bloated())
+        !worn
+            && session.is_some_and(|s| {
+                s.chromium.is_alive() && !s.chromium.is_bloated() && !s.mute.load(Ordering::Relaxed)
+            })
     }
 
     /// Makes sure that the same account is still signed in.
@@ -213,6 +224,7 @@ impl GooglePhotos {
                 idle_lanes: Mutex::default(),
                 grid: Mutex::default(),
                 viewers: Mutex::default(),
+                mute: AtomicBool::new(false),
             }),
             Err(e) => {
                 chromium.close().await;
@@ -238,7 +250,16 @@ impl GooglePhotos {
         let session = guard.as_ref().ok_or_else(|| RemoteError::Browser("no browser".into()))?;
         let script = call::script(rpcid, calls);
         let answer = tokio::select! {
-            answer = session.tab.evaluate::<Answer>(&script, CALL_LIMIT) => answer?,
+            answer = session.tab.evaluate::<Answer>(&script, CALL_LIMIT) => match answer {
+                // Either Google is silent or the page hangs; that it does for every call, so the next one gets a new
+                // browser.
+                Err(e @ RemoteError::Browser(_)) => {
+                    let hangs = session.tab.evaluate::<u8>("1", Duration::from_secs(5)).await.is_err();
+                    session.mute.fetch_or(hangs, Ordering::Relaxed);
+                    return Err(e);
+                }
+                answer => answer?,
+            },
             () = session.chromium.gone().cancelled() => {
                 return Err(RemoteError::Browser("the browser went away during a call".into()));
             }

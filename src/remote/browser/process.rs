@@ -86,19 +86,39 @@ impl Process {
 
     /// Kills it and what it started, at once.
     pub fn kill(&self) {
-        if let Some(group) = Pid::from_raw(self.pid)
-            && let Err(e) = kill_process_group(group, Signal::KILL)
-        {
-            tracing::debug!(pid = self.pid, error = %e, "could not kill a process group");
-        }
+        kill_group(self.pid);
     }
 }
 
+/// Longest time that a process which nobody waits for may take to end.
+const LAST_GRACE: Duration = Duration::from_secs(5);
+
 impl Drop for Process {
+    /// Asks it to end. One that hangs would keep the profile for ever: it is killed a little later.
     fn drop(&mut self) {
-        if self.is_running() {
-            signal(self.pid, Signal::INT);
+        if !self.is_running() {
+            return;
         }
+        signal(self.pid, Signal::INT);
+        let (pid, exit) = (self.pid, self.exit.clone());
+        std::thread::spawn(move || {
+            let until = std::time::Instant::now() + LAST_GRACE;
+            while exit.borrow().is_none() {
+                if std::time::Instant::now() > until {
+                    kill_group(pid);
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+    }
+}
+
+fn kill_group(pid: i32) {
+    if let Some(group) = Pid::from_raw(pid)
+        && let Err(e) = kill_process_group(group, Signal::KILL)
+    {
+        tracing::debug!(pid, error = %e, "could not kill a process group");
     }
 }
 
