@@ -394,6 +394,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Format::Json => LogFormat::Json,
     };
     telemetry::start(cli.log, format);
+    leave_no_memory_images();
     end_with_the_reader();
     match app::execute(cli.command.command()) {
         Ok(code) => ExitCode::from(code),
@@ -401,6 +402,17 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             eprintln!("shoebox: {error:#}");
             ExitCode::from(exit::code_of(&error))
         }
+    }
+}
+
+/// A crash writes no memory image, of this program or of its browser, which holds the account's cookies. One byte is
+/// less than any image needs, and, unlike none at all, it also keeps the kernel from handing one to a collector.
+fn leave_no_memory_images() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Core).maximum;
+    let current = Some(maximum.map_or(1, |most| most.min(1)));
+    if let Err(e) = setrlimit(Resource::Core, Rlimit { current, maximum }) {
+        tracing::debug!("memory images of crashes could not be forbidden: {e}");
     }
 }
 
