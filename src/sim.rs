@@ -53,6 +53,8 @@ pub enum FileBytes {
     Natural,
     /// JPEGs of exactly so many bytes, for benchmarks; made while they are served.
     Fixed(u64),
+    /// As they are, and each format as often as every other.
+    EachFormat,
 }
 
 /// How the video half of Live Photos is handed out (contract 8.8: open, so both).
@@ -225,6 +227,11 @@ impl Sim {
     /// What was asked so far.
     pub fn counters(&self) -> Counters {
         self.google.counters()
+    }
+
+    /// The library without its pages: what it lists without a browser, this simulator's sockets serve.
+    pub fn without_browser(&self) -> fake::FakeLibrary {
+        fake::FakeLibrary::of(Arc::clone(&self.google))
     }
 
     /// Makes a signed-in profile with an un-automated browser.

@@ -21,7 +21,7 @@ use crate::remote::{
 
 /// A library behind the trait, with the fault script where it makes sense.
 pub struct FakeLibrary {
-    google: Google,
+    google: Arc<Google>,
     fetches: AtomicU64,
 }
 
@@ -29,7 +29,12 @@ impl FakeLibrary {
     /// The library that a simulator of this configuration would serve; Live Photos come as clips.
     pub fn new(config: SimConfig) -> Self {
         let config = SimConfig { live: LiveAs::Clip, ..config };
-        Self { google: Google::new(config), fetches: AtomicU64::new(0) }
+        Self::of(Arc::new(Google::new(config)))
+    }
+
+    /// The library of a simulator: the addresses of its files are those that the simulator serves.
+    pub(super) fn of(google: Arc<Google>) -> Self {
+        Self { google, fetches: AtomicU64::new(0) }
     }
 
     /// The truth.

@@ -49,6 +49,8 @@ pub enum Fault {
     EmptyListing,
     /// A listing that ends after so many items.
     ShrunkenListing(usize),
+    /// A listing that leads back to its beginning.
+    LoopingListing,
     /// The session has lapsed, from now on.
     SessionExpired,
     /// Two positions of each item have changed places.
@@ -240,6 +242,7 @@ impl FromStr for FaultRule {
             "wrong-file" => Fault::WrongFile,
             "empty" => Fault::EmptyListing,
             "shrink" => Fault::ShrunkenListing(number(value)? as usize),
+            "loop" => Fault::LoopingListing,
             "expire" => Fault::SessionExpired,
             "drift" => Fault::Drift,
             "null" => Fault::Null,

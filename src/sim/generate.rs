@@ -13,6 +13,9 @@ const FIRST_DAY: i64 = 1_086_048_000_000;
 /// name that a file system takes, the folder above, half a character.
 const UNSAVABLE: [u64; 4] = [0, 6, 13, 17];
 
+/// Drawn pictures come in three formats.
+const FORMATS: usize = 3 + STOCK.len();
+
 /// Names that somebody's camera, or somebody's malice, gave.
 fn hostile_name(serial: u64) -> Option<String> {
     let long = format!("{}.jpg", "l".repeat(251));
@@ -53,6 +56,12 @@ pub(crate) fn item(config: &SimConfig, serial: u64) -> SimItem {
     let dice = random.u32(..100);
     let kind = match dice {
         _ if fixed => Kind::Jpeg,
+        _ if config.file_bytes == FileBytes::EachFormat => match serial as usize % FORMATS {
+            0 => Kind::Jpeg,
+            1 => Kind::Png,
+            2 => Kind::WebP,
+            stock => Kind::Stock(stock - 3),
+        },
         0..=77 => Kind::Jpeg,
         78..=80 => Kind::Png,
         81..=82 => Kind::WebP,

@@ -208,6 +208,11 @@ impl Library {
         Some(Arc::clone(&self.items.read().unwrap_or_else(|p| p.into_inner())[index]))
     }
 
+    /// The bytes of an item's original.
+    pub fn original(&self, key: &str) -> Option<Bytes> {
+        self.find(key).map(|item| self.file(&item, PartRole::Original))
+    }
+
     /// A snapshot of everything.
     pub(crate) fn everything(&self) -> Vec<Arc<SimItem>> {
         self.items.read().unwrap_or_else(|p| p.into_inner()).clone()
@@ -281,12 +286,12 @@ impl Library {
                     media::padded_jpeg(drawing, size, &item.exif.clone().unwrap_or_default())
                 }
                 // What a phone has sent so far of a large picture.
-                FileBytes::Natural if item.partial => media::jpeg(drawing, 240, 160, 60, item.exif.as_ref()),
+                _ if item.partial => media::jpeg(drawing, 240, 160, 60, item.exif.as_ref()),
                 // Google keeps a smaller copy of what was uploaded in storage-saver quality.
-                FileBytes::Natural if item.storage_saver => {
-                    media::jpeg(drawing, 480, 320, 40, item.exif.as_ref())
+                _ if item.storage_saver => media::jpeg(drawing, 480, 320, 40, item.exif.as_ref()),
+                FileBytes::Natural | FileBytes::EachFormat => {
+                    media::jpeg(drawing, 720, 480, 85, item.exif.as_ref())
                 }
-                FileBytes::Natural => media::jpeg(drawing, 720, 480, 85, item.exif.as_ref()),
             },
         }
     }

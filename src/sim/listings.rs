@@ -75,7 +75,10 @@ fn timeline(google: &Google, args: &Value, struck: &[Fault]) -> Result<Value, i6
     let more = rows.len() > page;
     rows.truncate(page);
     let last = rows.last();
-    let next = last.filter(|_| more).map(|item| cursor(&format!("{}/{}", item.taken_ms, item.key)));
+    let again = everything.first().filter(|_| struck.contains(&Fault::LoopingListing));
+    let next = again
+        .or(last.filter(|_| more).copied())
+        .map(|item| cursor(&format!("{}/{}", item.taken_ms, item.key)));
     let mut items: Vec<_> = rows.iter().map(|item| timeline_json(google, item)).collect();
     if struck.contains(&Fault::Drift) {
         for item in &mut items {

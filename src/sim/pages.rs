@@ -35,6 +35,10 @@ pub(crate) fn photos(google: &Google, uri: &Uri, headers: &HeaderMap) -> Answer 
         ("/login", false) => redirect(&sign_in::first_address(google, "https://photos.google.com/login")),
         (_, false) => match google.session.model() {
             SignedOutModel::RedirectToAbout => redirect("https://www.google.com/photos/about/"),
+            SignedOutModel::Rejected => redirect("https://accounts.google.com/v3/signin/rejected"),
+            SignedOutModel::Captcha => {
+                redirect("https://www.google.com/sorry/index?continue=https://photos.google.com/")
+            }
             SignedOutModel::LandingPage => {
                 let head = globals(google, "", false);
                 Page { user: Some(""), head: &head, body: LANDING, ..Page::new(google) }
@@ -192,6 +196,12 @@ fn not_found(google: &Google) -> Answer {
     let body =
         "<main id=\"af-error-container\"><p>The requested URL was not found on this server.</p></main>";
     Page { title: "Error 404 (Not Found)", body, ..Page::new(google) }.answer(StatusCode::NOT_FOUND)
+}
+
+/// Asks whether somebody is there.
+pub(crate) fn sorry(google: &Google) -> Answer {
+    let body = "<form id=\"captcha-form\"><p>Our systems have detected unusual traffic.</p></form>";
+    Page { title: "Sorry...", body, ..Page::new(google) }.answer(StatusCode::TOO_MANY_REQUESTS)
 }
 
 /// The public page.

@@ -86,6 +86,7 @@ async fn handle(google: Arc<Google>, request: Request<Incoming>) -> Result<Answe
             Ok(pages::sign_in::accounts(&google, &parts.method, &parts.uri, &body))
         }
         "www.google.com" if path.starts_with("/photos/about") => Ok(pages::about(&google)),
+        "www.google.com" if path.starts_with("/sorry/") => Ok(pages::sorry(&google)),
         "video-downloads.googleusercontent.com" | "photos.fife.usercontent.google.com" => {
             content::answer(&google, &host, request.uri(), request.headers()).await
         }

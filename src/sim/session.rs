@@ -12,6 +12,10 @@ pub enum SignedOutModel {
     RedirectToAbout,
     /// Status 200 with a landing page on the same host.
     LandingPage,
+    /// "This browser or app may not be secure."
+    Rejected,
+    /// A riddle that only a person solves.
+    Captcha,
 }
 
 /// Account cookies by name, and whether scripts may read them.
