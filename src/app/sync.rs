@@ -9,6 +9,7 @@ use super::SyncSettings;
 use crate::archive::Archive;
 use crate::exit;
 use crate::remote::RemoteError;
+use crate::remote::browser::profile::Profile;
 use crate::remote::google::{GooglePhotos, GoogleSettings};
 use crate::signals;
 use crate::sync::progress::Progress;
@@ -50,6 +51,13 @@ pub async fn pass(
     let connected = tokio::select! {
         connected = GooglePhotos::connect(google) => connected,
         () = stop.cancelled() => {
+            // A browser that was just starting would outlive us: taking its profile once more ends it.
+            let profile = settings.profile.clone();
+            match tokio::task::spawn_blocking(move || Profile::take(&profile)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(e)) => tracing::debug!("the browser may still run: {e}"),
+                Err(e) => tracing::debug!("the browser may still run: {e}"),
+            }
             return Ok(SyncReport::new(progress, Outcome::Interrupted, started, super::clock().now()));
         }
     };

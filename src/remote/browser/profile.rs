@@ -54,7 +54,7 @@ impl Profile {
         if found.is_empty() {
             return;
         }
-        tracing::info!(processes = found.len(), "ending a browser that a killed predecessor left behind");
+        tracing::info!(processes = found.len(), "ending a browser that was left behind");
         for &pid in found.iter().filter(|&&pid| !is_browser_child(pid)) {
             signal(pid, Signal::INT);
         }
