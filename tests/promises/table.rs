@@ -14,6 +14,7 @@ const ROWS: &[&[Row]] = &[
     r04_power_cuts::ROWS,
     r08_bit_rot::ROWS,
     r09_deadline::ROWS,
+    r10_bad_downloads::ROWS,
     r14_no_deletion::ROWS,
     r15_rebuild::ROWS,
     format::ROWS,
