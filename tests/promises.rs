@@ -14,6 +14,7 @@ mod r04_power_cuts;
 mod r08_bit_rot;
 mod r09_deadline;
 mod r10_bad_downloads;
+mod r11_browser_dies;
 mod r14_no_deletion;
 mod r15_rebuild;
 mod r21_hostile_bytes;

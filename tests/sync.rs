@@ -1,6 +1,6 @@
 //! One pass over a library.
 
-mod browser;
+pub mod browser;
 mod everything;
 mod faults;
 mod histories;

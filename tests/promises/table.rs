@@ -15,6 +15,7 @@ const ROWS: &[&[Row]] = &[
     r08_bit_rot::ROWS,
     r09_deadline::ROWS,
     r10_bad_downloads::ROWS,
+    r11_browser_dies::ROWS,
     r14_no_deletion::ROWS,
     r15_rebuild::ROWS,
     format::ROWS,
