@@ -16,6 +16,7 @@ const ROWS: &[&[Row]] = &[
     r09_deadline::ROWS,
     r10_bad_downloads::ROWS,
     r11_browser_dies::ROWS,
+    r12_network::ROWS,
     r14_no_deletion::ROWS,
     r15_rebuild::ROWS,
     format::ROWS,
