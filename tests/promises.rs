@@ -17,6 +17,7 @@ mod r09_deadline;
 mod r10_bad_downloads;
 mod r11_browser_dies;
 mod r12_network;
+mod r13_session;
 mod r14_no_deletion;
 mod r15_rebuild;
 mod r21_hostile_bytes;

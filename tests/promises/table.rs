@@ -17,6 +17,7 @@ const ROWS: &[&[Row]] = &[
     r10_bad_downloads::ROWS,
     r11_browser_dies::ROWS,
     r12_network::ROWS,
+    r13_session::ROWS,
     r14_no_deletion::ROWS,
     r15_rebuild::ROWS,
     format::ROWS,
