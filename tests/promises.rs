@@ -23,6 +23,7 @@ mod r15_rebuild;
 mod r21_hostile_bytes;
 mod r22_idempotent;
 mod r23_converges;
+mod r27_stop;
 mod sabotage;
 mod spoilt_downloads;
 mod table;

@@ -25,6 +25,7 @@ const ROWS: &[&[Row]] = &[
     r22_idempotent::ROWS,
     r23_converges::ROWS,
     chaos::ROWS,
+    r27_stop::ROWS,
 ];
 
 fn rows() -> Vec<&'static Row> {
