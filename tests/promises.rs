@@ -24,6 +24,7 @@ mod r21_hostile_bytes;
 mod r22_idempotent;
 mod r23_converges;
 mod r27_stop;
+mod r29_alarms;
 mod sabotage;
 mod spoilt_downloads;
 mod table;

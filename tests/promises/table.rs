@@ -26,6 +26,7 @@ const ROWS: &[&[Row]] = &[
     r23_converges::ROWS,
     chaos::ROWS,
     r27_stop::ROWS,
+    r29_alarms::ROWS,
 ];
 
 fn rows() -> Vec<&'static Row> {
