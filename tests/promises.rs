@@ -25,6 +25,7 @@ mod r22_idempotent;
 mod r23_converges;
 mod r27_stop;
 mod r29_alarms;
+mod r31_secrets;
 mod sabotage;
 mod spoilt_downloads;
 mod table;

@@ -27,6 +27,7 @@ const ROWS: &[&[Row]] = &[
     chaos::ROWS,
     r27_stop::ROWS,
     r29_alarms::ROWS,
+    r31_secrets::ROWS,
 ];
 
 fn rows() -> Vec<&'static Row> {
