@@ -1,7 +1,7 @@
 //! Where a picture keeps its Exif block, and whether that block may be decoded.
 //!
-//! The decoder works in memory, where neither the reading budget nor the time limit of a file holds it back: some
-//! kilobytes of directories that point into one another become gigabytes of entries, and a megabyte of zeros that
+//! The decoder works in memory, where neither the reading budget nor the time limit of a file holds it back:
+//! directories that point into one another become entries by the square of their length, and a megabyte of zeros that
 //! claims to be text becomes a million texts. So a block is walked before it is decoded.
 
 use super::budget::read_up_to;
