@@ -24,11 +24,14 @@ pub const ROWS: &[Row] = &[Row {
     counts: &[LIES],
 }];
 
+/// Whether a pass ended as it should.
+type IsTold = fn(&Outcome) -> bool;
+
 /// What a listing may do instead of listing, and how a pass over it ends.
-fn lies(random: &mut fastrand::Rng) -> Vec<(Fault, fn(&Outcome) -> bool)> {
-    let failed: fn(&Outcome) -> bool = |outcome| matches!(outcome, Outcome::Failed(_));
-    let asks: fn(&Outcome) -> bool = |outcome| matches!(outcome, Outcome::SignInNeeded(_));
-    let partial: fn(&Outcome) -> bool = |outcome| outcome == &Outcome::Partial;
+fn lies(random: &mut fastrand::Rng) -> Vec<(Fault, IsTold)> {
+    let failed: IsTold = |outcome| matches!(outcome, Outcome::Failed(_));
+    let asks: IsTold = |outcome| matches!(outcome, Outcome::SignInNeeded(_));
+    let partial: IsTold = |outcome| outcome == &Outcome::Partial;
     vec![
         (Fault::EmptyListing, partial),
         (Fault::ShrunkenListing(random.usize(1..40)), partial),
