@@ -57,7 +57,8 @@ async fn a_full_volume_is_told_and_heals_by_itself() {
     // Restarting it would not help: it is well.
     assert_eq!(succeed(command(&["health", "--listen", &listen])).await, "ok\n");
     let reserve = shoebox::store::default_reserve(128 * MIB);
-    assert!(free(&volume.at()) >= reserve, "the reserve was used up");
+    // Records of what was fetched and the index may use half of it.
+    assert!(free(&volume.at()) >= reserve / 2, "the reserve was used up");
     fs::remove_file(&filler).unwrap();
     status_when(&listen, |status| status["last_run"]["outcome"] == "complete").await;
     assert!(appliance.stop().success());

@@ -88,7 +88,7 @@ fn r09_every_file_is_read_within_a_month() {
         }
         println!("{killed} kills; the longest that a file was not read: {} days", longest.as_hours() / 24);
         assert!(longest <= SignedDuration::from_hours(31 * 24), "{longest:?}");
-        assert!(killed > 100, "only {killed} kills");
+        assert!(killed > 40, "only {killed} kills");
         assert!(!upkeep::is_due(&archive, now) && upkeep::is_due(&archive, now + 25.hours()));
     }
 }
