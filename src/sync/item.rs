@@ -245,6 +245,8 @@ impl<R: RemoteLibrary> Item<R> {
     /// One transfer of an offered file.
     async fn transfer(&mut self, offer: &Offer) -> Result<(PartialBlob, Origin), IngestError> {
         let pass = Arc::clone(&self.pass);
+        // A browser writes its downloads itself and asks nobody for room.
+        pass.archive.store.has_room_for(self.work.details.size.unwrap_or(0))?;
         let began = Instant::now();
         let download = pass.remote.fetch(offer).await?;
         let waited = began.elapsed();

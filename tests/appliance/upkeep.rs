@@ -30,7 +30,7 @@ async fn status_when(listen: &str, is_so: impl Fn(&Value) -> bool) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_volume_is_told_and_heals_by_itself() {
     const MIB: u64 = 1 << 20;
-    let Some(volume) = Volume::new(128 * MIB, &["-m", "0"], "noatime") else {
+    let Some(volume) = Volume::new(512 * MIB, &["-m", "0"], "noatime") else {
         println!("not tried: no volume of its own can be made here");
         return;
     };
@@ -46,7 +46,7 @@ async fn a_full_volume_is_told_and_heals_by_itself() {
     // Room for some of the items beside the reserve, not for all.
     let filler = volume.at().join("other");
     let free = |at: &Path| rustix::fs::statvfs(at).map(|space| space.f_bavail * space.f_frsize).unwrap();
-    fs::write(&filler, vec![7; (free(&volume.at()) - 12 * MIB) as usize]).unwrap();
+    fs::write(&filler, vec![7; (free(&volume.at()) - 32 * MIB) as usize]).unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let listen = port.to_string();
     let child = command(&["run", "--listen", &listen, "--every", "1h"]).spawn().unwrap();
@@ -56,7 +56,7 @@ async fn a_full_volume_is_told_and_heals_by_itself() {
     assert!(reason.contains("free"), "{reason}");
     // Restarting it would not help: it is well.
     assert_eq!(succeed(command(&["health", "--listen", &listen])).await, "ok\n");
-    let reserve = shoebox::store::default_reserve(128 * MIB);
+    let reserve = shoebox::store::default_reserve(512 * MIB);
     // Records of what was fetched and the index may use half of it.
     assert!(free(&volume.at()) >= reserve / 2, "the reserve was used up");
     fs::remove_file(&filler).unwrap();
