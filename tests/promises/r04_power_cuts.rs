@@ -74,8 +74,8 @@ fn cuts(volume: &Volume, seed: u64, wanted: usize, sabotage: Sabotage) -> Result
     Ok(tried)
 }
 
-/// Opens the archive as the next run would, and requires what was acknowledged.
-fn whole_again(root: &Path, kept: &std::collections::BTreeSet<String>) -> Result<(), String> {
+/// Opens the archive as the next run would, and requires what was acknowledged. Says whether the index was made again.
+pub(super) fn whole_again(root: &Path, kept: &std::collections::BTreeSet<String>) -> Result<bool, String> {
     let archive = open(root);
     if !archive.recovery.findings.is_empty() {
         return Err(format!("{:?}", archive.recovery.findings));
@@ -90,7 +90,8 @@ fn whole_again(root: &Path, kept: &std::collections::BTreeSet<String>) -> Result
     if !lost.is_empty() {
         return Err(format!("acknowledged, and lost: {lost:?}"));
     }
-    has_every_part(&archive, &keys)
+    has_every_part(&archive, &keys)?;
+    Ok(archive.recovery.rebuilt.is_some())
 }
 
 fn has_every_part(archive: &Archive, keys: &[MediaKey]) -> Result<(), String> {
