@@ -24,6 +24,8 @@ mod r13_session;
 mod r14_no_deletion;
 mod r15_rebuild;
 mod r21_hostile_bytes;
+mod r18_view_truth;
+mod r19_view_read_only;
 mod r22_idempotent;
 mod r23_converges;
 mod r27_stop;

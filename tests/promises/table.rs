@@ -23,6 +23,8 @@ const ROWS: &[&[Row]] = &[
     r15_rebuild::ROWS,
     format::ROWS,
     r21_hostile_bytes::ROWS,
+    r18_view_truth::ROWS,
+    r19_view_read_only::ROWS,
     r22_idempotent::ROWS,
     r23_converges::ROWS,
     chaos::ROWS,

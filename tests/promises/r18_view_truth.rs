@@ -1,4 +1,4 @@
-//! Many readers while passes add items and the view is restarted and killed: not one wrong byte.
+//! R18: many readers while passes add items and the view is restarted and killed: not one wrong byte.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -16,9 +16,19 @@ use shoebox::sim::SimConfig;
 use shoebox::sim::fake::FakeLibrary;
 use shoebox::view::mountpoint;
 
-use super::support::{ordinal_of, seed};
+use super::{Count, Row, seed};
 use crate::appliance::support::{eventually, is_mounted, shoebox};
 use crate::sync::support::{assert_equal, init, open, pass};
+use crate::view::support::ordinal_of;
+
+/// How long, in seconds; `ENDURE` overrides it.
+const SECONDS: Count = Count(10, 120);
+
+pub const ROWS: &[Row] = &[Row {
+    number: 18,
+    tried: "seconds that 64 readers read random files of a mounted view and compare every byte, while passes add items and the view is stopped and killed",
+    counts: &[SECONDS],
+}];
 
 const READERS: u64 = 64;
 const RESTARTS: u32 = 5;
@@ -63,11 +73,10 @@ fn read_one(view: &Path, random: &mut fastrand::Rng) -> std::io::Result<(u64, St
     }
 }
 
-/// `ENDURE` is the number of seconds; `docker/test --long` takes 120.
 #[tokio::test(flavor = "multi_thread")]
-async fn readers_syncs_and_restarts_and_not_one_wrong_byte() {
-    let seconds = std::env::var("ENDURE").map_or(10, |text| text.parse().unwrap());
-    let seed = seed();
+async fn r18_readers_syncs_and_restarts_and_not_one_wrong_byte() {
+    let seconds = std::env::var("ENDURE").map_or_else(|_| SECONDS.get() as u64, |text| text.parse().unwrap());
+    let seed = seed("r18_readers");
     let dir = tempfile::tempdir().unwrap();
     let (data, view) = (dir.path().join("data"), dir.path().join("view"));
     init(&data);
