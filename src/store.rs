@@ -60,6 +60,8 @@ struct Inner {
     poison: OnceLock<String>,
     /// Bytes to keep free; `None` follows the size of the volume.
     reserve: Mutex<Option<u64>>,
+    /// Held from looking at the free space until it is taken, or two would be given the same.
+    admission: Mutex<()>,
     ordinals: Mutex<Ordinals>,
     /// Held while a record is added to the chain of its item; by the last bits of the record's shard.
     chains: [Mutex<()>; 16],
@@ -124,6 +126,7 @@ impl Store {
             lock,
             poison: OnceLock::new(),
             reserve: Mutex::new(None),
+            admission: Mutex::new(()),
             ordinals: Mutex::new(Ordinals::default()),
             chains: Default::default(),
             leftovers,
@@ -195,13 +198,13 @@ impl Inner {
 
     /// Flushes a pending file; a failure ends all writing. `what` names it in the error.
     fn sync(&self, file: &Pending, what: &Path) -> Result<(), StoreError> {
-        let result = self.disk.sync(file).map_err(StoreError::io("flush", what));
+        let result = self.disk.sync(file).map_err(self.refused("flush", what, 0));
         self.poison_on_error(result)
     }
 
     /// Flushes a directory; a failure ends all writing.
     fn sync_dir(&self, dir: &Path) -> Result<(), StoreError> {
-        let result = self.disk.sync_dir(dir).map_err(StoreError::io("flush directory", dir));
+        let result = self.disk.sync_dir(dir).map_err(self.refused("flush directory", dir, 0));
         self.poison_on_error(result)
     }
 
@@ -214,13 +217,51 @@ impl Inner {
 
     /// Refuses a file of `needed` bytes that would eat into the reserve.
     fn admit(&self, needed: u64) -> Result<(), StoreError> {
+        self.admit_above(needed, |reserve| reserve)
+    }
+
+    /// Records may use half of the reserve: what was fetched shall be recorded. The rest is the index's.
+    fn admit_record(&self, needed: u64) -> Result<(), StoreError> {
+        self.admit_above(needed, |reserve| reserve / 2)
+    }
+
+    fn admit_above(&self, needed: u64, share: fn(u64) -> u64) -> Result<(), StoreError> {
         let root = self.layout.root();
         let space = self.disk.space(root).map_err(StoreError::io("read the free space of", root))?;
-        let reserve = (*lock(&self.reserve)).unwrap_or_else(|| default_reserve(space.total));
+        let reserve = share(self.reserve_of(space.total));
         if space.free < needed.saturating_add(reserve) {
             return Err(StoreError::NoSpace { root: root.to_owned(), needed, free: space.free, reserve });
         }
         Ok(())
+    }
+
+    fn reserve_of(&self, total: u64) -> u64 {
+        (*lock(&self.reserve)).unwrap_or_else(|| default_reserve(total))
+    }
+
+    /// For `map_err`: a full volume is told with the numbers that a person needs, all else as the system says it.
+    /// Where there is room and the system still says that there is none, something else has run out.
+    fn refused<'a>(
+        &'a self,
+        action: &'static str,
+        path: &'a Path,
+        needed: u64,
+    ) -> impl FnOnce(std::io::Error) -> StoreError + 'a {
+        /// What the file system may want beside the bytes themselves.
+        const BESIDE: u64 = 1 << 20;
+        move |error| {
+            let root = self.layout.root();
+            let full = error.kind() == std::io::ErrorKind::StorageFull;
+            match self.disk.space(root) {
+                Ok(space) if full && space.free < needed + BESIDE => StoreError::NoSpace {
+                    root: root.to_owned(),
+                    needed: needed + BESIDE,
+                    free: space.free,
+                    reserve: self.reserve_of(space.total),
+                },
+                _ => StoreError::io(action, path)(error),
+            }
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod r01_kills;
 mod r03_crash_states;
 mod r04_power_cuts;
 mod r05_torn_writes;
+mod r06_full_disk;
 mod r08_bit_rot;
 mod r09_deadline;
 mod r10_bad_downloads;

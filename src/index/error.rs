@@ -86,8 +86,19 @@ pub enum IndexError {
         path: PathBuf,
         /// Why.
         why: String,
-        /// Whether the volume is full.
-        full: bool,
+    },
+    /// No room on its volume.
+    #[error(
+        "the index {} has no room: its volume has {free} bytes free, but {needed} are needed; the records are safe, \
+         free some space", path.display()
+    )]
+    NoSpace {
+        /// Where.
+        path: PathBuf,
+        /// Bytes free.
+        free: u64,
+        /// Bytes that it may need at once.
+        needed: u64,
     },
     /// Opened for reading only, or closed already.
     #[error("the index {} is not open for writing", path.display())]
@@ -120,6 +131,7 @@ impl IndexError {
             | Self::OldSqlite { .. }
             | Self::NetworkVolume { .. }
             | Self::Sql { .. }
+            | Self::NoSpace { .. }
             | Self::NotCommitted { .. }
             | Self::Io { .. } => ErrorClass::Environment,
             Self::Exists { .. } | Self::Closed { .. } => ErrorClass::Bug,
@@ -129,12 +141,9 @@ impl IndexError {
 
     /// Bytes that must become free before it can go on, where the volume is full.
     pub fn lacks_space(&self) -> Option<u64> {
-        /// The log of a busy index.
-        const LOG: u64 = 64 << 20;
         match self {
-            Self::NotCommitted { full, .. } => full.then_some(LOG),
-            Self::Sql { source, .. } => is_full(source).then_some(LOG),
-            Self::Io { source, .. } => (source.kind() == io::ErrorKind::StorageFull).then_some(LOG),
+            Self::NoSpace { needed, .. } => Some(*needed),
+            Self::Io { source, .. } => (source.kind() == io::ErrorKind::StorageFull).then_some(ROOM),
             Self::Store(error) => error.lacks_space(),
             _ => None,
         }
@@ -172,14 +181,43 @@ impl IndexError {
             };
             if damaged {
                 Self::Damaged { path: path.to_owned(), why: source.to_string() }
+            } else if let Some(free) = lack_of_room(path, &source) {
+                Self::NoSpace { path: path.to_owned(), free, needed: ROOM }
+            } else if cannot_write_beside(path, &source) {
+                let source = io::ErrorKind::ReadOnlyFilesystem.into();
+                Self::Io { action: "make the log and the shared memory of", path: path.to_owned(), source }
             } else {
                 Self::Sql { path: path.to_owned(), source }
             }
         }
     }
+
+    /// Work was not committed.
+    pub(super) fn not_committed(path: &Path, error: &rusqlite::Error) -> Self {
+        match lack_of_room(path, error) {
+            Some(free) => Self::NoSpace { path: path.to_owned(), free, needed: ROOM },
+            None => Self::NotCommitted { path: path.to_owned(), why: error.to_string() },
+        }
+    }
 }
 
-/// Whether SQLite was refused for want of space.
-pub(super) fn is_full(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+/// What SQLite may need at once: a log of a thousand pages before it is merged, and the pages that it is merged into.
+const ROOM: u64 = 8 << 20;
+
+/// Whether the index could not be opened because its volume is read-only: also who reads shares memory with who writes,
+/// in a file beside the index. SQLite does not say so.
+fn cannot_write_beside(path: &Path, error: &rusqlite::Error) -> bool {
+    let cannot_open = error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen);
+    let flags = rustix::fs::statvfs(path).map(|stat| stat.f_flag);
+    cannot_open && flags.is_ok_and(|flags| flags.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
+/// The free bytes, where these are why SQLite refused. Short of room for its shared memory or at a flush, it speaks
+/// of the disk only.
+fn lack_of_room(path: &Path, error: &rusqlite::Error) -> Option<u64> {
+    use rusqlite::ErrorCode::{CannotOpen, DiskFull, SystemIoFailure};
+    let code = error.sqlite_error_code()?;
+    let stat = rustix::fs::statvfs(path.parent().filter(|dir| *dir != Path::new(""))?).ok()?;
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    (code == DiskFull || (matches!(code, SystemIoFailure | CannotOpen) && free < 1 << 20)).then_some(free)
 }

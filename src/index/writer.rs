@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::apply::{Refusal, apply, apply_album};
-use super::error::is_full;
 use super::words::signed;
 use super::{IndexError, connection};
 use crate::model::MediaKey;
@@ -264,7 +263,7 @@ fn commit(path: &Path, conn: &Connection, group: Vec<(Work, SyncSender<Result<()
                 Err((Refusal::Conflict(why), about)) => {
                     answer = Err(match about {
                         Some((key, record)) => IndexError::Conflict { key, record, why },
-                        None => IndexError::NotCommitted { path: path.to_owned(), why, full: false },
+                        None => IndexError::NotCommitted { path: path.to_owned(), why },
                     });
                 }
             }
@@ -278,10 +277,7 @@ fn commit(path: &Path, conn: &Connection, group: Vec<(Work, SyncSender<Result<()
     }
     for (reply, answer) in replies {
         let answer = match (&outcome, answer) {
-            (Err(error), _) => {
-                let full = is_full(error);
-                Err(IndexError::NotCommitted { path: path.to_owned(), why: error.to_string(), full })
-            }
+            (Err(error), _) => Err(IndexError::not_committed(path, error)),
             (Ok(()), answer) => answer,
         };
         // Nobody waits any more where the caller is gone.

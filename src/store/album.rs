@@ -54,9 +54,11 @@ impl Store {
         let name = RecordName { key: record.key.clone(), seq: record.seq, sha256: digests_of(&bytes).sha256 };
         let path = inner.layout.album(&name);
         let tmp = inner.layout.tmp();
-        let pending = inner.disk.create(&tmp).map_err(StoreError::io("create a file in", &tmp))?;
+        inner.admit_record(bytes.len() as u64)?;
+        let pending = inner.disk.create(&tmp).map_err(inner.refused("create a file in", &tmp, 0))?;
         let pending = Temporary::new(pending, inner.clone());
-        inner.disk.append(pending.get(), &bytes).map_err(StoreError::io("write", &path))?;
+        let written = inner.disk.append(pending.get(), &bytes);
+        written.map_err(inner.refused("write", &path, bytes.len() as u64))?;
         inner.make_durable(pending.get(), &path, &name.sha256)?;
         {
             let _chain = lock(&inner.chains[usize::from(name.shard()) % inner.chains.len()]);
@@ -69,7 +71,7 @@ impl Store {
                 if Some(record.seq) != expected || record.previous != last.map(|last| last.sha256) {
                     return Err(refuse(format!("revision {expected:?} is expected")));
                 }
-                inner.disk.publish(pending.get(), &path).map_err(StoreError::io("publish", &path))?;
+                inner.disk.publish(pending.get(), &path).map_err(inner.refused("publish", &path, 0))?;
             }
         }
         inner.sync_dir(&inner.layout.albums())?;

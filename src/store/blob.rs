@@ -16,7 +16,7 @@ use crate::model::{Digests, Hasher, ReadAt, Sha256};
 const CHUNK: usize = 512 * 1024;
 
 /// Bytes of unannounced length that may be written before the free space is looked at again.
-const GROWTH: u64 = 64 << 20;
+const GROWTH: u64 = 1 << 20;
 
 impl Store {
     /// Starts a blob whose bytes will be written by us.
@@ -29,19 +29,20 @@ impl Store {
     pub fn begin(&self, claimed: Option<u64>) -> Result<PartialBlob, StoreError> {
         let inner = &self.inner;
         inner.writable()?;
+        let _admission = super::lock(&inner.admission);
         inner.admit(claimed.unwrap_or(0))?;
         let tmp = inner.layout.tmp();
-        let pending = inner.disk.create(&tmp).map_err(StoreError::io("create a file in", &tmp))?;
+        let pending = inner.disk.create(&tmp).map_err(inner.refused("create a file in", &tmp, 0))?;
         let partial = PartialBlob {
             what: pending.name().map_or(tmp, |name| name.path().to_owned()),
             pending: Temporary { pending: Some(pending), inner: inner.clone() },
             hasher: Box::new(Hasher::new()),
             claimed,
-            admitted: claimed.unwrap_or(GROWTH),
+            admitted: claimed.unwrap_or(0),
         };
         if let Some(size) = claimed {
             let allocated = inner.disk.allocate(partial.pending.get(), size);
-            allocated.map_err(StoreError::io("reserve space in", &partial.what))?;
+            allocated.map_err(inner.refused("reserve space in", &partial.what, size))?;
         }
         Ok(partial)
     }
@@ -96,7 +97,7 @@ impl Store {
                     inner.mend(pending.get(), &path)?;
                 }
             }
-            Err(error) => return Err(StoreError::io("publish", &path)(error)),
+            Err(error) => return Err(inner.refused("publish", &path, 0)(error)),
         }
         // Also where the blob was there before: whoever published it may have been killed before this flush.
         inner.sync_dir(&inner.layout.blob_shard(digests.sha256.bytes()[0]))?;
@@ -190,7 +191,7 @@ impl Inner {
         what: &Path,
         wanted: &Sha256,
     ) -> Result<(), StoreError> {
-        self.disk.seal(pending).map_err(StoreError::io("protect", what))?;
+        self.disk.seal(pending).map_err(self.refused("protect", what, 0))?;
         self.sync(pending, what)?;
         forget_cached(pending.file());
         let (got, _) = hash_file(pending.file()).map_err(StoreError::io("read back", what))?;
@@ -255,8 +256,9 @@ impl PartialBlob {
             self.pending.inner.admit(GROWTH)?;
             self.admitted = size.saturating_add(GROWTH);
         }
-        let disk = &self.pending.inner.disk;
-        disk.append(self.pending.get(), bytes).map_err(StoreError::io("write", &self.what))?;
+        let (inner, wanted) = (&self.pending.inner, bytes.len() as u64);
+        let written = inner.disk.append(self.pending.get(), bytes);
+        written.map_err(inner.refused("write", &self.what, wanted))?;
         self.hasher.update(bytes);
         Ok(())
     }

@@ -15,6 +15,9 @@ use crate::model::{ArchiveId, Clock};
 const DOCUMENTS: [(&str, &str); 2] =
     [("README.txt", include_str!("README.txt")), ("FORMAT.md", include_str!("FORMAT.md"))];
 
+/// What an empty archive takes: 512 directories of a block each, and the documents; twice that, to be sure.
+const ROOM: u64 = 4 << 20;
+
 pub(super) fn init(root: &Path, disk: &dyn Disk, clock: &dyn Clock) -> Result<ArchiveId, StoreError> {
     let layout = Layout::new(root);
     match archive_json::read(&layout, disk) {
@@ -24,6 +27,7 @@ pub(super) fn init(root: &Path, disk: &dyn Disk, clock: &dyn Clock) -> Result<Ar
         Err(StoreError::NoArchive { .. }) => {}
         Err(error) => return Err(error),
     }
+    require_room(root, disk)?;
     std::fs::create_dir_all(root).map_err(StoreError::io("create", root))?;
     refuse_foreign(&layout, disk)?;
     let id = random_id()?;
@@ -42,6 +46,16 @@ pub(super) fn init(root: &Path, disk: &dyn Disk, clock: &dyn Clock) -> Result<Ar
         disk.sync_dir(&parent).map_err(StoreError::io("flush directory", &parent))?;
     }
     Ok(id)
+}
+
+/// Before anything is made, so that nobody has to guess what half an archive is.
+fn require_room(root: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
+    let Some(there) = root.ancestors().find(|path| path.is_dir()) else { return Ok(()) };
+    let free = disk.space(there).map_err(StoreError::io("read the free space of", there))?.free;
+    if free < ROOM {
+        return Err(StoreError::NoSpace { root: root.to_owned(), needed: ROOM, free, reserve: 0 });
+    }
+    Ok(())
 }
 
 /// Accepts an empty directory, `lost+found` of a fresh volume, and what an interrupted `init` left.

@@ -56,10 +56,11 @@ impl Store {
         let name = RecordName { key: record.key.clone(), seq: record.seq, sha256: stored.sha256 };
         let path = inner.layout.record(&name);
 
-        let tmp = inner.layout.tmp();
-        let pending = inner.disk.create(&tmp).map_err(StoreError::io("create a file in", &tmp))?;
+        let (tmp, size) = (inner.layout.tmp(), bytes.len() as u64);
+        inner.admit_record(size)?;
+        let pending = inner.disk.create(&tmp).map_err(inner.refused("create a file in", &tmp, 0))?;
         let pending = Temporary::new(pending, inner.clone());
-        inner.disk.append(pending.get(), &bytes).map_err(StoreError::io("write", &path))?;
+        inner.disk.append(pending.get(), &bytes).map_err(inner.refused("write", &path, size))?;
         inner.make_durable(pending.get(), &path, &stored.sha256)?;
         {
             let _chain = lock(&inner.chains[usize::from(name.shard()) % inner.chains.len()]);
@@ -68,7 +69,7 @@ impl Store {
                 self.read_record(&name)?;
             } else {
                 self.require_chain(record, &revisions)?;
-                inner.disk.publish(pending.get(), &path).map_err(StoreError::io("publish", &path))?;
+                inner.disk.publish(pending.get(), &path).map_err(inner.refused("publish", &path, 0))?;
             }
         }
         inner.sync_dir(&inner.layout.record_shard(name.shard()))?;

@@ -1,4 +1,5 @@
 //! R2, R6, R7: every step of an ingest fails in turn: the archive is legal afterwards, and the same command succeeds.
+//! (The row of R6 is in `r06_full_disk`.)
 
 use std::sync::Arc;
 
@@ -10,11 +11,6 @@ use crate::store::support::*;
 
 pub const ROWS: &[Row] = &[
     Row { number: 2, tried: "a kill at each step of an ingest and of an adoption", counts: &[] },
-    Row {
-        number: 6,
-        tried: "each step fails with each error that a full, read-only or broken disk gives",
-        counts: &[],
-    },
     Row { number: 7, tried: "a flush fails, once at each that there is", counts: &[] },
 ];
 

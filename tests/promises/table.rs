@@ -13,6 +13,7 @@ const ROWS: &[&[Row]] = &[
     r03_crash_states::ROWS,
     r04_power_cuts::ROWS,
     r05_torn_writes::ROWS,
+    r06_full_disk::ROWS,
     r08_bit_rot::ROWS,
     r09_deadline::ROWS,
     r10_bad_downloads::ROWS,

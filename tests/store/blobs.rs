@@ -35,6 +35,7 @@ fn the_steps_come_in_the_order_that_survives_a_cut() {
             "sync".to_owned(),
             format!("publish blobs/{}/{sha}", &sha[..2]),
             format!("sync_dir blobs/{}", &sha[..2]),
+            "space".to_owned(),
             "create".to_owned(),
             "append".to_owned(),
             "seal".to_owned(),
