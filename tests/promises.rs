@@ -32,6 +32,7 @@ mod r23_converges;
 mod r27_stop;
 mod r29_alarms;
 mod r31_secrets;
+mod r24_one_writer;
 mod sabotage;
 mod spoilt_downloads;
 mod table;

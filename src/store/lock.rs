@@ -1,7 +1,10 @@
 //! One writer at a time: an advisory lock on the file `lock`, which dies with its process.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -32,19 +35,30 @@ impl Lock {
         }
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let text = format!("process {} on {host} (since {now:.0})\n", std::process::id());
-        let mut write = || {
-            file.set_len(0)?;
-            file.write_all(text.as_bytes())
-        };
-        write().map_err(StoreError::io("write", &path))?;
+        // A courtesy to whoever comes second; on a full volume there is no room for it, and it can be done without.
+        let _ = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
         Ok(Self { _file: file })
     }
 }
 
-/// What the holder wrote about itself; it may be writing just now.
+/// What the holder wrote about itself. It may be writing just now, over what one before it wrote that was killed:
+/// as long as that names nobody who lives, it is looked at again. (A holder on another machine, or in another
+/// container, cannot be looked for; it is named after a second all the same.)
 fn holder(file: &File) -> String {
-    let mut text = String::new();
-    let _ = file.take(1024).read_to_string(&mut text);
-    let text: String = text.trim().chars().filter(|c| !c.is_control()).collect();
-    if text.is_empty() { "another process".to_owned() } else { text }
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let mut bytes = [0; 1024];
+        let length = file.read_at(&mut bytes, 0).unwrap_or(0);
+        let text = String::from_utf8_lossy(&bytes[..length]);
+        let text: String = text.trim().chars().filter(|c| !c.is_control()).collect();
+        let id = text.strip_prefix("process ").and_then(|rest| rest.split(' ').next());
+        let lives = id.is_some_and(|id| Path::new("/proc").join(id).exists());
+        if lives || Instant::now() >= until {
+            return if text.is_empty() { "another process".to_owned() } else { text };
+        }
+        std::thread::sleep(PATIENCE / 100);
+    }
 }
+
+/// Longest time that a holder is given to write its name.
+const PATIENCE: Duration = Duration::from_secs(1);

@@ -32,6 +32,7 @@ const ROWS: &[&[Row]] = &[
     r27_stop::ROWS,
     r29_alarms::ROWS,
     r31_secrets::ROWS,
+    r24_one_writer::ROWS,
 ];
 
 fn rows() -> Vec<&'static Row> {
