@@ -1,6 +1,7 @@
 //! The composition root: puts archive, library and view together and runs one command.
 
 mod doctor;
+mod filled;
 mod mount;
 pub mod proof;
 mod report;

@@ -33,6 +33,7 @@ mod r27_stop;
 mod r29_alarms;
 mod r31_secrets;
 mod r24_one_writer;
+mod r25_wrong_volume;
 mod sabotage;
 mod spoilt_downloads;
 mod table;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{RunSettings, mount, sync, upkeep};
+use super::{RunSettings, filled, mount, sync, upkeep};
 use crate::archive::Archive;
 use crate::exit;
 use crate::serve::{self, State};
@@ -28,10 +28,12 @@ pub async fn until_stopped(settings: RunSettings) -> anyhow::Result<u8> {
         crate::view::mountpoint::prepare(view, &settings.data)?;
     }
     if settings.init && is_empty(&settings.data) {
+        filled::refuse_second(&settings.sync.profile, &settings.data)?;
         super::make_archive(&settings.data)?;
         tracing::info!("made a new archive in {}", settings.data.display());
     }
     let archive = Arc::new(super::open(&settings.data)?);
+    filled::refuse_other(&settings.sync.profile, archive.store.id(), &settings.data)?;
     let listener = tokio::net::TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::SyncSettings;
+use super::{SyncSettings, filled};
 use crate::archive::Archive;
 use crate::exit;
+use crate::model::name::{printable, printable_json};
 use crate::remote::RemoteError;
 use crate::remote::browser::profile::Profile;
 use crate::remote::google::{GooglePhotos, GoogleSettings};
@@ -24,9 +25,9 @@ pub async fn once(data: &Path, settings: SyncSettings, json: bool) -> anyhow::Re
     let report = pass(&archive, &settings, &progress, &stop).await?;
     super::close(archive)?;
     if json {
-        println!("{}", serde_json::to_string(&report)?);
+        println!("{}", printable_json(&serde_json::to_string(&report)?));
     } else {
-        println!("{}", report.sentence());
+        println!("{}", printable(&report.sentence()));
     }
     Ok(exit::code_of_sync(report.outcome()))
 }
@@ -38,6 +39,7 @@ pub async fn pass(
     progress: &Arc<Progress>,
     stop: &CancellationToken,
 ) -> Result<SyncReport, RemoteError> {
+    filled::refuse_other(&settings.profile, archive.store.id(), archive.store.root())?;
     let google = GoogleSettings {
         browser: settings.browser.clone(),
         profile: settings.profile.clone(),
@@ -69,6 +71,7 @@ pub async fn pass(
         }
         Err(e) => return Err(e),
     };
+    filled::remember(&settings.profile, archive.store.id())?;
     tracing::info!(account = google.email().unwrap_or("unknown"), "signed in; listing the library");
     let shown = telemetry::progress::show(Arc::clone(progress));
     let report = sync::run(

@@ -33,6 +33,7 @@ const ROWS: &[&[Row]] = &[
     r29_alarms::ROWS,
     r31_secrets::ROWS,
     r24_one_writer::ROWS,
+    r25_wrong_volume::ROWS,
 ];
 
 fn rows() -> Vec<&'static Row> {
