@@ -34,6 +34,7 @@ mod r29_alarms;
 mod r31_secrets;
 mod r24_one_writer;
 mod r25_wrong_volume;
+mod r26_time;
 mod sabotage;
 mod spoilt_downloads;
 mod table;

@@ -45,6 +45,8 @@ impl Default for Limits {
     }
 }
 
+/// How often somebody who waits for the end of quiet hours looks at the clock.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// Calls that may be made at once after a rest.
 const CALL_BURST: f64 = 20.0;
 /// A first byte that takes so many times longer than the quickest one did is a sign of load.
@@ -109,10 +111,11 @@ impl Pace {
                 if !self.told.swap(true, Ordering::Relaxed) {
                     tracing::info!("quiet hours: going on in {} minutes", rest.as_secs() / 60 + 1);
                 }
-                tokio::time::sleep(rest).await;
-                self.told.store(false, Ordering::Relaxed);
+                // In short pieces: the clock may be set meanwhile, and the machine may sleep.
+                tokio::time::sleep(rest.min(LOOK_AGAIN)).await;
                 continue;
             }
+            self.told.store(false, Ordering::Relaxed);
             let open_at = *locked(&self.open_at);
             if Instant::now() >= open_at {
                 return;

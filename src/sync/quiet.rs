@@ -3,9 +3,9 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
 /// A span of every day, by the local clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,22 +17,28 @@ pub struct QuietHours {
 impl QuietHours {
     /// How long they still last at an instant; `None` outside them.
     pub fn left_at(&self, now: Timestamp) -> Option<Duration> {
-        self.left(now.to_zoned(TimeZone::system()).time())
+        self.left_in(&now.to_zoned(TimeZone::system()))
     }
 
-    fn left(&self, now: Time) -> Option<Duration> {
-        let within = if self.from <= self.to {
-            self.from <= now && now < self.to
+    /// How long they still last by the clock of a zone; never longer than they really do, also in a night that has an
+    /// hour more or less.
+    pub fn left_in(&self, now: &Zoned) -> Option<Duration> {
+        let time = now.time();
+        let over_midnight = self.from > self.to;
+        let within = if over_midnight {
+            self.from <= time || time < self.to
         } else {
-            now >= self.from || now < self.to
+            self.from <= time && time < self.to
         };
-        let day = 24 * 3600;
-        let second = |time: Time| {
-            i64::from(time.hour()) * 3600 + i64::from(time.minute()) * 60 + i64::from(time.second())
-        };
-        let left = (second(self.to) - second(now)).rem_euclid(day);
-        let left = u64::try_from(left).unwrap_or(0).max(1);
-        within.then(|| Duration::from_secs(left))
+        if !within {
+            return None;
+        }
+        let ends_tomorrow = over_midnight && time >= self.from;
+        let day = if ends_tomorrow { now.date().tomorrow().ok()? } else { now.date() };
+        let end = now.time_zone().to_ambiguous_zoned(day.to_datetime(self.to)).earlier().ok()?;
+        // In an hour that comes twice, or one that is left out, the end seems over; it comes soon.
+        let left = Duration::try_from(now.duration_until(&end)).unwrap_or_default();
+        Some(left.max(Duration::from_secs(1)))
     }
 }
 
@@ -59,15 +65,18 @@ mod tests {
 
     #[test]
     fn they_may_go_over_midnight() {
-        let at = |hour, minute| Time::new(hour, minute, 0, 0).unwrap();
+        let left = |quiet: &QuietHours, hour, minute| {
+            let at = jiff::civil::date(2024, 6, 1).at(hour, minute, 0, 0);
+            quiet.left_in(&at.to_zoned(TimeZone::UTC).unwrap())
+        };
         let evening: QuietHours = "18:00-23:30".parse().unwrap();
-        assert_eq!(evening.left(at(17, 59)), None);
-        assert_eq!(evening.left(at(18, 0)), Some(Duration::from_secs(5 * 3600 + 1800)));
-        assert_eq!(evening.left(at(23, 30)), None);
+        assert_eq!(left(&evening, 17, 59), None);
+        assert_eq!(left(&evening, 18, 0), Some(Duration::from_secs(5 * 3600 + 1800)));
+        assert_eq!(left(&evening, 23, 30), None);
         let night: QuietHours = "22:00-06:00".parse().unwrap();
-        assert_eq!(night.left(at(23, 0)), Some(Duration::from_secs(7 * 3600)));
-        assert_eq!(night.left(at(5, 59)), Some(Duration::from_secs(60)));
-        assert_eq!(night.left(at(12, 0)), None);
+        assert_eq!(left(&night, 23, 0), Some(Duration::from_secs(7 * 3600)));
+        assert_eq!(left(&night, 5, 59), Some(Duration::from_secs(60)));
+        assert_eq!(left(&night, 12, 0), None);
         for bad in ["18:00", "18-19", "25:00-01:00", "08:00-08:00", ""] {
             assert!(bad.parse::<QuietHours>().is_err(), "{bad}");
         }

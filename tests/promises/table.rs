@@ -34,6 +34,7 @@ const ROWS: &[&[Row]] = &[
     r31_secrets::ROWS,
     r24_one_writer::ROWS,
     r25_wrong_volume::ROWS,
+    r26_time::ROWS,
 ];
 
 fn rows() -> Vec<&'static Row> {
