@@ -35,6 +35,7 @@ mod r31_secrets;
 mod r24_one_writer;
 mod r25_wrong_volume;
 mod r26_time;
+mod r28_upgrade;
 mod sabotage;
 mod spoilt_downloads;
 mod table;

@@ -35,6 +35,7 @@ const ROWS: &[&[Row]] = &[
     r24_one_writer::ROWS,
     r25_wrong_volume::ROWS,
     r26_time::ROWS,
+    r28_upgrade::ROWS,
 ];
 
 fn rows() -> Vec<&'static Row> {
