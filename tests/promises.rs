@@ -36,6 +36,7 @@ mod r24_one_writer;
 mod r25_wrong_volume;
 mod r26_time;
 mod r28_upgrade;
+mod r30_scale;
 mod sabotage;
 mod spoilt_downloads;
 mod table;

@@ -36,6 +36,7 @@ const ROWS: &[&[Row]] = &[
     r25_wrong_volume::ROWS,
     r26_time::ROWS,
     r28_upgrade::ROWS,
+    r30_scale::ROWS,
 ];
 
 fn rows() -> Vec<&'static Row> {
