@@ -9,7 +9,7 @@ use bytesize::ByteSize;
 use serde_json::{Value, json};
 
 use crate::exit;
-use crate::model::name::printable as printable_name;
+use crate::model::name::{printable as printable_name, printable_json};
 use crate::proof::{self, Line, Report};
 
 /// How the report is printed.
@@ -60,7 +60,7 @@ pub fn report(data: &Path, form: Form, since: Option<&Path>) -> anyhow::Result<u
             if let (Some(since), Value::Object(map)) = (&since, &mut value) {
                 map.insert("since".into(), json!(since));
             }
-            println!("{value}");
+            println!("{}", printable_json(&value.to_string()));
         }
         Form::Html => println!("{}", Page { report: &report }.render()?),
         Form::Text => print_text(&report),
@@ -181,7 +181,7 @@ pub fn quarantine_list(data: &Path, json: bool) -> anyhow::Result<u8> {
             .iter()
             .map(|f| json!({"key": f.key, "name": f.name, "reason": f.reason, "since": f.first_at, "last": f.last_at, "attempts": f.attempts}))
             .collect();
-        println!("{}", Value::from(list));
+        println!("{}", printable_json(&Value::from(list).to_string()));
         return Ok(exit::OK);
     }
     for failure in &failures {
@@ -214,7 +214,7 @@ pub fn quarantine_show(data: &Path, key: &str) -> anyhow::Result<u8> {
         }
     }
     if failure.is_none() && evidence.is_empty() {
-        bail!("nothing is set aside under {key}");
+        bail!("nothing is set aside under {}", printable(key));
     }
     Ok(exit::OK)
 }

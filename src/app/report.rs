@@ -13,7 +13,7 @@ use crate::archive::{self, Archive};
 use crate::exit;
 use crate::index::IndexReader;
 use crate::model::SystemClock;
-use crate::model::name::printable;
+use crate::model::name::{printable, printable_json};
 use crate::signals;
 use crate::store::RealDisk;
 use crate::store::scrub::{Finding, FindingKind, ScrubOptions, checkpoint_path, scrub, still_stands};
@@ -41,7 +41,7 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
         let report = json!({"archive": archive.store.id().to_string(), "items": totals.items, "files": totals.parts,
             "bytes": totals.bytes, "stored_bytes": totals.blob_bytes, "verdicts": verdicts, "set_aside": failures,
             "runs": runs, "damage": damage});
-        println!("{report}");
+        println!("{}", printable_json(&report.to_string()));
         return Ok(exit::OK);
     }
     println!("Archive   {}", data.display());
@@ -78,7 +78,7 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
         println!("Set aside {} items, tried again in every run:", failures.len());
         for failure in failures.iter().take(20) {
             let name = printable(&failure.name);
-            println!("          {} {name}: {}", failure.key, failure.reason);
+            println!("          {} {name}: {}", failure.key, printable(&failure.reason));
             println!("            look at https://photos.google.com/photo/{}", failure.key);
         }
         if failures.len() > 20 {
@@ -135,8 +135,11 @@ pub fn verify(data: &Path, afresh: bool, repair_from: Option<&Path>, json: bool)
             .collect();
         println!(
             "{}",
-            json!({"complete": report.complete, "blobs": report.blobs, "bytes": report.bytes,
+            printable_json(
+                &json!({"complete": report.complete, "blobs": report.blobs, "bytes": report.bytes,
                 "records": report.records, "findings": findings, "mended": mended})
+                .to_string()
+            )
         );
     } else {
         for path in &mended {

@@ -40,10 +40,7 @@ impl SafeName {
             raw.chars().map(|c| if c == '/' { '_' } else { c }).filter(|c| !is_invisible(*c)).collect();
         let kept = if kept.is_ascii() { kept } else { kept.nfc().collect() };
         let name = trim(&kept);
-        let (stem, extension) = match name.rsplit_once('.') {
-            Some((stem, extension)) if is_extension(extension) && !trim(stem).is_empty() => (stem, extension),
-            _ => (name, ""),
-        };
+        let (stem, extension) = split(name);
         let stem = cut(stem, LONGEST_STEM);
         // Alone, a stem ends a name; before an extension it may end as it likes.
         let stem = if extension.is_empty() { trim(stem) } else { stem.trim_start() };
@@ -55,7 +52,10 @@ impl SafeName {
             None if whole_is_junk => format!("_{stem}"),
             None => stem.to_owned(),
         };
-        Self { stem, extension: extension.to_owned() }
+        // What was cut off, or put in front, may have made it a name with an extension (`..heic` is `_.heic` now). Names
+        // that read the same must come apart the same, or nobody sees that two of them clash.
+        let (stem, extension) = if extension.is_empty() { split(&stem) } else { (stem.as_str(), extension) };
+        Self { stem: stem.to_owned(), extension: extension.to_owned() }
     }
 
     /// The names of an item: the stem is the item's, the extension is the part's own where it has one.
@@ -174,7 +174,8 @@ pub fn is_junk(name: &str) -> bool {
 /// and its names of devices get a `_` in front. Most names come back as they are.
 pub fn portable(name: &str) -> std::borrow::Cow<'_, str> {
     const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
-    let first = name.split('.').next().unwrap_or(name);
+    // Before a suffix too: `con~01234567` must be what `con` with that suffix is.
+    let first = name.split(['.', '~']).next().unwrap_or(name);
     let lower = first.trim_end().to_ascii_lowercase();
     let numbered = |prefix| {
         let number = lower.strip_prefix(prefix).map(str::as_bytes);
@@ -217,6 +218,23 @@ pub fn printable(name: &str) -> String {
     name.chars().map(escape).collect()
 }
 
+/// JSON for a terminal: the same values, with nothing in them that moves the cursor or hides text.
+pub fn printable_json(json: &str) -> String {
+    use std::fmt::Write as _;
+    let mut printable = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_invisible(c) {
+            // Outside strings there is none; within them, this is how JSON writes any character.
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(printable, "\\u{unit:04x}");
+            }
+        } else {
+            printable.push(c);
+        }
+    }
+    printable
+}
+
 /// Whether a character shows nothing, or changes how others show: controls, the marks that turn the direction
 /// of writing (`gpj.exe` for `exe.jpg`), zero-width ones, and separators of lines.
 pub fn is_invisible(c: char) -> bool {
@@ -235,6 +253,22 @@ fn trim(name: &str) -> &str {
 
 fn is_extension(text: &str) -> bool {
     (1..=LONGEST_EXTENSION).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+/// A name without its extension, and that, if it has one.
+fn split(name: &str) -> (&str, &str) {
+    match name.rsplit_once('.') {
+        Some((stem, extension)) if folds_to_extension(extension) && !trim(stem).is_empty() => {
+            (stem, extension)
+        }
+        _ => (name, ""),
+    }
+}
+
+/// Whether a file system that ignores case may take it for an extension: `x.jpegß` is `x.JPEGSS` to some, and must not
+/// be beside it as if their stems were different.
+fn folds_to_extension(text: &str) -> bool {
+    is_extension(text) || (text.len() <= LONGEST_EXTENSION && is_extension(&fold(text)))
 }
 
 /// The longest beginning of at most `most` bytes that ends with a whole character.
@@ -270,6 +304,7 @@ mod tests {
             ("photo\u{202e}gpj.exe", "photogpj.exe"),
             ("\u{feff}IMG\u{200b}_1.jpg", "IMG_1.jpg"),
             (".hidden.jpg", "_hidden.jpg"),
+            ("..heic", "_.heic"),
             (".jpg", "_jpg"),
             ("@eaDir", "_@eaDir"),
             ("Thumbs.db", "_Thumbs.db"),
@@ -378,7 +413,7 @@ mod tests {
                 assert!(!is_junk(name) && !name.ends_with(['.', ' ']), "{raw:?}");
                 assert!(name.nfc().eq(name.chars()), "{raw:?} is not NFC");
             }
-            assert_eq!(SafeName::new(&safe.text()).text(), safe.text(), "{raw:?}");
+            assert_eq!(SafeName::new(&safe.text()), safe, "{raw:?}");
         }
     }
 }

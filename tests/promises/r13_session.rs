@@ -16,7 +16,7 @@ use crate::appliance::support::{Stage, run, text};
 use crate::sync::support::{assert_equal, files, init, open, options, pass, pass_with};
 
 /// Each lie of a listing, so often.
-const LIES: Count = Count(12, 300);
+const LIES: Count = Count(4, 300);
 
 pub const ROWS: &[Row] = &[Row {
     number: 13,

@@ -23,9 +23,13 @@ fn r32_every_saboteur_has_the_test_that_is_said_to_find_it_out() {
     let named: Vec<_> = ROWS[0].tried.split('`').skip(1).step_by(2).collect();
     assert_eq!(named.len(), 5);
     for test in named {
-        let body = sources.split(&format!("fn {test}()")).nth(1).unwrap_or_else(|| panic!("{test} is not there"));
+        let body =
+            sources.split(&format!("fn {test}()")).nth(1).unwrap_or_else(|| panic!("{test} is not there"));
         // Such a test demands a failure.
         let body = &body[..body.find("\n}\n").unwrap()];
-        assert!(["expect_err", "is_err()", "should_panic", "found"].iter().any(|word| body.contains(word)), "{test}");
+        assert!(
+            ["expect_err", "is_err()", "should_panic", "found"].iter().any(|word| body.contains(word)),
+            "{test}"
+        );
     }
 }

@@ -379,11 +379,14 @@ impl Items {
 /// chance only get a suffix without need.
 pub fn clash(stem: &str, suffix: Option<u32>) -> u64 {
     let plain = stem.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') && stem.len() > 4;
-    let folded = if plain { String::new() } else { name::fold(&name::portable(stem)) };
+    let folded = if plain { String::new() } else { name::fold(stem) };
     let mut bare = if plain { stem } else { &folded };
-    while let Some(less) = without_word(bare) {
+    // Before a suffix a word is no part's: `A-edited~01234567` is what such a name really looks like.
+    while let Some(less) = without_word(bare).filter(|_| suffix.is_none()) {
         bare = less;
     }
+    // After the words are gone: `con-motion` may be a part of `con`.
+    let bare = if plain && bare.len() > 4 { bare.into() } else { name::portable(bare) };
     // FNV-1a, then mixed: short and the same on every machine.
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
