@@ -55,6 +55,7 @@ enum Format {
 }
 
 #[derive(Subcommand, Debug)]
+#[expect(clippy::large_enum_variant, reason = "parsed once")]
 enum Subcommands {
     /// Make a new, empty archive.
     ///

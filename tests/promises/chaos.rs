@@ -184,7 +184,7 @@ impl Chaos {
                     if filler.exists() {
                         fs::remove_file(filler).unwrap();
                     } else {
-                        let space = rustix::fs::statvfs(&volume.at()).unwrap();
+                        let space = rustix::fs::statvfs(volume.at()).unwrap();
                         let _full = fs::write(filler, vec![0; (space.f_bavail * space.f_frsize) as usize]);
                         self.strike("disk full");
                     }
