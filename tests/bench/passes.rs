@@ -20,6 +20,8 @@ const DISTANCE: [&str; 4] = [
 /// One pass into a new archive; returns its time without the start of the browser, and memory in bytes.
 fn pass(google: &Google, dir: &Path, files: usize, args: &[&str]) -> (Duration, u64) {
     let data = dir.join("archive");
+    // A profile stays with its archive; here each pass begins one.
+    let _ = fs::remove_file(dir.join("profile/shoebox-archive"));
     assert!(google.shoebox(dir, &data, &["init"]).stdout(Stdio::null()).status().unwrap().success());
     let workers = WORKERS.to_string();
     let args = [&["sync", "--json", "--workers", &workers], args].concat();
