@@ -118,7 +118,7 @@ pub async fn run<R: RemoteLibrary>(
     let started = clock.now();
     let reader = match archive.index.reader() {
         Ok(reader) => Mutex::new(reader),
-        Err(e) => return SyncReport::new(&progress, Outcome::Failed(e.to_string()), started, clock.now()),
+        Err(e) => return SyncReport::new(&progress, e.into(), started, clock.now()),
     };
     let pass = Arc::new(Pass {
         reader,

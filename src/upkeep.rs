@@ -255,17 +255,27 @@ fn deal_with(
     Ok(())
 }
 
-/// Brings back from a copy what a finding tells of; records go into the index too. Returns the number of files.
+/// Brings back from a copy what a finding tells of. Records go into the index, and the files that they speak of are
+/// looked at: while a record was lost, nobody knew of these. Returns the number of files.
 ///
 /// # Errors
 /// As [`day`].
 pub fn mend(archive: &Archive, replica: &Replica, finding: &Finding) -> Result<u64, UpkeepError> {
     let store = &archive.store;
     let mended = store.mend_from(replica, finding)?;
+    let mut files = mended.len() as u64;
     for path in &mended {
         let Some(name) = path.file_name().and_then(RecordName::parse) else { continue };
         let applied = if *path == store.record_path(&name) {
-            archive.index.writer().apply(store.read_record(&name)?)
+            let record = store.read_record(&name)?;
+            for part in &record.record().parts {
+                if !store.is_sound(&part.sha256)? {
+                    let path = store.blob_path(&part.sha256);
+                    let lost = Finding { kind: FindingKind::Missing, path, detail: String::new() };
+                    files += store.mend_from(replica, &lost)?.len() as u64;
+                }
+            }
+            archive.index.writer().apply(record)
         } else {
             archive.index.writer().apply_album(store.read_album(&name)?)
         };
@@ -274,7 +284,7 @@ pub fn mend(archive: &Archive, replica: &Replica, finding: &Finding) -> Result<u
             other => other?,
         }
     }
-    Ok(mended.len() as u64)
+    Ok(files)
 }
 
 /// The reading of one call.

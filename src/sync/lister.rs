@@ -68,7 +68,7 @@ pub(crate) struct Lister<R> {
 
 impl<R: RemoteLibrary> Lister<R> {
     pub(crate) fn new(pass: &Arc<Pass<R>>, queue: mpsc::Sender<Work>) -> Result<Self, Outcome> {
-        let failed = |e: IndexError| Outcome::Failed(e.to_string());
+        let failed = |e: IndexError| Outcome::from(e);
         let reader = pass.archive.index.reader().map_err(failed)?;
         let failures = reader.failures().map_err(failed)?;
         Ok(Self {

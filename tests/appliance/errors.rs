@@ -153,7 +153,8 @@ async fn a_full_disk_ends_the_run_and_the_same_command_goes_on_when_there_is_roo
         let archive = crate::sync::support::open(&data);
         let report = crate::sync::support::pass(&archive, &library).await;
         let sentence = report.sentence();
-        assert!(matches!(report.outcome(), shoebox::sync::report::Outcome::Failed(_)), "{sentence}");
+        let outcome = report.outcome();
+        assert!(matches!(outcome, shoebox::sync::report::Outcome::DiskFull { .. }), "{sentence}");
         assert!(sentence.contains("space") || sentence.contains("full"), "{sentence}");
         assert!(report.archived > 5, "{sentence}");
     }

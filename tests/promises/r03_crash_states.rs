@@ -21,12 +21,6 @@ pub const ROWS: &[Row] = &[Row {
     counts: &[],
 }];
 
-/// A directory in memory, where there is one: thousands of states are laid out, and none is worth a flush.
-pub fn fast_dir() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
-}
-
 fn init(root: &Path) {
     Store::init(root, Arc::new(RealDisk), clock()).unwrap();
 }

@@ -101,7 +101,7 @@ async fn attempt(root: &Path, library: &Arc<FakeLibrary>, reserve: u64) -> Resul
     let report = pass(&archive, library).await;
     match report.outcome() {
         Outcome::Complete => Ok(()),
-        Outcome::Failed(why) => Err(Refused::Pass(why.clone())),
+        Outcome::DiskFull { why, .. } => Err(Refused::Pass(why.clone())),
         other => panic!("{other:?}"),
     }
 }

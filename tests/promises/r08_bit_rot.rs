@@ -17,7 +17,6 @@ use shoebox::store::{RealDisk, Store};
 use shoebox::sync::report::Outcome;
 use shoebox::upkeep::{self, Settings};
 
-use super::r03_crash_states::fast_dir;
 use super::{Count, Row, seed};
 use crate::appliance::support::shoebox;
 use crate::store::support::*;

@@ -14,7 +14,6 @@ use shoebox::model::Sha256;
 use shoebox::store::RealDisk;
 use shoebox::upkeep::{self, Settings};
 
-use super::r03_crash_states::fast_dir;
 use super::{Count, Row, seed};
 use crate::store::support::*;
 use crate::sync::support::init;

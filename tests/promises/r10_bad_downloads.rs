@@ -11,9 +11,9 @@ use shoebox::sim::{FileBytes, LedgerItem, SimConfig};
 use shoebox::sync::report::Outcome;
 
 use super::other_downloads::OtherDownloads;
-use super::r03_crash_states::fast_dir;
 use super::spoilt_downloads::{Often, Spoiling, Spoilt};
 use super::{Count, Row, seed};
+use crate::store::support::fast_dir;
 use crate::sync::support::{contents, init, open, options, pass, truth};
 
 /// Items of each format for each way to go wrong.

@@ -13,8 +13,8 @@ use shoebox::sync::report::Outcome;
 
 use super::other_downloads::{Downloads, OtherDownloads};
 use super::proxy::{Proxy, Weather};
-use super::r03_crash_states::fast_dir;
 use super::{Count, Row, seed};
+use crate::store::support::fast_dir;
 use crate::sync::browser::{settings, signed_in};
 use crate::sync::support::{assert_equal, init, open, options, pass};
 

@@ -10,9 +10,9 @@ use shoebox::sync::report::Outcome;
 use shoebox::sync::{ListingMode, SyncOptions};
 use tokio_util::sync::CancellationToken;
 
-use super::r03_crash_states::fast_dir;
 use super::{Count, Row, seed};
 use crate::appliance::support::{Stage, run, text};
+use crate::store::support::fast_dir;
 use crate::sync::support::{assert_equal, files, init, open, options, pass, pass_with};
 
 /// Each lie of a listing, so often.

@@ -9,7 +9,6 @@ use shoebox::archive::{Archive, index_path};
 use shoebox::index::IndexReader;
 use shoebox::store::Store;
 
-use super::r03_crash_states::fast_dir;
 use super::{Count, Row, seed};
 use crate::appliance::support::shoebox;
 use crate::index::archive::{dump, fill, open};

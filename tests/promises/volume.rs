@@ -44,8 +44,24 @@ impl Volume {
         self.dir.path().join("image")
     }
 
+    /// A program that has just copied the table of mounts (another test's, a container's) keeps the volume alive that was
+    /// cut: it is mounted again until it answers.
     pub fn mount(&self) -> bool {
-        run("mount", &["-o", &self.options, self.image().to_str().unwrap(), self.at().to_str().unwrap()])
+        let until = Instant::now() + Duration::from_secs(30);
+        while run(
+            "mount",
+            &["-o", &self.options, self.image().to_str().unwrap(), self.at().to_str().unwrap()],
+        ) {
+            let probe = self.at().join("probe");
+            match std::fs::File::create(&probe).and_then(|_| std::fs::remove_file(&probe)) {
+                Err(error) if error.raw_os_error() == Some(5) && Instant::now() < until => {
+                    self.unmount();
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                _ => return true,
+            }
+        }
+        false
     }
 
     /// Everything that is not on the medium is lost.

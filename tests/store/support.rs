@@ -18,6 +18,12 @@ use shoebox::store::{
 };
 use tempfile::TempDir;
 
+/// A directory in memory, where there is one: what is flushed there costs nothing.
+pub fn fast_dir() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+}
+
 /// An archive that goes away with the test.
 pub struct TestArchive {
     dir: TempDir,
@@ -25,7 +31,7 @@ pub struct TestArchive {
 
 impl TestArchive {
     pub fn new() -> Self {
-        Self::within(tempfile::tempdir().unwrap())
+        Self::within(fast_dir())
     }
 
     pub fn within(dir: TempDir) -> Self {
