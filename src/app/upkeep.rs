@@ -11,6 +11,8 @@ use crate::upkeep;
 
 /// How often is looked whether upkeep is due; the first time after a start, when the first pass is on its way.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// After an error; the same line every minute is one that nobody reads.
+const AFTER_ERROR: Duration = Duration::from_secs(3600);
 
 /// Does the upkeep, whenever it is due, until asked to stop; what it answers comes when it has stopped.
 pub fn keep_up(
@@ -25,7 +27,9 @@ pub fn keep_up(
     std::thread::spawn(move || {
         let pause =
             |time| runtime.block_on(async { tokio::time::timeout(time, stop.cancelled()).await.is_err() });
-        while pause(LOOK_EVERY) {
+        let mut next = LOOK_EVERY;
+        while pause(next) {
+            next = LOOK_EVERY;
             let now = super::clock().now();
             if !upkeep::is_due(&archive, now) {
                 continue;
@@ -41,7 +45,10 @@ pub fn keep_up(
                     mended = report.mended,
                     "read again today"
                 ),
-                Err(error) => tracing::error!("the upkeep could not be done: {error}"),
+                Err(error) => {
+                    tracing::error!("the upkeep could not be done, and is tried again in an hour: {error}");
+                    next = AFTER_ERROR;
+                }
             }
         }
         drop(archive);
