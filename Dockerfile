@@ -1,7 +1,7 @@
 # shoebox with its browser. Targets: `shoebox` (what people run, the default) and `sim` (the demo's Google).
 FROM rust:1.95-trixie AS build
 WORKDIR /src
-# Cheaper builds for tests: --build-arg PROFILE=dev.
+# Cheaper builds for tests: --build-arg PROFILE=container.
 ARG PROFILE=release
 # Dependencies first: they change seldom, and this layer is kept.
 COPY Cargo.toml Cargo.lock ./
