@@ -40,14 +40,22 @@ pub(crate) struct Evidence {
     email: Option<String>,
     id: Option<String>,
     cookies: Vec<String>,
+    /// What the browser's own page says instead of Google's, for example `ERR_NAME_NOT_RESOLVED`.
+    failure: Option<String>,
 }
 
 const GATHER: &str = r"(() => {
+  // The browser's page about a failure has no cookies to ask for.
+  if (location.protocol === 'chrome-error:') {
+    const code = document.querySelector('.error-code');
+    return { token: false, globals: false, email: null, id: null, cookies: [],
+             failure: code ? code.textContent.trim().slice(0, 60) : null };
+  }
   const w = window.WIZ_global_data;
   const text = v => typeof v === 'string' && v !== '' ? v : null;
   return { token: !!(w && text(w.SNlM0e)), globals: !!w, email: w ? text(w.oPEP7c) : null,
            id: w ? text(w.S06Grb) : null,
-           cookies: document.cookie.split(';').map(c => c.split('=')[0].trim()).filter(Boolean) };
+           cookies: document.cookie.split(';').map(c => c.split('=')[0].trim()).filter(Boolean), failure: null };
 })()";
 
 /// What the evidence says.
@@ -113,6 +121,10 @@ pub(crate) fn judge(landing: &Landing, evidence: &Evidence) -> Finding {
     if host.ends_with("google.com") && place.contains("/sorry/") {
         return Finding::SignedOut("Google asks for a proof that a person is there".into());
     }
+    if place.starts_with("chrome-error:") {
+        let failure = evidence.failure.as_deref().unwrap_or("no reason given");
+        return Finding::Unclear(format!("Google Photos cannot be reached from this machine ({failure})"));
+    }
     if host != "photos.google.com" || landing.status >= 400 {
         let status = landing.status;
         return Finding::Unclear(format!("the library did not load (status {status} at {place})"));
@@ -150,7 +162,14 @@ mod tests {
 
     fn evidence(token: bool, cookies: &[&str]) -> Evidence {
         let cookies = cookies.iter().map(|&c| c.to_owned()).collect();
-        Evidence { token, globals: true, email: Some("a@b".into()), id: Some("117".into()), cookies }
+        Evidence {
+            token,
+            globals: true,
+            email: Some("a@b".into()),
+            id: Some("117".into()),
+            cookies,
+            failure: None,
+        }
     }
 
     #[test]

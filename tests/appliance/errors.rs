@@ -62,6 +62,16 @@ async fn a_missing_browser_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_is_away_is_told_from_a_lost_login() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("archive");
+    run(with(&data, &["init"])).await;
+    let mut sync = with(&data, &["sync"]);
+    sync.env("SHOEBOX_RESOLVE", "*=127.0.0.1:1").env("SHOEBOX_PROFILE", dir.path().join("profile"));
+    refused(sync, 1, &["cannot be reached from this machine", "ERR_CONNECTION_REFUSED"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_instance_is_told_who_holds_the_archive() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("archive");

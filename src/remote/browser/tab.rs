@@ -77,7 +77,10 @@ impl Tab {
             .map_err(|_| RemoteError::Browser("the browser did not answer in time".into()))?
             .map_err(|e| browser_error(&e))?;
         if let Some(exception) = &answer.exception_details {
-            return Err(RemoteError::Transient(format!("a script failed in the page: {}", exception.text)));
+            // "Uncaught" alone helps nobody. The rest of the description is a stack.
+            let thrown = exception.exception.as_ref().and_then(|thrown| thrown.description.as_deref());
+            let why = thrown.and_then(|text| text.lines().next()).unwrap_or(&exception.text);
+            return Err(RemoteError::Transient(format!("a script failed in the page: {why}")));
         }
         let value = answer.result.result.value.unwrap_or_default();
         serde_json::from_value(value)
