@@ -174,6 +174,30 @@ fn back_up(archive: &Archive, now: Timestamp, settings: &Settings) -> Option<Pat
     copied.inspect_err(|error| tracing::warn!("the index was not copied: {error}")).ok()
 }
 
+/// Looks again at what is known to be damaged, which a sync may have mended: what is sound now is not told any more.
+///
+/// # Errors
+/// When the state cannot be written.
+pub fn look_again(archive: &Archive) -> Result<(), UpkeepError> {
+    let mut state = State::load(&archive.store);
+    if forget_mended(archive, &mut state) > 0 {
+        state.save(&archive.store)?;
+    }
+    Ok(())
+}
+
+fn forget_mended(archive: &Archive, state: &mut State) -> usize {
+    let before = state.findings.len();
+    state.findings.retain(|finding| {
+        let stands = scrub::still_stands(&archive.store, finding);
+        if !stands {
+            tracing::info!("{} is as it should be again", finding.path.display());
+        }
+        stands
+    });
+    before - state.findings.len()
+}
+
 /// Looks again at what was found before, and tries to mend it.
 fn recheck(
     archive: &Archive,
@@ -182,13 +206,8 @@ fn recheck(
     now: Timestamp,
     report: &mut Report,
 ) -> Result<(), UpkeepError> {
-    let before = std::mem::take(&mut state.findings);
-    let standing = before.iter().filter(|finding| scrub::still_stands(&archive.store, finding));
-    let standing: Vec<_> = standing.cloned().collect();
-    for finding in before.iter().filter(|finding| !standing.contains(finding)) {
-        tracing::info!("{} is as it should be again", finding.path.display());
-    }
-    let mut wrong = standing;
+    forget_mended(archive, state);
+    let mut wrong = std::mem::take(&mut state.findings);
     let reader = archive.index.reader()?;
     for path in archive::lost_records(&archive.store, &reader)? {
         wrong.push(Finding { kind: FindingKind::Missing, path, detail: "the index knows it".to_owned() });

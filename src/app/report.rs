@@ -66,7 +66,11 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
         None => println!("Last run  none yet"),
     }
     if !damage.is_empty() {
-        println!("Damage    {} files are damaged or gone and not mended yet:", damage.len());
+        let files = match damage.len() {
+            1 => "1 file is".to_owned(),
+            many => format!("{many} files are"),
+        };
+        println!("Damage    {files} damaged or gone and not mended yet:");
         for finding in damage.iter().take(20) {
             println!("          {}: {}", printable(&finding.path.display().to_string()), finding.detail);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{RunSettings, filled, mount, sync, upkeep};
@@ -48,8 +49,10 @@ pub async fn until_stopped(settings: RunSettings) -> anyhow::Result<u8> {
     let state = Arc::new(State::new(Arc::clone(&archive), settings.view.clone()));
     tracing::info!("the status page is at http://{}/", listener.local_addr()?);
     let page = tokio::spawn(serve::web::serve(listener, Arc::clone(&state), stop.clone()));
-    let kept = upkeep::keep_up(Arc::clone(&archive), settings.upkeep.clone(), stop.clone());
-    repeat(&settings, &archive, &state, &stop).await;
+    let passed = Arc::new(Notify::new());
+    let kept =
+        upkeep::keep_up(Arc::clone(&archive), settings.upkeep.clone(), Arc::clone(&passed), stop.clone());
+    repeat(&settings, &archive, &state, &passed, &stop).await;
     // A file that is being read may be large: nobody waits for it, and what was not saved is read again.
     let _in_time = tokio::time::timeout(LAST_READ, kept).await;
     page.await?.context("the status page failed")?;
@@ -90,7 +93,13 @@ async fn wait_for_room(
 /// While nobody is signed in, Google is asked no more often than this: asking does not mend it.
 const BETWEEN_PROBES: Duration = Duration::from_secs(3600);
 
-async fn repeat(settings: &RunSettings, archive: &Arc<Archive>, state: &State, stop: &CancellationToken) {
+async fn repeat(
+    settings: &RunSettings,
+    archive: &Arc<Archive>,
+    state: &State,
+    passed: &Notify,
+    stop: &CancellationToken,
+) {
     let mut last = None;
     loop {
         let began = tokio::time::Instant::now();
@@ -111,6 +120,7 @@ async fn repeat(settings: &RunSettings, archive: &Arc<Archive>, state: &State, s
         }
         let next = began + pause(&ended, settings.every);
         state.ended(ended.clone());
+        passed.notify_one();
         if let Ok(report) = &ended
             && let Outcome::DiskFull { needed, .. } = report.outcome()
         {

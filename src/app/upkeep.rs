@@ -4,20 +4,33 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::Archive;
 use crate::upkeep;
 
-/// How often is looked whether upkeep is due; the first time after a start, when the first pass is on its way.
+/// When is looked first whether upkeep is due: the first pass is on its way then.
+const FIRST_LOOK: Duration = Duration::from_secs(10);
+/// How often is looked afterwards.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// After an error; the same line every minute is one that nobody reads.
 const AFTER_ERROR: Duration = Duration::from_secs(3600);
 
-/// Does the upkeep, whenever it is due, until asked to stop; what it answers comes when it has stopped.
+/// Why the upkeep looks up.
+enum Wake {
+    Stop,
+    Passed,
+    Time,
+}
+
+/// Does the upkeep, whenever it is due, until asked to stop; what it answers comes when it has stopped. `passed` tells
+/// that a pass has ended, which may have mended something.
 pub fn keep_up(
     archive: Arc<Archive>,
     settings: Option<upkeep::Settings>,
+    passed: Arc<Notify>,
     stop: CancellationToken,
 ) -> tokio::sync::oneshot::Receiver<()> {
     let (ended, wait) = tokio::sync::oneshot::channel();
@@ -25,11 +38,27 @@ pub fn keep_up(
     let runtime = tokio::runtime::Handle::current();
     // A thread of its own: the runtime would wait for one of its own before it ends.
     std::thread::spawn(move || {
-        let pause =
-            |time| runtime.block_on(async { tokio::time::timeout(time, stop.cancelled()).await.is_err() });
-        let mut next = LOOK_EVERY;
-        while pause(next) {
-            next = LOOK_EVERY;
+        let pause = |time| {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = stop.cancelled() => Wake::Stop,
+                    () = passed.notified() => Wake::Passed,
+                    () = tokio::time::sleep_until(time) => Wake::Time,
+                }
+            })
+        };
+        let mut next = Instant::now() + FIRST_LOOK;
+        loop {
+            match pause(next) {
+                Wake::Stop => break,
+                Wake::Passed => {
+                    if let Err(error) = upkeep::look_again(&archive) {
+                        tracing::debug!("what is damaged could not be looked at again: {error}");
+                    }
+                    continue;
+                }
+                Wake::Time => next = Instant::now() + LOOK_EVERY,
+            }
             let now = super::clock().now();
             if !upkeep::is_due(&archive, now) {
                 continue;
@@ -38,6 +67,8 @@ pub fn keep_up(
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }) {
+                // Nothing archived yet.
+                Ok(report) if report.blobs == 0 => tracing::debug!("there was nothing to read again"),
                 Ok(report) => tracing::info!(
                     files = report.blobs,
                     bytes = report.bytes,
@@ -47,7 +78,7 @@ pub fn keep_up(
                 ),
                 Err(error) => {
                     tracing::error!("the upkeep could not be done, and is tried again in an hour: {error}");
-                    next = AFTER_ERROR;
+                    next = Instant::now() + AFTER_ERROR;
                 }
             }
         }

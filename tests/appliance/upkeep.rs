@@ -1,7 +1,8 @@
 //! What a running appliance does when nobody looks.
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -9,6 +10,7 @@ use shoebox::sim::{FileBytes, SimConfig};
 
 use super::support::{Running, Stage, run, succeed};
 use crate::promises::volume::Volume;
+use crate::sync::support::files;
 
 /// What `/api/status` says once it says what is waited for.
 async fn status_when(listen: &str, is_so: impl Fn(&Value) -> bool) -> Value {
@@ -64,4 +66,40 @@ async fn a_full_volume_is_told_and_heals_by_itself() {
     assert!(appliance.stop().success());
     let verified = run(command(&["verify"])).await;
     assert!(verified.status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_is_found_told_and_mended_while_nobody_looks() {
+    let stage = Stage::new(SimConfig { items: 20, ..SimConfig::default() }).await;
+    succeed(stage.command(&["sync"])).await;
+    let damaged = PathBuf::from(files(&stage.data().join("blobs")).into_keys().next().unwrap());
+    let sound = fs::read(&damaged).unwrap();
+    fs::set_permissions(&damaged, fs::Permissions::from_mode(0o644)).unwrap();
+    let mut bytes = sound.clone();
+    bytes[7] ^= 1;
+    fs::write(&damaged, &bytes).unwrap();
+
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let listen = port.to_string();
+    let mut command = stage.command(&["run", "--listen", &listen, "--every", "20s", "--verify-within", "7d"]);
+    let log = stage.dir.path().join("log");
+    let child = command.stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+    let mut appliance = Running(child);
+    status_when(&listen, |status| status["damaged"] == 1).await;
+    let page = reqwest::get(format!("http://{listen}/")).await.unwrap().text().await.unwrap();
+    assert!(page.contains("1 file is damaged"), "{page}");
+    let told = succeed(stage.command(&["status"])).await;
+    let name = damaged.file_name().unwrap().to_str().unwrap();
+    assert!(told.contains("1 file is damaged") && told.contains(name), "{told}");
+    // The next pass fetches it again.
+    status_when(&listen, |status| status["damaged"] == 0).await;
+    assert!(appliance.stop().success());
+    assert_eq!(fs::read(&damaged).unwrap(), sound);
+    // The bad bytes are kept aside.
+    let kept = files(&stage.data().join("quarantine"));
+    assert!(kept.keys().any(|file| fs::read(file).unwrap() == bytes), "{kept:?}");
+    let log = fs::read_to_string(&log).unwrap();
+    assert_eq!(log.matches("damage found").count(), 1, "{log}");
+    assert!(fs::read_dir(stage.data().join("backup")).unwrap().count() == 1, "the index was not copied");
+    succeed(stage.command(&["verify"])).await;
 }
