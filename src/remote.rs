@@ -203,11 +203,20 @@ pub trait RemoteLibrary: Send + Sync + 'static {
         through: Option<&Through>,
     ) -> impl Future<Output = Result<Vec<Offer>, RemoteError>> + Send;
 
-    /// As [`Self::offers`] for up to [`Self::OFFER_BATCH`] items at the price of one call; one answer each.
+    /// As [`Self::offers`] for up to [`Self::OFFER_BATCH`] items, one answer each; at the price of one call, where
+    /// there is such a call.
     fn offers_batch(
         &self,
         items: &[(MediaKey, Option<Through>)],
-    ) -> impl Future<Output = Result<Vec<Result<Vec<Offer>, RemoteError>>, RemoteError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Result<Vec<Offer>, RemoteError>>, RemoteError>> + Send {
+        async move {
+            let mut answers = Vec::with_capacity(items.len());
+            for (key, through) in items {
+                answers.push(self.offers(key, through.as_ref()).await);
+            }
+            Ok(answers)
+        }
+    }
 
     /// Starts fetching one offer.
     fn fetch(&self, offer: &Offer) -> impl Future<Output = Result<Download, RemoteError>> + Send;

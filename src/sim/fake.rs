@@ -170,17 +170,6 @@ impl RemoteLibrary for FakeLibrary {
         info::decode(key, &self.call(info::RPCID, &args, Some(key.as_str())).await?)
     }
 
-    async fn offers_batch(
-        &self,
-        items: &[(MediaKey, Option<Through>)],
-    ) -> Result<Vec<Result<Vec<Offer>, RemoteError>>, RemoteError> {
-        let mut answers = Vec::with_capacity(items.len());
-        for (key, through) in items {
-            answers.push(self.offers(key, through.as_ref()).await);
-        }
-        Ok(answers)
-    }
-
     async fn fetch(&self, offer: &Offer) -> Result<Download, RemoteError> {
         let token = offer.url.rsplit('/').next().unwrap_or_default().trim_end_matches("?authuser=0");
         let token = token.strip_prefix("AP1Gcz").or_else(|| token.strip_prefix("ADGPM2")).unwrap_or_default();

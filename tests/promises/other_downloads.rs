@@ -92,17 +92,6 @@ impl<D: Downloads> RemoteLibrary for OtherDownloads<D> {
         Ok(offers)
     }
 
-    async fn offers_batch(
-        &self,
-        items: &[(MediaKey, Option<Through>)],
-    ) -> Result<Vec<Result<Vec<Offer>, RemoteError>>, RemoteError> {
-        let mut answers = Vec::with_capacity(items.len());
-        for (key, through) in items {
-            answers.push(self.offers(key, through.as_ref()).await);
-        }
-        Ok(answers)
-    }
-
     async fn fetch(&self, offer: &Offer) -> Result<Download, RemoteError> {
         let key = self.owners.lock().unwrap()[&offer.url].clone();
         self.downloads.fetch(&self.library, &key, offer).await
