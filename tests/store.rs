@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod blobs;
+mod disk;
 mod opening;
 mod records;
+mod room;
 mod scrub;
 pub mod support;

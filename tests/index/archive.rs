@@ -51,6 +51,16 @@ pub fn fill(opened: &Archive, items: usize, random: &mut fastrand::Rng) {
             writer.apply(stored.clone()).unwrap();
         }
     }
+    let mut last = None;
+    let album_key = key(&format!("album-{}", random.u64(..)));
+    for seq in 1..=random.u32(2..5) {
+        let mut next = album(seq, last, &["k1", "k2"]);
+        next.key = album_key.clone();
+        next.title = format!("Title {seq}");
+        let stored = store.put_album(&next).unwrap();
+        last = Some(*stored.sha256());
+        writer.apply_album(stored).unwrap();
+    }
 }
 
 #[test]
@@ -65,9 +75,18 @@ fn an_index_made_from_the_records_alone_is_the_same() {
     let epoch = opened.index.reader().unwrap().epoch().unwrap();
     let ordinal = opened.store.next_ordinal().unwrap();
     drop(opened);
+    let in_dir = |dir| files_below(&archive.root().join(dir)).len() as u64;
+    let records = in_dir("records") + in_dir("albums");
+    // A directory is no record, whatever its name.
+    let first = files_below(&archive.root().join("albums")).remove(0);
+    let name = first.file_name().unwrap().to_str().unwrap().replacen("album-", "other-", 1);
+    let stray = first.with_file_name(name);
+    fs::create_dir(&stray).unwrap();
 
     let report = Archive::rebuild_index(&archive.root(), Arc::new(RealDisk), clock()).unwrap();
-    assert_eq!((report.items, report.findings.len()), (60, 0));
+    assert_eq!((report.items, report.records), (60, records));
+    assert!(report.findings.len() == 1 && report.findings[0].contains("other-"), "{:?}", report.findings);
+    fs::remove_dir(&stray).unwrap();
     let opened = open(&archive);
     assert_eq!(opened.recovery, shoebox::archive::Recovery::default());
     assert_eq!(dump(&opened), before);

@@ -186,26 +186,6 @@ fn a_checkpoint_that_is_garbage_or_of_another_archive_is_not_believed() {
 #[test]
 fn records_of_albums_are_read_too() {
     let (archive, store) = filled(3);
-    let album = |seq, previous, items: &[&str]| shoebox::model::AlbumRecord {
-        schema: shoebox::store::ALBUM_SCHEMA,
-        key: key("album"),
-        seq,
-        previous,
-        account: "1".into(),
-        recorded_at: "2026-01-01T00:00:00Z".parse().unwrap(),
-        state: shoebox::model::ItemState::Present,
-        kind: shoebox::model::AlbumKind::Own,
-        title: "The cats".into(),
-        aliases: Vec::new(),
-        cover: None,
-        owner: None,
-        members: Vec::new(),
-        created_ms: None,
-        modified_ms: None,
-        count: None,
-        items: items.iter().map(|item| key(item)).collect(),
-        unknown: serde_json::Map::new(),
-    };
     let first = store.put_album(&album(1, None, &["k1"])).unwrap();
     assert!(store.put_album(&album(2, None, &["k1"])).is_err(), "it does not continue the first");
     store.put_album(&album(2, Some(*first.sha256()), &["k1", "k2"])).unwrap();

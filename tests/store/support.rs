@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use serde_json::Map;
 use shoebox::index::IndexWriter;
 use shoebox::model::{
-    CaptureTime, Digests, FetchEvidence, FixedClock, ItemRecord, ItemState, MediaFacts, MediaKey, PartRecord,
-    PartRole, RemoteFacts, TimeSource, Verdict,
+    AlbumKind, AlbumRecord, CaptureTime, Digests, FetchEvidence, FixedClock, ItemRecord, ItemState,
+    MediaFacts, MediaKey, PartRecord, PartRole, RemoteFacts, Sha256, TimeSource, Verdict,
 };
 use shoebox::store::{
-    Disk, Entry, Pending, RealDisk, Space, Store, StoreError, StoredBlob, StoredRecord, TmpPath, scrub,
+    ALBUM_SCHEMA, Disk, Entry, Pending, RealDisk, Space, Store, StoreError, StoredBlob, StoredRecord,
+    TmpPath, scrub,
 };
 use tempfile::TempDir;
 
@@ -152,6 +153,30 @@ pub fn record(key: &MediaKey, ordinal: u64, parts: Vec<PartRecord>) -> ItemRecor
     }
 }
 
+/// A revision of an album.
+pub fn album(seq: u32, previous: Option<Sha256>, items: &[&str]) -> AlbumRecord {
+    AlbumRecord {
+        schema: ALBUM_SCHEMA,
+        key: key("album"),
+        seq,
+        previous,
+        account: "1".into(),
+        recorded_at: now(),
+        state: ItemState::Present,
+        kind: AlbumKind::Own,
+        title: "The cats".into(),
+        aliases: Vec::new(),
+        cover: None,
+        owner: None,
+        members: Vec::new(),
+        created_ms: None,
+        modified_ms: None,
+        count: None,
+        items: items.iter().map(|item| key(item)).collect(),
+        unknown: Map::new(),
+    }
+}
+
 /// The revision after `stored`.
 pub fn revision(stored: &StoredRecord) -> ItemRecord {
     let mut next = stored.record().clone();
@@ -207,11 +232,25 @@ pub struct FaultyDisk {
     named: bool,
     /// Fails only steps whose name starts so.
     only: &'static str,
+    /// What it says of its free space, if not the truth.
+    free: Mutex<Option<u64>>,
 }
 
 impl FaultyDisk {
     pub fn new(root: &Path, named: bool) -> Self {
-        Self { log: Mutex::default(), root: root.to_owned(), fault: Mutex::new(None), named, only: "" }
+        Self {
+            log: Mutex::default(),
+            root: root.to_owned(),
+            fault: Mutex::new(None),
+            named,
+            only: "",
+            free: Mutex::new(None),
+        }
+    }
+
+    /// Has so many bytes free from now on.
+    pub fn set_free(&self, bytes: u64) {
+        *self.free.lock().unwrap() = Some(bytes);
     }
 
     /// Arms a fault for the `k`-th step from now that starts with `only`, from 0.
@@ -337,7 +376,8 @@ impl Disk for FaultyDisk {
 
     fn space(&self, path: &Path) -> io::Result<Space> {
         self.step("space", None)?;
-        RealDisk.space(path)
+        let space = RealDisk.space(path)?;
+        Ok(Space { free: self.free.lock().unwrap().unwrap_or(space.free), ..space })
     }
 
     fn set_aside(&self, from: &TmpPath, to: &Path) -> io::Result<()> {
