@@ -63,13 +63,18 @@ pub struct Row {
     pub counts: &'static [Count],
 }
 
-/// How often something is tried for every change, and in the long tier (`TIER=long`).
-pub struct Count(pub usize, pub usize);
+/// How often something is tried: for every change; in the long tier, which takes an hour or two; before a release, which takes
+/// a day (`TIER=long`, `TIER=release`).
+pub struct Count(pub usize, pub usize, pub usize);
 
 impl Count {
     /// The number for this run; `COUNT` overrides it.
     fn get(&self) -> usize {
-        let tier = if std::env::var("TIER").is_ok_and(|tier| tier == "long") { self.1 } else { self.0 };
+        let tier = match std::env::var("TIER").as_deref() {
+            Ok("long") => self.1,
+            Ok("release") => self.2,
+            _ => self.0,
+        };
         std::env::var("COUNT").ok().and_then(|text| text.parse().ok()).unwrap_or(tier)
     }
 }

@@ -23,7 +23,7 @@ pub const ROWS: &[Row] = &[Row {
     counts: &[SECONDS],
 }];
 
-const SECONDS: Count = Count(90, 600);
+const SECONDS: Count = Count(90, 600, 3600);
 /// An appliance that does nothing, after its first pass and at the end.
 #[derive(Debug)]
 struct Idle {

@@ -17,8 +17,8 @@ use crate::appliance::support::{Stage, succeed};
 use crate::store::support::findings;
 use crate::sync::support::{assert_equal, init, open, options, pass};
 
-const APPLIANCE: Count = Count(25, 300);
-const WORKER: Count = Count(175, 2700);
+const APPLIANCE: Count = Count(25, 60, 2000);
+const WORKER: Count = Count(175, 540, 18_000);
 
 pub const ROWS: &[Row] = &[Row {
     number: 1,

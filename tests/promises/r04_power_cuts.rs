@@ -15,7 +15,7 @@ use super::{Count, Row, seed};
 use crate::store::support::findings;
 use crate::sync::support::{assert_equal, init, open};
 
-const CUTS: Count = Count(200, 2000);
+const CUTS: Count = Count(200, 800, 5000);
 
 pub const ROWS: &[Row] =
     &[Row { number: 4, tried: "power cuts of a real ext4 (needs root and a loop device)", counts: &[CUTS] }];

@@ -13,7 +13,7 @@ use super::worker::{LENGTH, Said, Task, Worker, library};
 use super::{Count, Row, seed};
 use crate::sync::support::{assert_equal, init, open};
 
-const CUTS: Count = Count(50, 1000);
+const CUTS: Count = Count(50, 300, 2000);
 
 pub const ROWS: &[Row] = &[Row {
     number: 5,

@@ -20,7 +20,7 @@ use crate::store::support::findings;
 use crate::sync::support::{assert_equal, contents, init, pass, truth};
 
 /// Free bytes from none to 8 MiB in steps, then at random.
-const SIZES: Count = Count(128, 1128);
+const SIZES: Count = Count(128, 628, 1128);
 const STEP: u64 = 64 << 10;
 
 pub const ROWS: &[Row] = &[Row {

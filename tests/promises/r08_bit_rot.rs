@@ -22,7 +22,7 @@ use crate::appliance::support::shoebox;
 use crate::store::support::*;
 use crate::sync::support::{assert_equal, pass};
 
-const DAMAGES: Count = Count(1000, 20_000);
+const DAMAGES: Count = Count(1000, 10_000, 50_000);
 
 pub const ROWS: &[Row] = &[Row {
     number: 8,

@@ -24,7 +24,7 @@ pub const ROWS: &[Row] = &[Row {
     counts: &[YEARS],
 }];
 
-const YEARS: Count = Count(1, 10);
+const YEARS: Count = Count(1, 3, 10);
 const ITEMS: usize = 400;
 
 fn open(root: &std::path::Path) -> Archive {

@@ -17,7 +17,7 @@ use crate::store::support::fast_dir;
 use crate::sync::support::{contents, init, open, options, pass, truth};
 
 /// Items of each format for each way to go wrong.
-const EACH: Count = Count(4, 300);
+const EACH: Count = Count(4, 20, 300);
 const FORMATS: usize = 14;
 
 pub const ROWS: &[Row] = &[Row {

@@ -19,7 +19,7 @@ use crate::sync::browser::{settings, signed_in};
 use crate::sync::support::{assert_equal, open, pass};
 
 /// Each costs the start of a browser, and what freezes is noticed by its silence: more than these take minutes.
-const BLOWS: Count = Count(6, 500);
+const BLOWS: Count = Count(6, 20, 1000);
 
 pub const ROWS: &[Row] = &[Row {
     number: 11,

@@ -18,8 +18,8 @@ use crate::store::support::fast_dir;
 use crate::sync::browser::{settings, signed_in};
 use crate::sync::support::{assert_equal, init, open, options, pass};
 
-const DIRECT: Count = Count(46, 460);
-const BROWSER: Count = Count(4, 40);
+const DIRECT: Count = Count(46, 230, 920);
+const BROWSER: Count = Count(4, 8, 80);
 
 pub const ROWS: &[Row] = &[Row {
     number: 12,

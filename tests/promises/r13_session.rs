@@ -16,7 +16,7 @@ use crate::store::support::fast_dir;
 use crate::sync::support::{assert_equal, files, init, open, options, pass, pass_with};
 
 /// Each lie of a listing, so often.
-const LIES: Count = Count(4, 300);
+const LIES: Count = Count(4, 12, 300);
 
 pub const ROWS: &[Row] = &[Row {
     number: 13,

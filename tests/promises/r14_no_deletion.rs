@@ -9,7 +9,7 @@ use super::worker::{Task, arguments};
 use super::{Count, Row, seed};
 use crate::sync::support::init;
 
-const ITEMS: Count = Count(60, 400);
+const ITEMS: Count = Count(60, 200, 400);
 
 pub const ROWS: &[Row] = &[Row {
     number: 14,

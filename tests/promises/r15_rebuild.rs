@@ -14,8 +14,8 @@ use crate::appliance::support::shoebox;
 use crate::index::archive::{dump, fill, open};
 use crate::store::support::*;
 
-const REBUILDS: Count = Count(200, 2000);
-const KILLED: Count = Count(100, 1000);
+const REBUILDS: Count = Count(200, 1000, 2000);
+const KILLED: Count = Count(100, 500, 1000);
 
 pub const ROWS: &[Row] = &[Row {
     number: 15,

@@ -16,7 +16,7 @@ use crate::store::support::{key, now, part as record_part, put, record};
 use crate::sync::support::{init, open};
 use crate::view::support::{item, part};
 
-const NAMES: Count = Count(100_000, 10_000_000);
+const NAMES: Count = Count(100_000, 1_000_000, 10_000_000);
 
 pub const ROWS: &[Row] = &[Row {
     number: 20,

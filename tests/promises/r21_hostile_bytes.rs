@@ -18,7 +18,7 @@ mod entries;
 
 use entries::{TARGETS, Target};
 
-const CHANGED: Count = Count(20_000, 2_000_000);
+const CHANGED: Count = Count(20_000, 200_000, 2_000_000);
 
 pub const ROWS: &[Row] = &[Row {
     number: 21,

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Count, Row, seed};
 use crate::sync::support::{init, open, options, pass, pass_with};
 
-const HISTORIES: Count = Count(12, 300);
+const HISTORIES: Count = Count(12, 36, 300);
 
 pub const ROWS: &[Row] = &[Row {
     number: 23,

@@ -9,7 +9,7 @@ use crate::appliance::support::{eventually, shoebox};
 use crate::sync::support::init;
 
 /// Rounds; each but the first comes upon the lock file of one that was killed.
-const ROUNDS: Count = Count(2, 20);
+const ROUNDS: Count = Count(2, 10, 20);
 const STARTS: usize = 50;
 
 pub const ROWS: &[Row] = &[Row {

@@ -11,7 +11,7 @@ use crate::remote::browser::marked_processes;
 use crate::store::support::findings;
 use crate::sync::support::{assert_equal, open};
 
-const STOPS: Count = Count(6, 200);
+const STOPS: Count = Count(6, 15, 200);
 
 pub const ROWS: &[Row] = &[Row {
     number: 27,

@@ -17,7 +17,7 @@ use crate::index::archive::dump;
 use crate::store::support::{findings, key, part, put, record, revision};
 use crate::sync::support::{files, init, open};
 
-const KILLS: Count = Count(40, 1000);
+const KILLS: Count = Count(40, 300, 1000);
 
 pub const ROWS: &[Row] = &[Row {
     number: 28,

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::{Count, Row};
 use crate::view::support::{Stage, item};
 
-const NAMES: Count = Count(5_000, 100_000);
+const NAMES: Count = Count(5000, 50_000, 100_000);
 
 pub const ROWS: &[Row] = &[Row {
     number: 30,

@@ -56,14 +56,16 @@ fn number(n: usize) -> String {
 }
 
 fn table() -> String {
-    let mut text = String::from("| | what is tried | every change | long |\n| --- | --- | --- | --- |\n");
+    let mut text = String::from(
+        "| | what is tried | every change | long | release |\n| --- | --- | --- | --- | --- |\n",
+    );
     for row in rows() {
         let cell = |tier: fn(&Count) -> usize| match row.counts {
             [] => "all".to_owned(),
             counts => counts.iter().map(|count| number(tier(count))).collect::<Vec<_>>().join(" + "),
         };
-        let (usual, long) = (cell(|count| count.0), cell(|count| count.1));
-        text.push_str(&format!("| R{} | {} | {usual} | {long} |\n", row.number, row.tried));
+        let (usual, long, release) = (cell(|count| count.0), cell(|count| count.1), cell(|count| count.2));
+        text.push_str(&format!("| R{} | {} | {usual} | {long} | {release} |\n", row.number, row.tried));
     }
     text
 }
