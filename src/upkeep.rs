@@ -288,11 +288,9 @@ pub fn mend(archive: &Archive, replica: &Replica, finding: &Finding) -> Result<u
         let applied = if *path == store.record_path(&name) {
             let record = store.read_record(&name)?;
             for part in &record.record().parts {
-                if !store.is_sound(&part.sha256)? {
-                    let path = store.blob_path(&part.sha256);
-                    let lost = Finding { kind: FindingKind::Missing, path, detail: String::new() };
-                    files += store.mend_from(replica, &lost)?.len() as u64;
-                }
+                let path = store.blob_path(&part.sha256);
+                let lost = Finding { kind: FindingKind::Missing, path, detail: String::new() };
+                files += store.mend_from(replica, &lost)?.len() as u64;
             }
             archive.index.writer().apply(record)
         } else {

@@ -6,6 +6,7 @@ mod blobs;
 mod disk;
 mod opening;
 mod records;
+mod repair;
 mod room;
 mod scrub;
 pub mod support;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sha2::Digest as _;
 
-use super::disk::{Pending, forget_cached};
+use super::disk::Pending;
 use super::{Inner, Store, StoreError};
 use crate::model::{Digests, Hasher, ReadAt, Sha256};
 
@@ -149,7 +149,7 @@ impl Inner {
     /// Whether a stored file has the bytes that its name promises.
     pub(super) fn is_sound(&self, path: &Path, sha256: &Sha256) -> Result<bool, StoreError> {
         let file = self.disk.open(path).map_err(StoreError::io("open", path))?;
-        forget_cached(&file);
+        self.disk.forget_cached(&file);
         match hash_file(&file) {
             Ok((found, _)) => Ok(found == *sha256),
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => Ok(false),
@@ -193,7 +193,7 @@ impl Inner {
     ) -> Result<(), StoreError> {
         self.disk.seal(pending).map_err(self.refused("protect", what, 0))?;
         self.sync(pending, what)?;
-        forget_cached(pending.file());
+        self.disk.forget_cached(pending.file());
         let (got, _) = hash_file(pending.file()).map_err(StoreError::io("read back", what))?;
         if got != *wanted {
             return Err(StoreError::ReadBack { wanted: *wanted, got });

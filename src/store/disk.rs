@@ -79,6 +79,11 @@ pub trait Disk: Send + Sync + 'static {
     fn append(&self, file: &Pending, bytes: &[u8]) -> io::Result<()>;
     /// Makes the file read-only (mode 0440).
     fn seal(&self, file: &Pending) -> io::Result<()>;
+    /// Asks the kernel to forget its copy of a file, so that the next read comes from the medium. Advice only: where it is
+    /// refused, the read comes from memory as before. What was not flushed may be written out by it, or not.
+    fn forget_cached(&self, file: &File) {
+        let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
+    }
     /// Flushes data and attributes to the medium.
     fn sync(&self, file: &Pending) -> io::Result<()>;
     /// Gives the file its final name; fails with `AlreadyExists` where the name is taken.
@@ -242,12 +247,6 @@ impl Disk for RealDisk {
             fs::remove_file(&path.0)
         }
     }
-}
-
-/// Asks the kernel to forget its copy of a file, so that the next read comes from the medium.
-/// Advice only: where it is refused, the read comes from memory as before.
-pub(super) fn forget_cached(file: &File) {
-    let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
 }
 
 /// Whether both open files are the same one on disk.

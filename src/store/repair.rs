@@ -70,6 +70,9 @@ impl Store {
     }
 
     fn mend_blob(&self, replica: &Replica, sha256: &Sha256) -> Result<Option<PathBuf>, StoreError> {
+        if self.is_sound(sha256)? {
+            return Ok(None);
+        }
         let Ok(file) = self.inner.disk.open(&replica.layout.blob(sha256)) else { return Ok(None) };
         let Ok(size) = file.metadata().map(|meta| meta.len()) else { return Ok(None) };
         let mut partial = self.begin(Some(size))?;

@@ -71,6 +71,14 @@ impl<D: Disk> Disk for Spoilt<D> {
         self.disk.seal(file)
     }
 
+    fn forget_cached(&self, file: &File) {
+        match self.sabotage {
+            // It would begin to write out what is not flushed.
+            Sabotage::NoSync | Sabotage::EarlyAcknowledgement => {}
+            _ => self.disk.forget_cached(file),
+        }
+    }
+
     fn sync(&self, file: &Pending) -> io::Result<()> {
         match self.sabotage {
             Sabotage::NoSync => Ok(()),

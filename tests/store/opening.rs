@@ -42,6 +42,17 @@ fn init_refuses_what_is_not_empty_and_what_is_an_archive() {
     assert!(error.to_string().contains("holiday.jpg"), "{error}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 
+    // Nor is any other directory an empty one, or a file where a directory of ours should be.
+    for name in ["holiday", "blobs"] {
+        let dir = tempfile::tempdir().unwrap();
+        match name {
+            "blobs" => fs::write(dir.path().join(name), b"precious").unwrap(),
+            _ => fs::create_dir(dir.path().join(name)).unwrap(),
+        }
+        let error = init(dir.path()).unwrap_err();
+        assert!(matches!(&error, StoreError::NotEmpty { found, .. } if found == name), "{error}");
+    }
+
     let archive = TestArchive::new();
     let before = files_below(&archive.root());
     let error = init(&archive.root()).unwrap_err();

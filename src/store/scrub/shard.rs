@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::super::blob::hash_file;
-use super::super::disk::forget_cached;
 use super::super::layout::RecordName;
 use super::super::{Store, StoreError};
 use super::{Finding, FindingKind, records};
@@ -116,11 +115,12 @@ pub(super) fn list(store: &Store, dir: &Path, shard: u8) -> (Vec<Sha256>, Vec<Fi
 /// Reads a blob from the medium; returns its size and what is wrong with it. `said` is the size in its record.
 pub(super) fn blob(store: &Store, name: &Sha256, said: Option<u64>) -> (u64, Option<Finding>) {
     let path = store.blob_path(name);
-    let hashed = store.inner.disk.open(&path).and_then(|file| {
+    let disk = &store.inner.disk;
+    let hashed = disk.open(&path).and_then(|file| {
         // The medium is to be read, not the kernel's copy; and the copy is not to push out others.
-        forget_cached(&file);
+        disk.forget_cached(&file);
         let hashed = hash_file(&file);
-        forget_cached(&file);
+        disk.forget_cached(&file);
         hashed
     });
     let (size, detail) = match hashed {
