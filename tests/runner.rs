@@ -5,6 +5,7 @@ mod appliance;
 mod architecture;
 mod export;
 mod index;
+mod licences;
 mod media;
 
 mod promises;

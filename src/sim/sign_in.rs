@@ -21,7 +21,10 @@ pub(crate) async fn profile(
     let store = home.join(".pki/nssdb");
     std::fs::create_dir_all(&store)?;
     let database = format!("sql:{}", store.display());
-    certutil(&["-N", "--empty-password", "-d", &database]).await?;
+    // Asked to make one that is there, it wants a password, for ever.
+    if !store.join("cert9.db").exists() {
+        certutil(&["-N", "--empty-password", "-d", &database]).await?;
+    }
     certutil(&["-A", "-d", &database, "-t", "C,,", "-n", "photos-sim", "-i", &ca.display().to_string()])
         .await?;
     let mut child = Command::new(browser)

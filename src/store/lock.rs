@@ -13,7 +13,14 @@ use super::layout::Layout;
 
 /// The held lock.
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Whoever comes while the next holder has not written its name yet is not told this one.
+        let _ = self.file.set_len(0);
+    }
 }
 
 impl Lock {
@@ -37,7 +44,7 @@ impl Lock {
         let text = format!("process {} on {host} (since {now:.0})\n", std::process::id());
         // A courtesy to whoever comes second; on a full volume there is no room for it, and it can be done without.
         let _ = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 

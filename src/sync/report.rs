@@ -179,6 +179,8 @@ impl SyncReport {
             Outcome::Complete if self.archived == 0 => {
                 "Nothing new since the last complete listing. Nothing was downloaded.".to_owned()
             }
+            // It came to nothing: what follows says why.
+            _ if self.listed == 0 && self.archived == 0 => String::new(),
             _ => format!(
                 "{} of {} listed items archived in this run ({} files, {size}, {:.1} items/s); {} were archived before.",
                 self.archived,
@@ -221,6 +223,6 @@ impl SyncReport {
             Outcome::Failed(why) => text += &format!(" The run failed: {why}."),
             Outcome::Complete | Outcome::Partial => {}
         }
-        text
+        text.trim_start().to_owned()
     }
 }
