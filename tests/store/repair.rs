@@ -50,7 +50,7 @@ fn a_copy_mends_what_is_damaged_or_gone_and_the_bad_bytes_stay() {
         } else {
             spoil(&file)
         }
-        assert_eq!(store.mend_from(&copy, &finding(&file)).unwrap(), [file.clone()]);
+        assert_eq!(store.mend_from(&copy, &finding(&file)).unwrap(), std::slice::from_ref(&file));
         assert_eq!(fs::read(&file).unwrap(), sound);
         let aside = files_below(&archive.root().join("quarantine"));
         let kept: Vec<_> = aside.iter().map(|file| fs::read(file).unwrap()).collect();
