@@ -187,20 +187,35 @@ impl<R: RemoteLibrary> Item<R> {
     async fn adopt(&mut self) -> Result<(), IngestError> {
         let Some(upload) = self.upload().filter(|_| !self.is_safe(PartRole::Original)) else { return Ok(()) };
         let pass = Arc::clone(&self.pass);
+        // A Live Photo may share its still with a plain photo; what is taken over must have the video, too.
+        let live = self.work.item.live;
         let found = ingest::blocking(move || {
             let reader = pass.reader.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             let Some(name) = reader.record_with(&upload)? else { return Ok(None) };
             let record = pass.archive.store.read_record(&name)?;
-            let mut parts = record.record().parts.iter();
-            let Some(part) = parts.find(|part| part.sha1 == upload) else { return Ok(None) };
-            // A damaged file is nothing to rely upon; the bytes that are fetched instead mend it.
-            Ok(pass.archive.store.is_sound(&part.sha256)?.then(|| part.clone()))
+            let parts = &record.record().parts;
+            let Some(still) = parts.iter().find(|part| part.sha1 == upload) else { return Ok(None) };
+            let video = parts.iter().find(|part| live && part.role == PartRole::Motion);
+            if live && video.is_none() {
+                return Ok(None);
+            }
+            for part in std::iter::once(still).chain(video) {
+                // A damaged file is nothing to rely upon; the bytes that are fetched instead mend it.
+                if !pass.archive.store.is_sound(&part.sha256)? {
+                    return Ok(None);
+                }
+            }
+            Ok(Some((still.clone(), video.cloned())))
         });
-        if let Some(part) = found.await? {
+        if let Some((still, video)) = found.await? {
             tracing::debug!(key = %self.work.item.key, "these bytes are archived under another key");
             let (role, verdict) = (PartRole::Original, Verdict::MatchesUpload);
             let name = self.work.details.name.clone();
-            self.adopted.push(PartRecord { role, verdict, name, version: 1, ..part });
+            self.adopted.push(PartRecord { role, verdict, name, version: 1, ..still });
+            if let Some(video) = video.filter(|_| !self.is_safe(PartRole::Motion)) {
+                let name = self.part_name(PartRole::Motion);
+                self.adopted.push(PartRecord { name, version: 1, ..video });
+            }
         }
         Ok(())
     }
