@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::listings::{Balance, balance};
 use super::words::{from_word, unsigned, valid};
 use super::{IndexError, IndexReader};
-use crate::model::{AlbumKind, DedupKey, ItemState, MediaKey, Sha1, Sha256};
+use crate::model::{AlbumKind, DedupKey, ItemState, MediaKey, PartRole, Sha1, Sha256};
 use crate::store::RecordName;
 
 /// What the index knows of an album.
@@ -102,7 +102,8 @@ impl IndexReader {
         })
     }
 
-    /// The latest record of an item that has a part with this SHA-1.
+    /// The latest record of an item that has a part with this SHA-1; of one that has a Live Photo's video beside it, if
+    /// there is such a one.
     ///
     /// # Errors
     /// When SQLite refuses.
@@ -110,9 +111,12 @@ impl IndexReader {
         self.ask(|conn| {
             conn.prepare_cached(
                 "SELECT item.key, item.seq, item.record FROM part JOIN item ON item.ordinal = part.ordinal
-                 WHERE part.sha1 = ?1 ORDER BY item.ordinal LIMIT 1",
+                 WHERE part.sha1 = ?1
+                 ORDER BY NOT EXISTS (SELECT 1 FROM part video WHERE video.ordinal = item.ordinal AND video.role = ?2),
+                          item.ordinal
+                 LIMIT 1",
             )?
-            .query_row([sha1.bytes().as_slice()], record_name)
+            .query_row(params![sha1.bytes().as_slice(), PartRole::Motion.code()], record_name)
             .optional()
         })
     }

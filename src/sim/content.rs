@@ -95,7 +95,7 @@ fn wanted_from(headers: &HeaderMap, tag: &str) -> Option<usize> {
 }
 
 /// Bytes, name and media type that a web download of the part brings.
-fn content(google: &Google, item: &SimItem, role: PartRole) -> (Bytes, String, &'static str) {
+pub(crate) fn content(google: &Google, item: &SimItem, role: PartRole) -> (Bytes, String, &'static str) {
     let library = &google.library;
     if role == PartRole::Original && item.live && library.live_as() == LiveAs::Zip {
         let zip = live_zip(item, &library.file(item, role), &library.file(item, PartRole::Motion));

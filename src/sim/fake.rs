@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
+use super::content::content;
 use super::faults::{Fault, RequestClass};
 use super::google::{Counters, Google};
 use super::library::SimItem;
@@ -29,6 +30,12 @@ impl FakeLibrary {
     /// The library that a simulator of this configuration would serve; Live Photos come as clips.
     pub fn new(config: SimConfig) -> Self {
         let config = SimConfig { live: LiveAs::Clip, ..config };
+        Self::of(Arc::new(Google::new(config)))
+    }
+
+    /// The same, where Live Photos come as zips.
+    pub fn with_zips(config: SimConfig) -> Self {
+        let config = SimConfig { live: LiveAs::Zip, ..config };
         Self::of(Arc::new(Google::new(config)))
     }
 
@@ -185,7 +192,7 @@ impl RemoteLibrary for FakeLibrary {
         if struck.contains(&Fault::WrongFile) {
             (item, role) = (self.library().another(&item), PartRole::Original);
         }
-        let mut bytes = self.library().file(&item, role);
+        let (mut bytes, name, _) = content(&self.google, &item, role);
         let mut length = bytes.len() as u64;
         let mut tail: Option<RemoteError> = None;
         for fault in &struck {
@@ -212,8 +219,7 @@ impl RemoteLibrary for FakeLibrary {
         }
         chunks.extend(tail.map(Err));
         let body: ByteStream = futures_util::stream::iter(chunks).boxed();
-        let name = Some(item.name.clone());
-        let claim = Claim { length: Some(length), media_type: None, name, head: None };
+        let claim = Claim { length: Some(length), media_type: None, name: Some(name), head: None };
         Ok(Download { claim, via: "direct", host: "fake".into(), body: Body::Stream(body), seen: None })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::SimConfig;
 use super::generate::item;
-use super::library::{Library, key_text};
+use super::library::{Library, SimItem, key_text};
 
 impl Library {
     /// Adds one item, taken and uploaded after all others; returns its key.
@@ -18,6 +18,26 @@ impl Library {
             let mut new = item(&config, serial);
             new.taken_ms -= days * 86_400_000;
             new
+        })
+    }
+
+    /// The upload of an item once more, under a key of its own, with a Live Photo's video or without; returns the key.
+    pub fn copy_item(&self, key: &str, live: bool) -> String {
+        let config = self.config();
+        let Some(old) = self.find(key) else { return self.add_item() };
+        self.push(|serial| {
+            let new = item(&config, serial);
+            SimItem {
+                kind: old.kind,
+                exif: old.exif.clone(),
+                bytes_of: old.bytes_of,
+                storage_saver: old.storage_saver,
+                dedup: old.dedup,
+                live,
+                edited: false,
+                processing: None,
+                ..new
+            }
         })
     }
 

@@ -195,7 +195,8 @@ impl<R: RemoteLibrary> Item<R> {
             let record = pass.archive.store.read_record(&name)?;
             let parts = &record.record().parts;
             let Some(still) = parts.iter().find(|part| part.sha1 == upload) else { return Ok(None) };
-            let video = parts.iter().find(|part| live && part.role == PartRole::Motion);
+            let videos = parts.iter().filter(|part| live && part.role == PartRole::Motion);
+            let video = videos.max_by_key(|part| part.version);
             if live && video.is_none() {
                 return Ok(None);
             }

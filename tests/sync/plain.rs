@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use shoebox::model::MediaKey;
-use shoebox::sim::SimConfig;
 use shoebox::sim::fake::FakeLibrary;
+use shoebox::sim::{LedgerItem, SimConfig};
 use shoebox::sync::report::Outcome;
 
 use super::support::{assert_equal, init, open, pass};
@@ -38,6 +38,37 @@ async fn the_same_bytes_under_two_keys_are_stored_once() {
     assert_eq!(totals.parts, parts as u64);
     assert_eq!(totals.blobs, ledger.wanted().len() as u64);
     assert!(totals.blobs < totals.parts, "the library has no duplicates: the test tests nothing");
+}
+
+/// A Live Photo's video is not forgotten because its still is there already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_photo_keeps_its_video_where_its_still_is_archived_already() {
+    for as_zip in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        init(dir.path());
+        let archive = open(dir.path());
+        let config = SimConfig { items: 12, ..SimConfig::default() };
+        let library = if as_zip { FakeLibrary::with_zips(config) } else { FakeLibrary::new(config) };
+        let library = Arc::new(library);
+        pass(&archive, &library).await;
+        let is_plain = |item: &LedgerItem| {
+            item.name.ends_with(".jpg")
+                && item.parts.len() == 1
+                && !item.storage_saver
+                && item.dedup_key.len() > 20
+        };
+        let plain = library.ledger().items.into_iter().find(is_plain).unwrap().key;
+        library.library().copy_item(&plain, true);
+        pass(&archive, &library).await;
+        assert_equal(&archive, &library.ledger());
+        // Once more as a Live Photo, and as a plain one: nothing has to come.
+        let fetches = library.fetches();
+        library.library().copy_item(&plain, true);
+        library.library().copy_item(&plain, false);
+        let report = pass(&archive, &library).await;
+        assert_eq!((report.archived, library.fetches()), (2, fetches), "{}", report.sentence());
+        assert_equal(&archive, &library.ledger());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
