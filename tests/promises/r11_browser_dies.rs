@@ -109,13 +109,14 @@ fn of_kind(browser: i32, kind: &str) -> Vec<i32> {
     found
 }
 
-/// Processes that this one has started, and those that carry the profile's mark.
-fn processes(profile: &Path) -> usize {
+/// Processes that this one has started and those that carry the profile's mark, but for a browser and its own.
+fn processes_beside(profile: &Path, browser: Option<i32>) -> usize {
     let mut all = tree(std::process::id().cast_signed());
     all.extend(marked_processes(profile));
     all.sort_unstable();
     all.dedup();
-    all.len() - 1
+    let own = browser.map(tree).unwrap_or_default();
+    all.iter().filter(|pid| !own.contains(pid)).count() - 1
 }
 
 /// Closes our own end of the debugging socket behind the back of those who use it.
@@ -285,24 +286,25 @@ async fn r11_whatever_becomes_of_the_browser_the_archiver_goes_on() {
         drop(google);
         // Processes and descriptors as after the first blow, which has opened what stays open.
         let profile = ring.profile();
-        let most = before.unwrap_or((usize::MAX, usize::MAX));
-        let processes = settled(most.0.saturating_add(HELPERS), || processes(&profile)).await;
-        let open = settled(most.1.saturating_add(most.1 / 20 + 4), descriptors).await;
-        assert!(
-            processes <= most.0.saturating_add(HELPERS),
-            "{blow:?}: {processes} processes instead of {}",
-            most.0
-        );
-        assert!(
-            open <= most.1.saturating_add(most.1 / 20 + 4),
-            "{blow:?}: {open} descriptors, not {}",
-            most.1
-        );
+        let most = before.unwrap_or([usize::MAX; 3]);
+        let browser = ring.google().browser_pid().await;
+        let limits = [most[0], most[1].saturating_add(HELPERS), most[2].saturating_add(most[2] / 20 + 4)];
+        let now = [
+            settled(limits[0], || processes_beside(&profile, browser)).await,
+            settled(limits[1], || browser.map_or(0, |browser| tree(browser).len())).await,
+            settled(limits[2], descriptors).await,
+        ];
+        for (what, (now, most)) in ["processes beside the browser", "of the browser", "descriptors"]
+            .iter()
+            .zip(now.iter().zip(limits))
+        {
+            assert!(*now <= most, "{blow:?}: {now} {what}, and {most} are the most");
+        }
         assert_eq!(settled(0, zombies).await, 0, "{blow:?}");
-        before.get_or_insert((processes, open));
+        before.get_or_insert(now);
     }
     println!("{} blows, {} browsers, at most {longest:?}", BLOWS.get(), ring.google().browser_starts());
     ring.google.take().unwrap().close().await;
     let profile = ring.profile();
-    assert_eq!(settled(0, || processes(&profile)).await, 0);
+    assert_eq!(settled(0, || processes_beside(&profile, None)).await, 0);
 }
