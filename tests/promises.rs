@@ -63,8 +63,7 @@ pub struct Row {
     pub counts: &'static [Count],
 }
 
-/// How often something is tried: for every change; in the long tier, which takes an hour or two; before a release, which takes
-/// a day (`TIER=long`, `TIER=release`).
+/// How often something is tried: for every change, in the long tier, before a release (`TIER=long`, `TIER=release`).
 pub struct Count(pub usize, pub usize, pub usize);
 
 impl Count {
