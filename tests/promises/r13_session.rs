@@ -4,6 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use shoebox::remote::browser::launch::BrowserSettings;
 use shoebox::sim::fake::FakeLibrary;
 use shoebox::sim::{Fault, FaultRule, RequestClass, SignedOutModel, SimConfig, When};
 use shoebox::sync::report::Outcome;
@@ -110,6 +111,16 @@ async fn r13_every_end_of_a_session_is_told_within_one_pass() {
         stage.sim.faults().clear();
         stage.sim.session().sign_in();
     }
+    // What a person reads of it is that, and not how little there was.
+    stage.sim.session().sign_out(SignedOutModel::RedirectToAbout);
+    let output = run(stage.command(&["sync"])).await;
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("Sign-in needed") && !said.contains("0 of 0"), "{said}");
+    // Signing in again, with the profile that has been signed in before.
+    stage.sim.session().sign_in();
+    let browser = BrowserSettings::default().find_program().unwrap();
+    stage.sim.sign_in_profile(&browser, &stage.dir.path().join("profile")).await.unwrap();
     let output = run(stage.command(&["sync"])).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_equal(&open(&stage.data()), &stage.sim.ledger());

@@ -139,6 +139,8 @@ fn a_second_writer_is_told_who_holds_the_archive() {
     drop(first);
     assert!(open(&archive.root()).is_err(), "a clone still holds it");
     drop(clone);
+    // Who comes while the next holder has not written its name yet must not be told an old one.
+    assert_eq!(fs::read_to_string(archive.root().join("lock")).unwrap(), "");
     open(&archive.root()).unwrap();
 }
 
