@@ -58,26 +58,14 @@ impl SafeName {
         Self { stem: stem.to_owned(), extension: extension.to_owned() }
     }
 
-    /// The names of an item: the stem is the item's, the extension is the part's own where it has one.
-    pub fn of_part(item_name: &str, part_name: &str) -> Self {
-        let item = Self::new(item_name);
-        if part_name == item_name {
-            return item;
-        }
-        let part = Self::new(part_name);
-        let extension = if part.extension.is_empty() { item.extension } else { part.extension };
-        Self { stem: item.stem, extension }
-    }
-
-    /// The extension of a part of the item that has this name.
+    /// The extension of a part of the item that has this name: the part's own, if it has one that does not make the
+    /// item's stem a name that nobody may have (`Thumbs` and `db`).
     pub fn extension_of(&self, part_name: &str) -> String {
-        match plain(part_name) {
-            Some((_, extension)) if !extension.is_empty() => extension.to_owned(),
-            _ => {
-                let own = Self::new(part_name).extension;
-                if own.is_empty() { self.extension.clone() } else { own }
-            }
-        }
+        let own = match plain(part_name) {
+            Some((_, extension)) => extension.to_owned(),
+            None => Self::new(part_name).extension,
+        };
+        if own.is_empty() || is_junk(&format!("{}.{own}", self.stem)) { self.extension.clone() } else { own }
     }
 
     /// The name without extension.
@@ -341,8 +329,10 @@ mod tests {
 
     #[test]
     fn parts_share_the_stem() {
-        assert_eq!(SafeName::of_part("IMG_1.HEIC", "movie.MOV").text(), "IMG_1.MOV");
-        assert_eq!(SafeName::of_part("IMG_1.HEIC", "x").text(), "IMG_1.HEIC");
+        assert_eq!(SafeName::new("IMG_1.HEIC").extension_of("movie.MOV"), "MOV");
+        assert_eq!(SafeName::new("IMG_1.HEIC").extension_of("x"), "HEIC");
+        assert_eq!(SafeName::new("Thumbs.jpg").extension_of("x.db"), "jpg");
+        assert_eq!(SafeName::new("desktop").extension_of("x.ini"), "");
         assert_eq!(word(PartRole::Motion, true), "-motion");
     }
 

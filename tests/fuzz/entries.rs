@@ -245,7 +245,11 @@ fn index_row(bytes: &[u8]) {
 fn names(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (item, part) = text.split_once('\n').unwrap_or((&text, &text));
-    for name in [SafeName::new(&text), SafeName::of_part(item, part)] {
+    let name = SafeName::new(item);
+    let mut of_part = name.stem().to_owned();
+    name::write_extension(&mut of_part, &name.extension_of(part));
+    assert!(!name::is_junk(&of_part) && of_part.len() <= name::LONGEST, "{of_part:?}");
+    for name in [SafeName::new(&text), name] {
         let whole = name.text();
         assert!(!whole.is_empty() && whole.len() <= name::LONGEST, "{whole:?}");
         assert!(!whole.starts_with('.') && !whole.contains('/'), "{whole:?}");
