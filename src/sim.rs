@@ -64,6 +64,8 @@ pub enum LiveAs {
     Zip,
     /// The still, and an address of the clip in the item.
     Clip,
+    /// The still alone, although the item is called live.
+    Still,
 }
 
 /// What is simulated.

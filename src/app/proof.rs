@@ -187,7 +187,10 @@ pub fn quarantine_list(data: &Path, json: bool) -> anyhow::Result<u8> {
     for failure in &failures {
         println!("{} {}: {}", failure.key, printable(&failure.name), printable(&failure.reason));
     }
-    println!("{} items are set aside; every run tries them again.", failures.len());
+    match failures.len() {
+        1 => println!("1 item is set aside; every run tries it again."),
+        many => println!("{many} items are set aside; every run tries them again."),
+    }
     Ok(exit::OK)
 }
 

@@ -79,7 +79,7 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
         );
     }
     if !failures.is_empty() {
-        println!("Set aside {} items, tried again in every run:", failures.len());
+        println!("Set aside {}, tried again in every run:", failures.len());
         for failure in failures.iter().take(20) {
             let name = printable(&failure.name);
             println!("          {} {name}: {}", failure.key, printable(&failure.reason));

@@ -29,14 +29,12 @@ pub struct FakeLibrary {
 impl FakeLibrary {
     /// The library that a simulator of this configuration would serve; Live Photos come as clips.
     pub fn new(config: SimConfig) -> Self {
-        let config = SimConfig { live: LiveAs::Clip, ..config };
-        Self::of(Arc::new(Google::new(config)))
+        Self::with_live(LiveAs::Clip, config)
     }
 
-    /// The same, where Live Photos come as zips.
-    pub fn with_zips(config: SimConfig) -> Self {
-        let config = SimConfig { live: LiveAs::Zip, ..config };
-        Self::of(Arc::new(Google::new(config)))
+    /// The same, where Live Photos come in this way.
+    pub fn with_live(live: LiveAs, config: SimConfig) -> Self {
+        Self::of(Arc::new(Google::new(SimConfig { live, ..config })))
     }
 
     /// The library of a simulator: the addresses of its files are those that the simulator serves.

@@ -379,6 +379,9 @@ impl<R: RemoteLibrary> Item<R> {
         let failed = |e: IngestError| Outcome::from(e);
         let have_original = self.is_safe(PartRole::Original) || self.is_archived(PartRole::Original);
         let fetched = self.stored.len() as u64;
+        if trouble.is_none() {
+            self.tell_without_video();
+        }
         if let (Some(_), Some(known)) = (&trouble, &self.work.known) {
             // What Google says now stays unrecorded until the files that it calls for are there: recorded
             // already, it would no longer ask for them.
@@ -400,6 +403,17 @@ impl<R: RemoteLibrary> Item<R> {
             Some(trouble) => self.set_aside(trouble).await.map_err(failed),
             None if self.work.known.is_some() => self.settle().await.map_err(failed),
             None => Ok(()),
+        }
+    }
+
+    /// Says that Google calls a new still live, but has handed out no video of it, neither beside it nor in it.
+    fn tell_without_video(&self) {
+        let still = self.stored.iter().find(|part| part.entry.role == PartRole::Original);
+        let alone = still.is_some_and(|still| !still.entry.facts.embedded_motion);
+        if self.work.item.live && alone && !self.is_safe(PartRole::Motion) {
+            let (key, name) = (&self.work.item.key, &self.work.details.name);
+            tracing::warn!(%key, ?name, "Google calls this a Live Photo, but handed out no video of it");
+            self.pass.progress.add_without_video();
         }
     }
 

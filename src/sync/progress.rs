@@ -19,6 +19,7 @@ pub struct Progress {
     unchanged: AtomicU64,
     gone: AtomicU64,
     albums: AtomicU64,
+    without_video: AtomicU64,
     lists_everything: AtomicBool,
 }
 
@@ -53,6 +54,8 @@ pub struct Snapshot {
     pub gone: u64,
     /// Albums recorded anew.
     pub albums: u64,
+    /// Live Photos archived by this pass whose video Google did not hand out.
+    pub without_video: u64,
     /// Whether the whole library is listed, or only what is new.
     pub lists_everything: bool,
 }
@@ -75,6 +78,7 @@ impl Progress {
             unchanged: self.unchanged.load(Relaxed),
             gone: self.gone.load(Relaxed),
             albums: self.albums.load(Relaxed),
+            without_video: self.without_video.load(Relaxed),
             lists_everything: self.lists_everything.load(Relaxed),
         }
     }
@@ -120,6 +124,10 @@ impl Progress {
 
     pub(crate) fn add_album(&self) {
         self.albums.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn add_without_video(&self) {
+        self.without_video.fetch_add(1, Relaxed);
     }
 
     /// The whole library is listed: what a look at the news has counted does not count.

@@ -108,6 +108,8 @@ pub struct SyncReport {
     pub gone: u64,
     /// Albums recorded anew.
     pub albums: u64,
+    /// Live Photos archived by this pass whose video Google did not hand out.
+    pub without_video: u64,
     /// Whether the whole library was listed, or only what is new.
     pub whole: bool,
     #[serde(skip)]
@@ -144,6 +146,7 @@ impl SyncReport {
             revised: counted.revised,
             gone: counted.gone,
             albums: counted.albums,
+            without_video: counted.without_video,
             whole: counted.lists_everything,
             full_outcome: outcome,
         }
@@ -190,23 +193,35 @@ impl SyncReport {
                 self.already_archived,
             ),
         };
-        for (number, what) in [
-            (self.revised, "items have new facts"),
-            (self.albums, "albums have changed"),
-            (self.gone, "items are no longer in the library; they stay in the archive"),
+        for (number, one, many) in [
+            (self.revised, "item has new facts", "items have new facts"),
+            (self.albums, "album has changed", "albums have changed"),
+            (
+                self.gone,
+                "item is no longer in the library; it stays in the archive",
+                "items are no longer in the library; they stay in the archive",
+            ),
+            (
+                self.without_video,
+                "Live Photo came as a still: Google handed out no video of it (the log names it)",
+                "Live Photos came as stills: Google handed out no video of them (the log names them)",
+            ),
+            (
+                self.set_aside,
+                "item was set aside; the next run tries it again (`shoebox status` names it)",
+                "items were set aside; the next run tries them again (`shoebox status` names them)",
+            ),
+            (
+                self.unreadable,
+                "row of the listing could not be read",
+                "rows of the listing could not be read",
+            ),
         ] {
-            if number > 0 {
-                text += &format!(" {number} {what}.");
+            match number {
+                0 => {}
+                1 => text += &format!(" 1 {one}."),
+                _ => text += &format!(" {number} {many}."),
             }
-        }
-        if self.set_aside > 0 {
-            text += &format!(
-                " {} items were set aside; the next run tries them again (`shoebox status` names them).",
-                self.set_aside
-            );
-        }
-        if self.unreadable > 0 {
-            text += &format!(" {} rows of the listing could not be read.", self.unreadable);
         }
         match &self.full_outcome {
             Outcome::Interrupted => text += " Stopped when asked; run it again to go on.",

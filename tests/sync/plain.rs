@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use shoebox::model::MediaKey;
 use shoebox::sim::fake::FakeLibrary;
-use shoebox::sim::{LedgerItem, SimConfig};
+use shoebox::sim::{LedgerItem, LiveAs, SimConfig};
 use shoebox::sync::report::Outcome;
 
 use super::support::{assert_equal, init, open, pass};
@@ -43,13 +43,12 @@ async fn the_same_bytes_under_two_keys_are_stored_once() {
 /// A Live Photo's video is not forgotten because its still is there already.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_live_photo_keeps_its_video_where_its_still_is_archived_already() {
-    for as_zip in [true, false] {
+    for live in [LiveAs::Zip, LiveAs::Clip] {
         let dir = tempfile::tempdir().unwrap();
         init(dir.path());
         let archive = open(dir.path());
         let config = SimConfig { items: 12, ..SimConfig::default() };
-        let library = if as_zip { FakeLibrary::with_zips(config) } else { FakeLibrary::new(config) };
-        let library = Arc::new(library);
+        let library = Arc::new(FakeLibrary::with_live(live, config));
         pass(&archive, &library).await;
         let is_plain = |item: &LedgerItem| {
             item.name.ends_with(".jpg")
@@ -69,6 +68,24 @@ async fn a_live_photo_keeps_its_video_where_its_still_is_archived_already() {
         assert_eq!((report.archived, library.fetches()), (2, fetches), "{}", report.sentence());
         assert_equal(&archive, &library.ledger());
     }
+}
+
+/// Google calls an item live and hands out no video: nobody must find that out by himself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_photo_that_comes_without_its_video_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path());
+    let archive = open(dir.path());
+    let config = SimConfig { items: 160, ..SimConfig::default() };
+    let library = Arc::new(FakeLibrary::with_live(LiveAs::Still, config));
+    let has_video = |item: &&LedgerItem| item.parts.iter().any(|part| part.role == "motion");
+    let live = library.ledger().items.iter().filter(has_video).count() as u64;
+    let report = pass(&archive, &library).await;
+    assert!(live > 0);
+    assert_eq!((report.archived, report.without_video), (160, live), "{}", report.sentence());
+    assert!(report.sentence().contains("no video of them"), "{}", report.sentence());
+    // Told once: nothing has changed since.
+    assert_eq!(pass(&archive, &library).await.without_video, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
