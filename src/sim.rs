@@ -77,6 +77,8 @@ pub struct SimConfig {
     pub seed: u64,
     /// Sizes of files.
     pub file_bytes: FileBytes,
+    /// Width of drawn photos, pixels; their height is two thirds of it.
+    pub picture_width: u32,
     /// Items that others share with the account.
     pub shared: usize,
     /// Share of items whose files are on the host that wants cookies.
@@ -116,6 +118,8 @@ impl Default for SimConfig {
             shared: 0,
             seed: 1,
             file_bytes: FileBytes::Natural,
+            // Small, because tests draw thousands.
+            picture_width: 360,
             fife_share: 0.35,
             live: LiveAs::Zip,
             page: 500,

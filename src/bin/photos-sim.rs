@@ -41,6 +41,9 @@ enum Command {
         /// Directory for the certificate authority, the ledger and the address.
         #[arg(long)]
         state: PathBuf,
+        /// Width of drawn photos, pixels.
+        #[arg(long, default_value_t = 720, value_parser = clap::value_parser!(u32).range(60..=6000))]
+        picture_width: u32,
         /// Make every file a JPEG of exactly so many bytes.
         #[arg(long)]
         file_bytes: Option<u64>,
@@ -107,6 +110,7 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             shared,
             seed,
             state,
+            picture_width,
             file_bytes,
             live_clips,
             fife_share,
@@ -122,6 +126,7 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
                 items,
                 shared,
                 seed,
+                picture_width,
                 file_bytes: file_bytes.map_or(FileBytes::Natural, FileBytes::Fixed),
                 live: if live_clips { LiveAs::Clip } else { LiveAs::Zip },
                 fife_share,

@@ -255,6 +255,16 @@ impl Library {
         roles
     }
 
+    /// Width and height of what was uploaded.
+    pub(crate) fn pixels(&self, item: &SimItem) -> (u32, u32) {
+        let width = self.config.picture_width;
+        match item.kind {
+            Kind::Jpeg => (width, width * 2 / 3),
+            Kind::Png | Kind::WebP => (width / 2, width / 3),
+            Kind::Stock(_) => (64, 48),
+        }
+    }
+
     /// The bytes that Google holds of a part.
     pub(crate) fn file(&self, item: &SimItem, role: PartRole) -> Bytes {
         let fixed = matches!(self.config.file_bytes, FileBytes::Fixed(_));
@@ -272,25 +282,28 @@ impl Library {
     fn make(&self, item: &SimItem, role: PartRole) -> Vec<u8> {
         let (seed, serial) = (self.config.seed, item.bytes_of);
         let drawing = seed.wrapping_mul(0x9e37_79b9).wrapping_add(serial);
+        let (width, height) = self.pixels(item);
+        // Google's smaller copies and renditions.
+        let (less, lower) = (self.config.picture_width * 2 / 3, self.config.picture_width * 4 / 9);
         match (role, item.kind) {
             (PartRole::Motion, _) => LIVE.numbered(drawing),
             (PartRole::Edited, _) => {
                 let exif = item.exif.clone().unwrap_or_default();
-                media::jpeg(drawing ^ 0xed17 ^ item.counter.unsigned_abs(), 480, 320, 85, Some(&exif))
+                media::jpeg(drawing ^ 0xed17 ^ item.counter.unsigned_abs(), less, lower, 85, Some(&exif))
             }
             (PartRole::Original, Kind::Stock(n)) => STOCK[n].numbered(drawing),
-            (PartRole::Original, Kind::Png) => encoded(drawing, 360, 240, Encoding::Png),
-            (PartRole::Original, Kind::WebP) => encoded(drawing, 360, 240, Encoding::WebP),
+            (PartRole::Original, Kind::Png) => encoded(drawing, width, height, Encoding::Png),
+            (PartRole::Original, Kind::WebP) => encoded(drawing, width, height, Encoding::WebP),
             (PartRole::Original, Kind::Jpeg) => match self.config.file_bytes {
                 FileBytes::Fixed(size) => {
                     media::padded_jpeg(drawing, size, &item.exif.clone().unwrap_or_default())
                 }
                 // What a phone has sent so far of a large picture.
-                _ if item.partial => media::jpeg(drawing, 240, 160, 60, item.exif.as_ref()),
+                _ if item.partial => media::jpeg(drawing, width / 3, height / 3, 60, item.exif.as_ref()),
                 // Google keeps a smaller copy of what was uploaded in storage-saver quality.
-                _ if item.storage_saver => media::jpeg(drawing, 480, 320, 40, item.exif.as_ref()),
+                _ if item.storage_saver => media::jpeg(drawing, less, lower, 40, item.exif.as_ref()),
                 FileBytes::Natural | FileBytes::EachFormat => {
-                    media::jpeg(drawing, 720, 480, 85, item.exif.as_ref())
+                    media::jpeg(drawing, width, height, 85, item.exif.as_ref())
                 }
             },
         }

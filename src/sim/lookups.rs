@@ -10,7 +10,7 @@ use super::google::Google;
 use super::library::SimItem;
 use super::listings::{OWNER, actor, own_album};
 use super::media::CAMERAS;
-use super::rpc::{CAPABILITIES, item_json, pixels};
+use super::rpc::{CAPABILITIES, item_json};
 use crate::model::PartRole;
 
 /// One call; none if it is not one of ours. The error is a gRPC-style code.
@@ -28,7 +28,7 @@ fn extended(google: &Google, args: &Value) -> Result<Value, i64> {
     let library = &google.library;
     let item = library.find(args.get(0).and_then(Value::as_str).ok_or(3)?).ok_or(5)?;
     let size = library.digests(&item, PartRole::Original).size;
-    let (width, height) = pixels(&item);
+    let (width, height) = library.pixels(&item);
     let mut slots = vec![Value::Null; 32];
     slots[0] = json!(item.key);
     slots[1] = json!(item.description);

@@ -3,7 +3,7 @@
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::codecs::webp::WebPEncoder;
-use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage};
+use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
 /// How a picture is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,41 +50,60 @@ pub fn draw(seed: u64, width: u32, height: u32) -> RgbImage {
     let sea = random.bool();
     let town: Vec<f32> =
         if random.u8(..4) == 0 { (0..24).map(|_| random.f32()).collect() } else { Vec::new() };
-    let mut image = RgbImage::new(width, height);
-    for (x, y, pixel) in image.enumerate_pixels_mut() {
-        let (fx, fy) = (x as f32, y as f32);
-        let mut colour = mix(top, horizon, (fy / (h * 0.75)).min(1.0).powf(1.4));
-        let distance = ((fx - sun.0).powi(2) + (fy - sun.1).powi(2)).sqrt();
-        let glow = (1.0 - distance / (sun.2 * 6.0)).clamp(0.0, 1.0).powi(2) * 0.55;
-        colour = mix(colour, sun_colour, if distance < sun.2 { 0.97 } else { glow });
-        for (depth, [a, b, f, g, roughness]) in layers.iter().enumerate() {
+    // What depends on the column alone; thousands of pictures are drawn by builds that are hardly optimised.
+    let ridges: Vec<Vec<f32>> = layers
+        .iter()
+        .enumerate()
+        .map(|(depth, [a, b, f, g, roughness])| {
             let near = (depth + 1) as f32 / layers.len() as f32;
-            let u = fx / w;
-            let wave = (u * f * 3.1 + a).sin() * 0.6 + (u * g * 2.7 + b).sin() * 0.3 * roughness;
-            let ridge = h * (0.50 + 0.34 * near * near) + wave * h * 0.06 * (1.2 - near * 0.6);
-            if fy > ridge {
-                colour = mix(horizon, land, 0.25 + 0.75 * near);
+            let ridge = |x| {
+                let u = x as f32 / w;
+                let wave = (u * f * 3.1 + a).sin() * 0.6 + (u * g * 2.7 + b).sin() * 0.3 * roughness;
+                h * (0.50 + 0.34 * near * near) + wave * h * 0.06 * (1.2 - near * 0.6)
+            };
+            (0..width).map(ridge).collect()
+        })
+        .collect();
+    let hills: Vec<Colour> = (1..=layers.len())
+        .map(|depth| mix(horizon, land, 0.25 + 0.75 * (depth as f32 / layers.len() as f32)))
+        .collect();
+    let mut pixels = Vec::with_capacity(width as usize * height as usize * 3);
+    for y in 0..height {
+        let fy = y as f32;
+        let sky = mix(top, horizon, (fy / (h * 0.75)).min(1.0).powf(1.4));
+        let waves = (fy * 0.9).sin();
+        for x in 0..width {
+            let fx = x as f32;
+            let hill = ridges.iter().rposition(|ridge| fy > ridge[x as usize]);
+            let mut colour = hill.map_or(sky, |depth| hills[depth]);
+            if hill.is_none() {
+                let distance = ((fx - sun.0).powi(2) + (fy - sun.1).powi(2)).sqrt();
+                let glow = (1.0 - distance / (sun.2 * 6.0)).clamp(0.0, 1.0).powi(2) * 0.55;
+                colour = mix(colour, sun_colour, if distance < sun.2 { 0.97 } else { glow });
+            }
+            if !town.is_empty() {
+                let slot = (fx / w * town.len() as f32) as usize;
+                let roof = h * (0.66 - 0.22 * town[slot.min(town.len() - 1)]);
+                if fy > roof && fy < h * 0.86 {
+                    let lit = (x / 6 + y / 8 * 3 + slot as u32).is_multiple_of(5) && x % 6 > 1 && y % 8 > 2;
+                    colour = if lit { [0.98, 0.86, 0.55] } else { mix(land, [0.1, 0.1, 0.14], 0.5) };
+                }
+            }
+            if sea && fy > h * 0.80 {
+                let shimmer = (waves * (fx * 0.05 + fy * 0.3).sin() * 0.5 + 0.5) * 0.25;
+                colour = mix(mix(top, horizon, 0.35), sun_colour, shimmer * (1.0 - (fx - sun.0).abs() / w));
+            }
+            for part in colour {
+                pixels.push((part.clamp(0.0, 1.0) * 255.0) as u8);
             }
         }
-        if !town.is_empty() {
-            let slot = (fx / w * town.len() as f32) as usize;
-            let roof = h * (0.66 - 0.22 * town[slot.min(town.len() - 1)]);
-            if fy > roof && fy < h * 0.86 {
-                let lit = (x / 6 + y / 8 * 3 + slot as u32).is_multiple_of(5) && x % 6 > 1 && y % 8 > 2;
-                colour = if lit { [0.98, 0.86, 0.55] } else { mix(land, [0.1, 0.1, 0.14], 0.5) };
-            }
-        }
-        if sea && fy > h * 0.80 {
-            let shimmer = ((fy * 0.9).sin() * (fx * 0.05 + fy * 0.3).sin() * 0.5 + 0.5) * 0.25;
-            colour = mix(mix(top, horizon, 0.35), sun_colour, shimmer * (1.0 - (fx - sun.0).abs() / w));
-        }
-        *pixel = Rgb(colour.map(|c| (c.clamp(0.0, 1.0) * 255.0) as u8));
     }
-    image
+    #[expect(clippy::expect_used, reason = "three bytes were pushed for each pixel")]
+    RgbImage::from_raw(width, height, pixels).expect("a whole picture")
 }
 
 fn mix(a: Colour, b: Colour, t: f32) -> Colour {
-    [0, 1, 2].map(|i| a[i] + (b[i] - a[i]) * t)
+    [a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t, a[2] + (b[2] - a[2]) * t]
 }
 
 /// Draws and encodes.

@@ -254,15 +254,6 @@ fn info(google: &Google, args: &Value) -> Result<Value, i64> {
     Ok(Value::Array(slots))
 }
 
-/// Width and height.
-pub(crate) fn pixels(item: &SimItem) -> (u32, u32) {
-    match item.kind {
-        Kind::Jpeg => (720, 480),
-        Kind::Png | Kind::WebP => (360, 240),
-        Kind::Stock(_) => (64, 48),
-    }
-}
-
 fn thumb_address(item: &SimItem) -> String {
     format!("https://lh3.googleusercontent.com/{}", item.key)
 }
@@ -279,7 +270,7 @@ pub(crate) fn timeline_json(google: &Google, item: &SimItem) -> Value {
 
 fn item_with_tail(google: &Google, item: &SimItem, early: bool) -> Value {
     let library = &google.library;
-    let (width, height) = pixels(item);
+    let (width, height) = library.pixels(item);
     let thumb = json!([
         thumb_address(item),
         width,
