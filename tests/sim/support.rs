@@ -13,7 +13,8 @@ use shoebox::sim::library::LedgerItem;
 use shoebox::sim::{Sim, SimConfig};
 
 pub const HOME: &str = "https://photos.google.com/";
-const LIMIT: Duration = Duration::from_secs(20);
+// Generous: other browsers may have the machine for a while.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A simulator, a browser, and one tab.
 pub struct Rig {
