@@ -26,10 +26,10 @@ pub use photo::Seen;
 const PAGE: &str = include_str!("viewer/page.js");
 /// Photos that one step of a listing brings, at least, if there are so many.
 const STEP: u32 = 300;
-/// How long one step may walk before it returns what it has.
-const STEP_MS: u32 = 12_000;
+/// How long one step may walk before it returns what it has; then it may wait for empty tiles for 15 s more.
+const STEP_MS: u32 = 8_000;
 /// Longest wait for a script that waits by itself.
-pub(super) const SCRIPT: Duration = Duration::from_secs(25);
+pub(super) const SCRIPT: Duration = Duration::from_secs(28);
 /// Tries of the readiness probe, a third of a second each.
 const PROBES: u32 = 60;
 /// Where the photos of a library are: archived ones have a place of their own.
@@ -125,7 +125,8 @@ impl GooglePhotos {
         };
         let start = start.map_or_else(|| "null".to_owned(), |top| top.to_string());
         let walked: Walked = run(&grid.tab, &format!("await walk({STEP}, {STEP_MS}, {start})")).await?;
-        if !walked.stuck.is_empty() && walked.photos.is_empty() {
+        // Where nothing came before the gap, the keys have nowhere to begin.
+        if !walked.stuck.is_empty() && (walked.last.is_none() || walked.photos.is_empty()) {
             grid.tab.close().await;
             return Err(drift(&walked.stuck, walked.skeleton));
         }
@@ -133,10 +134,17 @@ impl GooglePhotos {
         let items =
             walked.photos.iter().filter_map(|(key, label)| item(key, label, grid.words, at.place)).collect();
         if walked.end || !walked.stuck.is_empty() {
+            grid.tab.close().await;
+            if !walked.end && at.place > 0 {
+                // Keys lead through the library alone: what is missing here must be told.
+                let place = PLACES.get(at.place).copied().unwrap_or_default();
+                let rest =
+                    format!("the page {place} goes no further ({}); {}", walked.stuck, walked.skeleton);
+                return Ok(ListPage { rejected: vec![rest], ..page(items, self.next_place(&at)) });
+            }
             if !walked.end {
                 tracing::warn!("the grid of photos is stuck ({}); listing by the arrow keys", walked.stuck);
             }
-            grid.tab.close().await;
             // What looks like the end may be a grid that does not go on: the keys know.
             let keys = walked.last.filter(|_| at.place == 0);
             let next = keys.map_or_else(

@@ -137,6 +137,26 @@ async fn thousands_of_photos_are_listed_in_bounded_steps() {
     assert!(most < 1500, "a page of {most} items is not bounded");
 }
 
+/// The page does not get some of its days, and asks again only when it is scrolled.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tile_that_stays_empty_for_a_while_is_not_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let sim = signed_in(SimConfig { items: 50, ..SimConfig::default() }, dir.path()).await;
+    sim.faults().set("page days-fail always".parse().unwrap());
+    let google = GooglePhotos::connect(viewer(&sim, dir.path())).await.unwrap();
+    let (mut seen, mut from) = (BTreeSet::new(), None);
+    loop {
+        let page = google.list(from.as_ref()).await.unwrap();
+        seen.extend(page.items.into_iter().map(|item| item.key.to_string()));
+        let Some(next) = page.next else { break };
+        from = Some(next);
+    }
+    google.close().await;
+    let all: BTreeSet<_> = sim.ledger().items.into_iter().map(|item| item.key).collect();
+    let missing: Vec<_> = all.difference(&seen).collect();
+    assert!(missing.is_empty(), "{} missing, {:?}", missing.len(), missing.first());
+}
+
 /// A grid that seems to end, or that takes no focus: the arrow keys go on from photo to photo, also where a page
 /// needs seconds before it listens.
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +169,7 @@ async fn where_the_grid_does_not_go_on_the_arrow_keys_do() {
             sim.faults().set("page deaf=5000 always".parse().unwrap());
         }
         let google = GooglePhotos::connect(viewer(&sim, dir.path())).await.unwrap();
-        let (mut seen, mut from, mut again) = (BTreeSet::new(), None, 0);
+        let (mut seen, mut from, mut again, mut rejected) = (BTreeSet::new(), None, 0, 0);
         loop {
             let page = match google.list(from.as_ref()).await {
                 Ok(page) => page,
@@ -165,12 +185,18 @@ async fn where_the_grid_does_not_go_on_the_arrow_keys_do() {
                     break;
                 }
             };
+            rejected += page.rejected.len();
             seen.extend(page.items.into_iter().map(|item| item.key.to_string()));
             let Some(next) = page.next else { break };
             from = Some(next);
         }
         google.close().await;
         let items = sim.ledger().items;
+        assert_eq!(
+            rejected,
+            usize::from(fault == "grid-stuck"),
+            "the rest of the archive section is not told of"
+        );
         // The archive section has a place of its own, and a grid of its own.
         let all: BTreeSet<_> = items.into_iter().filter(|item| !item.archived).map(|item| item.key).collect();
         let missing: Vec<_> = all.difference(&seen).collect();

@@ -23,24 +23,63 @@ const scrollerOf = a => {
   return a.closest('[role="main"]') || document.scrollingElement;
 };
 
-// Waits until every tile in sight has its photo: those that look like the others and have none are waited for.
+// Whether some of it is in sight.
+const within = scroller => {
+  const frame = scroller.getBoundingClientRect();
+  return e => {
+    const box = e.getBoundingClientRect();
+    return box.height > 0 && box.bottom > Math.max(0, frame.top) && box.top < Math.min(innerHeight, frame.bottom);
+  };
+};
+
+// Tiles in sight that look like the others and have no photo.
+const bare = scroller => {
+  const names = new Set(anchors().slice(0, 5).map(a => a.parentElement.className).filter(Boolean));
+  const tiles = [...names].flatMap(name => [...scroller.getElementsByClassName(name)]);
+  return tiles.filter(e => !e.querySelector('a[href]')).filter(within(scroller));
+};
+
+// A page hears that it was scrolled with its next frame, which a busy machine may draw late.
+const frames = () => Promise.race([new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))), pause(1000)]);
+
+const atEndOf = scroller => scroller.scrollTop + scroller.clientHeight >= scroller.scrollHeight - 2;
+
+// Whether photos reach down to where the sight ends: rows that nobody has made yet look like nothing at all.
+const reaches = scroller => {
+  const boxes = anchors().filter(within(scroller)).map(a => a.getBoundingClientRect());
+  const end = Math.min(innerHeight, scroller.getBoundingClientRect().bottom);
+  const tallest = Math.max(0, ...boxes.map(box => box.height));
+  return atEndOf(scroller) || Math.max(0, ...boxes.map(box => box.bottom)) >= end - tallest / 2 - 80;
+};
+
+// Waits until every tile in sight has its photo.
 const settled = async (scroller, until) => {
+  const began = performance.now();
   let before = '';
   for (;;) {
     await pause(60);
-    const frame = scroller.getBoundingClientRect();
-    const inSight = e => {
-      const box = e.getBoundingClientRect();
-      return box.height > 0 && box.bottom > Math.max(0, frame.top) && box.top < Math.min(innerHeight, frame.bottom);
-    };
-    const shown = anchors();
-    const names = new Set(shown.slice(0, 5).map(a => a.parentElement.className).filter(Boolean));
-    const bare = [...names].some(name => [...scroller.getElementsByClassName(name)].some(e => !e.querySelector('a[href]') && inSight(e)));
-    const now = shown.filter(inSight).map(keyOf).join();
-    if (!bare && now && now === before) return true;
+    await frames();
+    const lacking = bare(scroller).length > 0;
+    const now = anchors().filter(within(scroller)).map(keyOf).join();
+    // A heading of the real page may be as tall as it likes: that alone is no reason to give up.
+    const whole = reaches(scroller) || performance.now() > began + 2500;
+    if (!lacking && now && now === before && whole) return true;
     before = now;
-    if (performance.now() > until) return !bare && now !== '';
+    if (performance.now() > until) return !lacking && now !== '';
   }
+};
+
+// The same; a page that failed to get something asks for it again when it is scrolled.
+const settledAtLast = async scroller => {
+  if (await settled(scroller, performance.now() + 5000)) return true;
+  for (let tries = 0; tries < 3; tries++) {
+    const top = scroller.scrollTop, by = top > 80 ? -60 : 60;
+    scroller.scrollTop = top + by;
+    await pause(120);
+    scroller.scrollTop = top;
+    if (await settled(scroller, performance.now() + 3000)) return true;
+  }
+  return false;
 };
 
 // The label of a tile stands on the link, or on the box beside it, and comes late.
@@ -56,13 +95,13 @@ const walk = async (wanted, milliseconds, start) => {
   const found = new Map();
   let labelled = true, still = 0, stuck = '', end = false;
   for (;;) {
-    if (!await settled(scroller, performance.now() + 8000)) { stuck = 'tiles stay empty'; break; }
+    if (!await settledAtLast(scroller)) { stuck = 'tiles stay empty'; break; }
     for (let tries = 0; labelled && tries < 2 && anchors().some(a => !labelOf(a)); tries++) await pause(100);
     labelled = labelled && anchors().some(labelOf);
     const before = found.size;
     for (const a of anchors()) if (keyOf(a)) found.set(keyOf(a), whole(labelOf(a)));
     const top = scroller.scrollTop;
-    const atEnd = top + scroller.clientHeight >= scroller.scrollHeight - 2;
+    const atEnd = atEndOf(scroller);
     still = atEnd && found.size === before ? still + 1 : 0;
     if (atEnd && still >= 2) { end = true; break; }
     if (!atEnd) {
@@ -77,11 +116,13 @@ const walk = async (wanted, milliseconds, start) => {
   return { photos: [...found], end, top: scroller.scrollTop, height: scroller.scrollHeight, stuck, skeleton: stuck ? skeleton() : '', last };
 };
 
-// The photo farthest down in sight, and farthest to the end of its row: above it no tile is empty.
+// The photo farthest down in sight, and farthest to the end of its row, with no empty tile before it.
 const lastInSight = scroller => {
   const end = scroller === document.scrollingElement ? innerHeight : Math.min(innerHeight, scroller.getBoundingClientRect().bottom);
-  const place = a => { const box = a.getBoundingClientRect(); return [Math.round(box.top), box.left, a]; };
-  const sorted = anchors().map(place).filter(a => a[0] < end).sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  const place = e => { const box = e.getBoundingClientRect(); return [Math.round(box.top), box.left, e]; };
+  const order = (a, b) => a[0] - b[0] || a[1] - b[1];
+  const gap = bare(scroller).map(place).sort(order)[0];
+  const sorted = anchors().map(place).filter(a => a[0] < end && (!gap || order(a, gap) < 0)).sort(order);
   return sorted.length ? keyOf(sorted.at(-1)[2]) : null;
 };
 

@@ -31,6 +31,8 @@ pub enum PageFault {
     GridStuck,
     /// No photo of the grid takes the focus.
     GridDeaf,
+    /// The grid does not get some of its days at first, and asks again only when it is scrolled.
+    DaysFail,
     /// Keys do nothing for so long after the document has begun.
     Deaf(Duration),
 }
@@ -51,6 +53,7 @@ impl PageFault {
             Self::Background => "background",
             Self::GridStuck => "grid-stuck",
             Self::GridDeaf => "grid-deaf",
+            Self::DaysFail => "days-fail",
             Self::Deaf(_) => "deaf",
         }
     }
@@ -72,7 +75,7 @@ impl PageFault {
             Self::PanelNever | Self::PanelSlow(_) => doing == "panel",
             Self::Deaf(_) => doing == "document",
             // The page knows of it from the beginning.
-            Self::Background | Self::GridStuck | Self::GridDeaf => false,
+            Self::Background | Self::GridStuck | Self::GridDeaf | Self::DaysFail => false,
             _ => matches!(doing, "shortcut" | "download"),
         }
     }
@@ -93,6 +96,7 @@ impl PageFault {
             "background" => Self::Background,
             "grid-stuck" => Self::GridStuck,
             "grid-deaf" => Self::GridDeaf,
+            "days-fail" => Self::DaysFail,
             "deaf" => Self::Deaf(time),
             _ => return None,
         })
