@@ -24,7 +24,7 @@ const scrollerOf = a => {
 };
 
 // Whether some of it is in sight.
-const within = scroller => {
+const inSightOf = scroller => {
   const frame = scroller.getBoundingClientRect();
   return e => {
     const box = e.getBoundingClientRect();
@@ -36,34 +36,17 @@ const within = scroller => {
 const bare = scroller => {
   const names = new Set(anchors().slice(0, 5).map(a => a.parentElement.className).filter(Boolean));
   const tiles = [...names].flatMap(name => [...scroller.getElementsByClassName(name)]);
-  return tiles.filter(e => !e.querySelector('a[href]')).filter(within(scroller));
-};
-
-// A page hears that it was scrolled with its next frame, which a busy machine may draw late.
-const frames = () => Promise.race([new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))), pause(1000)]);
-
-const atEndOf = scroller => scroller.scrollTop + scroller.clientHeight >= scroller.scrollHeight - 2;
-
-// Whether photos reach down to where the sight ends: rows that nobody has made yet look like nothing at all.
-const reaches = scroller => {
-  const boxes = anchors().filter(within(scroller)).map(a => a.getBoundingClientRect());
-  const end = Math.min(innerHeight, scroller.getBoundingClientRect().bottom);
-  const tallest = Math.max(0, ...boxes.map(box => box.height));
-  return atEndOf(scroller) || Math.max(0, ...boxes.map(box => box.bottom)) >= end - tallest / 2 - 80;
+  return tiles.filter(e => !e.querySelector('a[href]')).filter(inSightOf(scroller));
 };
 
 // Waits until every tile in sight has its photo.
 const settled = async (scroller, until) => {
-  const began = performance.now();
   let before = '';
   for (;;) {
     await pause(60);
-    await frames();
     const lacking = bare(scroller).length > 0;
-    const now = anchors().filter(within(scroller)).map(keyOf).join();
-    // A heading of the real page may be as tall as it likes: that alone is no reason to give up.
-    const whole = reaches(scroller) || performance.now() > began + 2500;
-    if (!lacking && now && now === before && whole) return true;
+    const now = anchors().filter(inSightOf(scroller)).map(keyOf).join();
+    if (!lacking && now && now === before) return true;
     before = now;
     if (performance.now() > until) return !lacking && now !== '';
   }
@@ -101,7 +84,7 @@ const walk = async (wanted, milliseconds, start) => {
     const before = found.size;
     for (const a of anchors()) if (keyOf(a)) found.set(keyOf(a), whole(labelOf(a)));
     const top = scroller.scrollTop;
-    const atEnd = atEndOf(scroller);
+    const atEnd = top + scroller.clientHeight >= scroller.scrollHeight - 2;
     still = atEnd && found.size === before ? still + 1 : 0;
     if (atEnd && still >= 2) { end = true; break; }
     if (!atEnd) {
