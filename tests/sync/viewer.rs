@@ -8,7 +8,7 @@ use shoebox::model::ErrorClass;
 use shoebox::remote::RemoteLibrary;
 use shoebox::remote::google::{GooglePhotos, GoogleSettings, Method};
 use shoebox::sim::fake::FakeLibrary;
-use shoebox::sim::{Fault, FaultRule, Ledger, LiveAs, RequestClass, SimConfig, When};
+use shoebox::sim::{Fault, FaultRule, Ledger, LedgerItem, LiveAs, RequestClass, SimConfig, When};
 use shoebox::sync::report::Outcome;
 use shoebox::sync::{ListingMode, SyncOptions};
 use tokio_util::sync::CancellationToken;
@@ -137,24 +137,68 @@ async fn thousands_of_photos_are_listed_in_bounded_steps() {
     assert!(most < 1500, "a page of {most} items is not bounded");
 }
 
-/// The page does not get some of its days, and asks again only when it is scrolled.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tile_that_stays_empty_for_a_while_is_not_passed_over() {
-    let dir = tempfile::tempdir().unwrap();
-    let sim = signed_in(SimConfig { items: 50, ..SimConfig::default() }, dir.path()).await;
-    sim.faults().set("page days-fail always".parse().unwrap());
-    let google = GooglePhotos::connect(viewer(&sim, dir.path())).await.unwrap();
-    let (mut seen, mut from) = (BTreeSet::new(), None);
+/// What a listing to its end brings: photos, and what it says that it could not read.
+async fn listed(google: &GooglePhotos) -> (BTreeSet<String>, Vec<String>) {
+    let (mut seen, mut from, mut rejected) = (BTreeSet::new(), None, Vec::new());
     loop {
         let page = google.list(from.as_ref()).await.unwrap();
         seen.extend(page.items.into_iter().map(|item| item.key.to_string()));
-        let Some(next) = page.next else { break };
+        rejected.extend(page.rejected);
+        let Some(next) = page.next else { return (seen, rejected) };
         from = Some(next);
     }
+}
+
+/// The days that the faults of days concern.
+fn lost_day(item: &LedgerItem) -> Option<i64> {
+    Some(item.taken_ms.div_euclid(86_400_000)).filter(|day| day % 5 == 0)
+}
+
+/// One or two of its days get lost, not the first nor the last, and nothing of the archive section.
+fn library_with_lost_days() -> SimConfig {
+    let config = |seed| SimConfig { items: 30, seed, ..SimConfig::default() };
+    let suits = |seed: &u64| {
+        let mut items = FakeLibrary::new(config(*seed)).ledger().items;
+        items.sort_by_key(|item| item.taken_ms);
+        let archived_lost = items.iter().any(|item| item.archived && lost_day(item).is_some());
+        items.retain(|item| !item.archived);
+        let days: BTreeSet<_> = items.iter().filter_map(lost_day).collect();
+        let ends = [items.first(), items.last()].into_iter().flatten().filter_map(lost_day).count();
+        (1..=2).contains(&days.len()) && ends == 0 && !archived_lost
+    };
+    config((1..10_000).find(suits).unwrap())
+}
+
+/// Lists a library whose days get lost by the fault; answers days of photos that were not listed, and what was told.
+async fn listed_without_days(fault: &str) -> (Vec<Option<i64>>, Vec<String>) {
+    let dir = tempfile::tempdir().unwrap();
+    let sim = signed_in(library_with_lost_days(), dir.path()).await;
+    sim.faults().set(format!("page {fault} always").parse().unwrap());
+    let google = GooglePhotos::connect(viewer(&sim, dir.path())).await.unwrap();
+    let (seen, rejected) = listed(&google).await;
     google.close().await;
-    let all: BTreeSet<_> = sim.ledger().items.into_iter().map(|item| item.key).collect();
-    let missing: Vec<_> = all.difference(&seen).collect();
-    assert!(missing.is_empty(), "{} missing, {:?}", missing.len(), missing.first());
+    let items = sim.ledger().items;
+    (items.iter().filter(|item| !seen.contains(&item.key)).map(lost_day).collect(), rejected)
+}
+
+/// The page asks again for what it did not get only when it is scrolled.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tile_that_stays_empty_for_a_while_is_waited_for() {
+    let (missing, rejected) = listed_without_days("days-fail").await;
+    assert!(missing.is_empty() && rejected.is_empty(), "{missing:?} {rejected:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arrow_keys_lead_across_tiles_that_stay_empty() {
+    let (missing, rejected) = listed_without_days("days-lost").await;
+    assert!(missing.is_empty() && rejected.is_empty(), "{missing:?} {rejected:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn photos_that_no_page_gets_are_told_of_and_all_others_listed() {
+    let (missing, rejected) = listed_without_days("days-gone").await;
+    assert!(!missing.is_empty() && missing.iter().all(Option::is_some), "{missing:?}");
+    assert!(!rejected.is_empty(), "not told of");
 }
 
 /// A grid that seems to end, or that takes no focus: the arrow keys go on from photo to photo, also where a page

@@ -1,5 +1,5 @@
-//! From photo to photo by the arrow keys: slower than the grid, and right where the grid is not. It begins where
-//! the grid ends, so that a grid that ends too early is found out.
+//! From photo to photo by the arrow keys: slower than the grid, and right where the grid is not. It leads across
+//! tiles of the grid that stay empty, and begins where the grid ends, so that one that ends too early is found out.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -25,7 +25,7 @@ const NEXT_PRESS_MS: u32 = 1500;
 const OPEN: Duration = Duration::from_secs(30);
 
 impl GooglePhotos {
-    /// The photos after `photo`, in the order of the viewer.
+    /// The photos after `photo`, in the order of the viewer; where it crosses a gap, up to the photo after it.
     pub(super) async fn list_by_keys(
         &self,
         session: &Session,
@@ -40,8 +40,9 @@ impl GooglePhotos {
             None => open(session, at, photo, HashSet::new()).await?,
         };
         let (mut items, mut shown, mut last) = (Vec::new(), photo.to_owned(), false);
+        let crossed = |shown: &str| at.past() == Some(shown);
         let until = Instant::now() + STEP_TIME;
-        while items.len() < STEP && Instant::now() < until {
+        while !crossed(&shown) && items.len() < STEP && Instant::now() < until {
             let next = match next(&grid.tab, &shown, fresh).await {
                 Ok(next) => next,
                 Err(error) => {
@@ -67,9 +68,15 @@ impl GooglePhotos {
             }
         }
         tracing::debug!(photos = items.len(), "listed by the arrow keys");
-        if last {
+        if last || crossed(&shown) {
             grid.tab.close().await;
-            return Ok(page(items, self.next_place(at)));
+            // After the gap the grid goes on.
+            let on = at.past().and_then(|_| Place { photo: None, ..at.clone() }.cursor());
+            // The grid has tiles that nobody has seen the photos of.
+            let lost = (last && at.gap.is_some())
+                .then(|| format!("photos after {shown} do not come, neither in the grid nor by the keys"));
+            let rejected = lost.into_iter().collect();
+            return Ok(ListPage { rejected, ..page(items, on.or_else(|| self.next_place(at))) });
         }
         grid.at = Place { photo: Some(shown), ..at.clone() };
         let cursor = grid.at.cursor();

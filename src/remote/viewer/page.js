@@ -32,11 +32,19 @@ const inSightOf = scroller => {
   };
 };
 
-// Tiles in sight that look like the others and have no photo.
+// The order of reading: row by row.
+const inOrder = (a, b) => {
+  const [one, two] = [a.getBoundingClientRect(), b.getBoundingClientRect()];
+  return Math.round(one.top) - Math.round(two.top) || one.left - two.left;
+};
+
+// Tiles in sight that look like the others and have no photo; those before the photo `past` are known of.
+let past = null;
 const bare = scroller => {
-  const names = new Set(anchors().slice(0, 5).map(a => a.parentElement.className).filter(Boolean));
+  const all = anchors(), known = past && all.find(a => keyOf(a) === past);
+  const names = new Set(all.slice(0, 5).map(a => a.parentElement.className).filter(Boolean));
   const tiles = [...names].flatMap(name => [...scroller.getElementsByClassName(name)]);
-  return tiles.filter(e => !e.querySelector('a[href]')).filter(inSightOf(scroller));
+  return tiles.filter(e => !e.querySelector('a[href]')).filter(inSightOf(scroller)).filter(e => !known || inOrder(known, e) < 0);
 };
 
 // Waits until every tile in sight has its photo.
@@ -68,45 +76,66 @@ const settledAtLast = async scroller => {
 // The label of a tile stands on the link, or on the box beside it, and comes late.
 const labelOf = a => a.getAttribute('aria-label') || (a.parentElement && a.parentElement.querySelector('[role="checkbox"]') || a).getAttribute('aria-label') || '';
 
+const isAtEnd = scroller => scroller.scrollTop + scroller.clientHeight >= scroller.scrollHeight - 2;
+const goOn = scroller => { scroller.scrollTop += scroller.clientHeight * 0.7; };
+const take = found => { for (const a of anchors()) if (keyOf(a)) found.set(keyOf(a), whole(labelOf(a)) || found.get(keyOf(a)) || ''); };
+
 // Walks down the grid from where it stands, for some photos or some time.
-const walk = async (wanted, milliseconds, start) => {
+const walk = async (wanted, milliseconds, start, known) => {
+  past = known;
   const began = performance.now();
   const first = anchors()[0];
   if (!first) return { photos: [], end: false, top: 0, height: 0, stuck: 'no photos', skeleton: skeleton(), last: null };
   const scroller = scrollerOf(first);
   if (start !== null) scroller.scrollTop = start;
   const found = new Map();
-  let labelled = true, still = 0, stuck = '', end = false;
+  let labelled = true, still = 0, stuck = '', end = false, last = null;
   for (;;) {
-    if (!await settledAtLast(scroller)) { stuck = 'tiles stay empty'; break; }
+    if (!await settledAtLast(scroller)) { stuck = 'empty tiles'; break; }
     for (let tries = 0; labelled && tries < 2 && anchors().some(a => !labelOf(a)); tries++) await pause(100);
     labelled = labelled && anchors().some(labelOf);
     const before = found.size;
-    for (const a of anchors()) if (keyOf(a)) found.set(keyOf(a), whole(labelOf(a)));
+    take(found);
+    last = lastInSight(scroller) || last;
     const top = scroller.scrollTop;
-    const atEnd = top + scroller.clientHeight >= scroller.scrollHeight - 2;
-    still = atEnd && found.size === before ? still + 1 : 0;
-    if (atEnd && still >= 2) { end = true; break; }
-    if (!atEnd) {
-      scroller.scrollTop = top + scroller.clientHeight * 0.7;
+    still = isAtEnd(scroller) && found.size === before ? still + 1 : 0;
+    if (isAtEnd(scroller) && still >= 2) { end = true; break; }
+    if (!isAtEnd(scroller)) {
+      goOn(scroller);
       if (scroller.scrollTop === top) { stuck = 'it does not scroll'; break; }
     }
     if (found.size >= wanted || performance.now() - began > milliseconds) break;
   }
   // Rows come in late: the keys begin after this photo, so those before it must have been listed.
-  const last = lastInSight(scroller);
-  for (const a of anchors()) if (keyOf(a) && !found.has(keyOf(a))) found.set(keyOf(a), whole(labelOf(a)));
+  last = lastInSight(scroller) || last;
+  take(found);
   return { photos: [...found], end, top: scroller.scrollTop, height: scroller.scrollHeight, stuck, skeleton: stuck ? skeleton() : '', last };
+};
+
+// The first photo after empty tiles, and where it is in sight; goes down for some time until there is one.
+const afterGap = async (milliseconds, known) => {
+  past = known;
+  const until = performance.now() + milliseconds;
+  const scroller = scrollerOf(anchors()[0] || document.body);
+  const found = new Map();
+  let gap = bare(scroller).sort(inOrder)[0];
+  for (;;) {
+    take(found);
+    const photo = anchors().filter(inSightOf(scroller)).filter(a => !gap || inOrder(gap, a) < 0).sort(inOrder)[0];
+    if (photo) return { photos: [...found], top: scroller.scrollTop, after: keyOf(photo), end: false };
+    if (isAtEnd(scroller) || performance.now() > until) return { photos: [...found], top: scroller.scrollTop, after: null, end: isAtEnd(scroller) };
+    goOn(scroller);
+    gap = null;
+    await settled(scroller, performance.now() + 700);
+  }
 };
 
 // The photo farthest down in sight, and farthest to the end of its row, with no empty tile before it.
 const lastInSight = scroller => {
   const end = scroller === document.scrollingElement ? innerHeight : Math.min(innerHeight, scroller.getBoundingClientRect().bottom);
-  const place = e => { const box = e.getBoundingClientRect(); return [Math.round(box.top), box.left, e]; };
-  const order = (a, b) => a[0] - b[0] || a[1] - b[1];
-  const gap = bare(scroller).map(place).sort(order)[0];
-  const sorted = anchors().map(place).filter(a => a[0] < end && (!gap || order(a, gap) < 0)).sort(order);
-  return sorted.length ? keyOf(sorted.at(-1)[2]) : null;
+  const gap = bare(scroller).sort(inOrder)[0];
+  const sorted = anchors().filter(a => a.getBoundingClientRect().top < end && (!gap || inOrder(a, gap) < 0)).sort(inOrder);
+  return sorted.length ? keyOf(sorted.at(-1)) : null;
 };
 
 // Which photo the viewer has gone on to.

@@ -33,6 +33,10 @@ pub enum PageFault {
     GridDeaf,
     /// The grid does not get some of its days at first, and asks again only when it is scrolled.
     DaysFail,
+    /// The grid never gets some of its days; a photo's own page does.
+    DaysLost,
+    /// No page ever gets some of the days.
+    DaysGone,
     /// Keys do nothing for so long after the document has begun.
     Deaf(Duration),
 }
@@ -54,6 +58,8 @@ impl PageFault {
             Self::GridStuck => "grid-stuck",
             Self::GridDeaf => "grid-deaf",
             Self::DaysFail => "days-fail",
+            Self::DaysLost => "days-lost",
+            Self::DaysGone => "days-gone",
             Self::Deaf(_) => "deaf",
         }
     }
@@ -75,7 +81,12 @@ impl PageFault {
             Self::PanelNever | Self::PanelSlow(_) => doing == "panel",
             Self::Deaf(_) => doing == "document",
             // The page knows of it from the beginning.
-            Self::Background | Self::GridStuck | Self::GridDeaf | Self::DaysFail => false,
+            Self::Background
+            | Self::GridStuck
+            | Self::GridDeaf
+            | Self::DaysFail
+            | Self::DaysLost
+            | Self::DaysGone => false,
             _ => matches!(doing, "shortcut" | "download"),
         }
     }
@@ -97,6 +108,8 @@ impl PageFault {
             "grid-stuck" => Self::GridStuck,
             "grid-deaf" => Self::GridDeaf,
             "days-fail" => Self::DaysFail,
+            "days-lost" => Self::DaysLost,
+            "days-gone" => Self::DaysGone,
             "deaf" => Self::Deaf(time),
             _ => return None,
         })
