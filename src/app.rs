@@ -5,6 +5,7 @@ mod filled;
 mod mount;
 pub mod proof;
 mod report;
+mod rounds;
 mod run;
 mod sync;
 mod upkeep;
@@ -192,8 +193,10 @@ pub struct RunSettings {
     pub view_settings: ViewSettings,
     /// Where the status page listens.
     pub listen: SocketAddr,
-    /// From start to start of two passes.
-    pub every: Duration,
+    /// When passes begin.
+    pub schedule: crate::schedule::Schedule,
+    /// They are put off by a random part of this.
+    pub jitter: Duration,
     /// How the archive is kept; nothing where nobody wants that.
     pub upkeep: Option<crate::upkeep::Settings>,
     /// Make the archive if the directory is empty.

@@ -6,15 +6,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::app::proof::Form;
 use crate::app::views::Which;
 use crate::app::{self, Command, RunSettings, ViewSettings};
 use crate::exit;
+use crate::schedule::Schedule;
 use crate::sync::ListingMode;
 use crate::telemetry::{self, LogFormat};
 
+mod environment;
 pub(crate) mod remote;
 mod upkeep;
 
@@ -24,7 +26,8 @@ use upkeep::UpkeepArgs;
 /// Archives every original of a Google Photos library, proves it, and serves it as a read-only file system.
 ///
 /// Start with `shoebox init --data DIR`, sign in to Google with the browser on the profile you will use, then
-/// `shoebox sync`. Every option can also be given as an environment variable.
+/// `shoebox sync`. Every option can also be given as an environment variable; with `_FILE` at its end it names a file
+/// that holds the value.
 #[derive(Parser, Debug)]
 #[command(
     name = "shoebox",
@@ -105,9 +108,13 @@ enum Subcommands {
         /// Where the status page listens.
         #[arg(long, env = "SHOEBOX_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
         listen: SocketAddr,
-        /// Time from the start of one sync to the start of the next, for example `6h` or `1d`.
-        #[arg(long, env = "SHOEBOX_EVERY", default_value = "6h", value_parser = duration, value_name = "TIME")]
-        every: Duration,
+        /// When runs begin: `every 6h`, from start to start, or five fields as cron has them, by the clock of the zone
+        /// in TZ: `30 3 * * *` is 3:30 every day. What was missed while this was off is made up for, once.
+        #[arg(long, env = "SHOEBOX_SCHEDULE", default_value = "every 6h", value_name = "SCHEDULE")]
+        schedule: Schedule,
+        /// Put runs off by a random time up to this long, so that not everybody asks Google at the same minute.
+        #[arg(long, env = "SHOEBOX_JITTER", value_parser = duration, value_name = "TIME")]
+        jitter: Option<Duration>,
         #[command(flatten)]
         upkeep: UpkeepArgs,
         /// Make the archive first if the data directory is empty.
@@ -349,14 +356,15 @@ impl Subcommands {
             Self::Mount { data, mountpoint, view } => {
                 Command::Mount { data: data.dir, mountpoint, view: view.settings() }
             }
-            Self::Run { data, remote, view, view_args, listen, every, upkeep, init } => {
+            Self::Run { data, remote, view, view_args, listen, schedule, jitter, upkeep, init } => {
                 Command::Run(Box::new(RunSettings {
                     data: data.dir,
                     sync: remote.settings(ListingMode::Auto),
                     view,
                     view_settings: view_args.settings(),
                     listen,
-                    every,
+                    schedule,
+                    jitter: jitter.unwrap_or_default(),
                     upkeep: upkeep.settings(),
                     init,
                 }))
@@ -381,7 +389,15 @@ pub fn main() -> ExitCode {
 }
 
 fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let command = match environment::respect(Cli::command(), &environment::Own) {
+        Ok(command) => command,
+        Err(why) => {
+            eprintln!("shoebox: {why}");
+            return ExitCode::from(exit::USAGE);
+        }
+    };
+    let parsed = command.try_get_matches_from(args).and_then(|given| Cli::from_arg_matches(&given));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(e) => {
             let code = if e.use_stderr() { exit::USAGE } else { exit::OK };
@@ -433,7 +449,6 @@ fn end_with_the_reader() {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -31,6 +31,7 @@
 //! | [`upkeep`] | everything read again within a month, damage mended, the index copied |
 //! | [`doctor`] | do the volume and the machine keep what all else relies on |
 //! | [`view`], [`export`] | views as templates over facts, mounted (`view/SEMANTICS.md` lists what that promises); the same tree as plain files |
+//! | [`schedule`] | when the next run is due |
 //! | [`serve`], [`telemetry`], [`signals`] | what a running appliance tells |
 //! | [`app`], [`cli`], [`exit`] | put it together, parse, end with a documented code |
 //! | `fuzz` | feature `fuzz`: doors to private parsers, for those who feed them hostile bytes |
@@ -60,6 +61,7 @@ pub mod model;
 pub mod plan;
 pub mod proof;
 pub mod remote;
+pub mod schedule;
 pub mod serve;
 pub mod signals;
 #[cfg(feature = "sim")]

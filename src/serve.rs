@@ -5,8 +5,10 @@ pub mod web;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use jiff::Timestamp;
+
 use crate::archive::Archive;
-use crate::index::Totals;
+use crate::index::{RunNote, Totals};
 use crate::sync::progress::{Progress, Snapshot};
 use crate::sync::report::SyncReport;
 use crate::upkeep;
@@ -22,6 +24,7 @@ pub struct State {
 struct Run {
     progress: Option<Arc<Progress>>,
     last: Option<Result<SyncReport, String>>,
+    due: Option<Timestamp>,
 }
 
 impl State {
@@ -42,6 +45,16 @@ impl State {
         run.last = Some(result);
     }
 
+    /// When the next pass begins.
+    pub fn due(&self, at: Timestamp) {
+        self.run().due = Some(at);
+    }
+
+    /// When the next pass begins, once that is known.
+    pub fn next(&self) -> Option<Timestamp> {
+        self.run().due
+    }
+
     /// Progress of the present pass.
     pub fn running(&self) -> Option<Snapshot> {
         self.run().progress.as_ref().map(|progress| progress.snapshot())
@@ -50,6 +63,11 @@ impl State {
     /// The last pass of this process.
     pub fn last(&self) -> Option<Result<SyncReport, String>> {
         self.run().last.clone()
+    }
+
+    /// How the latest run ended that the index knows of.
+    pub fn earlier(&self) -> Option<RunNote> {
+        self.archive.index.reader().ok()?.last_runs(1).ok()?.into_iter().next()
     }
 
     /// What is archived.

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::rounds::{Ended, Rounds, wait_until};
 use super::{RunSettings, filled, mount, sync, upkeep};
 use crate::archive::Archive;
 use crate::exit;
+use crate::model::{Clock as _, SystemClock};
+use crate::schedule::Schedule;
 use crate::serve::{self, State};
 use crate::signals;
 use crate::sync::progress::Progress;
@@ -52,7 +56,7 @@ pub async fn until_stopped(settings: RunSettings) -> anyhow::Result<u8> {
     let passed = Arc::new(Notify::new());
     let kept =
         upkeep::keep_up(Arc::clone(&archive), settings.upkeep.clone(), Arc::clone(&passed), stop.clone());
-    repeat(&settings, &archive, &state, &passed, &stop).await;
+    repeat(&settings, &archive, &state, &passed, &stop).await?;
     // A file that is being read may be large: nobody waits for it, and what was not saved is read again.
     let _in_time = tokio::time::timeout(LAST_READ, kept).await;
     page.await?.context("the status page failed")?;
@@ -72,79 +76,84 @@ fn is_empty(dir: &std::path::Path) -> bool {
     }
 }
 
-/// Waits until the volume has room again, for as long as the next pass is away.
-async fn wait_for_room(
-    archive: &Archive,
-    needed: u64,
-    until: tokio::time::Instant,
-    stop: &CancellationToken,
-) {
-    while archive.store.has_room_for(needed).is_err() && tokio::time::Instant::now() < until {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK_FOR_ROOM) => {}
-        }
-    }
-    if tokio::time::Instant::now() < until {
-        tracing::info!("the volume has room again; going on");
-    }
-}
-
-/// While nobody is signed in, Google is asked no more often than this: asking does not mend it.
-const BETWEEN_PROBES: Duration = Duration::from_secs(3600);
-
 async fn repeat(
     settings: &RunSettings,
     archive: &Arc<Archive>,
     state: &State,
     passed: &Notify,
     stop: &CancellationToken,
-) {
-    let mut last = None;
+) -> anyhow::Result<()> {
+    let clock = SystemClock;
+    let runs = archive.index.reader()?.last_runs(1)?;
+    let mut rounds =
+        Rounds::after(&runs, settings.schedule.clone(), settings.jitter, jiff::tz::TimeZone::system());
+    let mut next = rounds.next(clock.now());
+    let mut before = None;
+    tracing::info!("{}", plan(&settings.schedule, next, clock.now()));
     loop {
-        let began = tokio::time::Instant::now();
+        state.due(next);
+        wait_until(next, &clock, stop).await;
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        let began = clock.now();
         let progress = Arc::new(Progress::default());
         state.begins(Arc::clone(&progress));
         let ended = sync::pass(archive, &settings.sync, &progress, stop).await.map_err(|e| e.to_string());
+        let how = Ended::of(ended.as_ref().ok().map(SyncReport::outcome));
         match &ended {
             Err(e) => tracing::error!("the run could not start: {e}"),
-            Ok(report) if needs_sign_in(&ended) => {
-                // Said once: the same line every hour is one that nobody reads.
-                if last.as_ref().is_some_and(needs_sign_in) {
-                    tracing::debug!("{}", report.sentence());
-                } else {
-                    tracing::warn!("{}", report.sentence());
-                }
+            // Said once: the same line every hour is one that nobody reads.
+            Ok(report) if how == Ended::SignInNeeded && before == Some(how) => {
+                tracing::debug!("{}", report.sentence());
             }
+            Ok(report) if how == Ended::SignInNeeded => tracing::warn!("{}", report.sentence()),
             Ok(report) => tracing::info!("{}", report.sentence()),
         }
-        let next = began + pause(&ended, settings.every);
+        next = rounds.ended(began, how, clock.now());
+        before = Some(how);
         state.ended(ended.clone());
+        state.due(next);
         passed.notify_one();
         if let Ok(report) = &ended
             && let Outcome::DiskFull { needed, .. } = report.outcome()
+            && has_room_before(next, archive, *needed, &clock, stop).await
         {
-            wait_for_room(archive, *needed, next, stop).await;
-            if !stop.is_cancelled() {
-                last = Some(ended);
-                continue;
-            }
-        }
-        last = Some(ended);
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep_until(next) => {}
+            next = clock.now();
         }
     }
 }
 
-fn needs_sign_in(ended: &Result<SyncReport, String>) -> bool {
-    ended.as_ref().is_ok_and(|report| matches!(report.outcome(), Outcome::SignInNeeded(_)))
+/// What the log says at the start.
+fn plan(schedule: &Schedule, next: Timestamp, now: Timestamp) -> String {
+    let when = if next <= now {
+        "begins now".to_owned()
+    } else {
+        format!("begins at {}", next.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z"))
+    };
+    format!("runs by the schedule `{}`; the next one {when}", schedule.text())
 }
 
-/// Time from the beginning of a pass to that of the next.
-fn pause(ended: &Result<SyncReport, String>, every: Duration) -> Duration {
-    if needs_sign_in(ended) { every.max(BETWEEN_PROBES) } else { every }
+/// Waits until the volume has room again, for as long as the next pass is away.
+async fn has_room_before(
+    next: Timestamp,
+    archive: &Archive,
+    needed: u64,
+    clock: &SystemClock,
+    stop: &CancellationToken,
+) -> bool {
+    let room = async {
+        while archive.store.has_room_for(needed).is_err() {
+            tokio::time::sleep(LOOK_FOR_ROOM).await;
+        }
+    };
+    tokio::select! {
+        () = room => {
+            tracing::info!("the volume has room again; going on");
+            true
+        }
+        () = wait_until(next, clock, stop) => false,
+    }
 }
 
 /// Asks a running `run` whether it is well.

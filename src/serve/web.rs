@@ -11,12 +11,14 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use bytesize::ByteSize;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::State;
-use crate::index::Totals;
+use crate::index::{RunNote, Totals};
 use crate::sync::progress::Snapshot;
 use crate::sync::report::{Outcome, SyncReport};
 
@@ -28,6 +30,9 @@ struct StatusPage {
     damaged: usize,
     running: Option<Snapshot>,
     last: Option<Result<SyncReport, String>>,
+    /// How the last run ended before this process began.
+    earlier: Option<RunNote>,
+    next: Option<Timestamp>,
     colour: &'static str,
 }
 
@@ -52,7 +57,9 @@ async fn page(Shared(state): Shared<Arc<State>>) -> Response {
     };
     let size = totals.as_ref().map(|t| ByteSize(t.bytes).to_string()).unwrap_or_default();
     let damaged = damaged(&state).await;
-    let page = StatusPage { size, totals, damaged, running: state.running(), last, colour };
+    let earlier = if last.is_none() { earlier(&state).await } else { None };
+    let (running, next) = (state.running(), state.next());
+    let page = StatusPage { size, totals, damaged, running, last, earlier, next, colour };
     match page.render() {
         Ok(html) => {
             let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
@@ -65,6 +72,16 @@ async fn page(Shared(state): Shared<Arc<State>>) -> Response {
 async fn totals(state: &Arc<State>) -> Result<Totals, String> {
     let state = Arc::clone(state);
     tokio::task::spawn_blocking(move || state.totals()).await.unwrap_or_else(|e| Err(e.to_string()))
+}
+
+async fn earlier(state: &Arc<State>) -> Option<RunNote> {
+    let state = Arc::clone(state);
+    tokio::task::spawn_blocking(move || state.earlier()).await.ok().flatten()
+}
+
+/// By the clock of the zone that the machine is set to.
+fn local(at: &Timestamp) -> String {
+    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z").to_string()
 }
 
 async fn damaged(state: &Arc<State>) -> usize {
@@ -83,7 +100,7 @@ async fn status(Shared(state): Shared<Arc<State>>) -> Response {
     let damaged = damaged(&state).await;
     match totals(&state).await {
         Ok(totals) => {
-            Json(json!({"items": totals.items, "files": totals.parts, "bytes": totals.bytes, "set_aside": totals.failures, "damaged": damaged, "running": running, "last_run": last, "error": error})).into_response()
+            Json(json!({"items": totals.items, "files": totals.parts, "bytes": totals.bytes, "set_aside": totals.failures, "damaged": damaged, "running": running, "next_run": state.next(), "last_run": last, "error": error})).into_response()
         }
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": e}))).into_response(),
     }

@@ -51,7 +51,7 @@ async fn a_full_volume_is_told_and_heals_by_itself() {
     fs::write(&filler, vec![7; (free(&volume.at()) - 32 * MIB) as usize]).unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let listen = port.to_string();
-    let child = command(&["run", "--listen", &listen, "--every", "1h"]).spawn().unwrap();
+    let child = command(&["run", "--listen", &listen, "--schedule", "1h"]).spawn().unwrap();
     let mut appliance = Running(child);
     let full = status_when(&listen, |status| status["last_run"]["outcome"] == "disk-full").await;
     let reason = full["last_run"]["reason"].as_str().unwrap();
@@ -81,7 +81,8 @@ async fn damage_is_found_told_and_mended_while_nobody_looks() {
 
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let listen = port.to_string();
-    let mut command = stage.command(&["run", "--listen", &listen, "--every", "20s", "--verify-within", "7d"]);
+    let mut command =
+        stage.command(&["run", "--listen", &listen, "--schedule", "20s", "--verify-within", "7d"]);
     let log = stage.dir.path().join("log");
     let child = command.stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
     let mut appliance = Running(child);

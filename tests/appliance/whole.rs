@@ -88,7 +88,7 @@ async fn the_appliance_syncs_shows_and_tells_by_itself() {
     let view = stage.dir.path().join("view");
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let listen = port.to_string();
-    let args = ["run", "--init", "--view", view.to_str().unwrap(), "--listen", &listen, "--every", "1h"];
+    let args = ["run", "--init", "--view", view.to_str().unwrap(), "--listen", &listen, "--schedule", "1h"];
     let mut appliance = Running(stage.command(&args).spawn().unwrap());
     let parts: usize = stage.sim.ledger().items.iter().map(|item| item.parts.len()).sum();
     eventually("the view", || is_mounted(&view));

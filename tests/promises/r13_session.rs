@@ -143,7 +143,7 @@ async fn r13_a_lost_session_is_told_once_and_asked_for_once_an_hour() {
     stage.sim.session().sign_out(SignedOutModel::RedirectToAbout);
     let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let log = stage.dir.path().join("log");
-    let mut command = stage.command(&["run", "--listen", &listen, "--every", "1s"]);
+    let mut command = stage.command(&["run", "--listen", &listen, "--schedule", "1s"]);
     command.stdin(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
     let running = Running(command.spawn().unwrap());
     shoebox::remote::net::install_tls();

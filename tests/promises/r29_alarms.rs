@@ -84,7 +84,7 @@ async fn r29_the_status_page_tells_what_happened_and_health_is_about_the_view() 
         [("listing", Some("failed")), ("session", Some("sign-in-needed")), ("browser", None)]
     {
         let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let mut command = quick(&stage, &["run", "--listen", &listen, "--every", "1h", "--view"]);
+        let mut command = quick(&stage, &["run", "--listen", &listen, "--schedule", "1h", "--view"]);
         command.arg(&view).stdin(Stdio::null()).stderr(Stdio::null());
         match what {
             "listing" => stage.sim.faults().set(call("lcxiM", Fault::Drift)),
