@@ -8,8 +8,11 @@ mod report;
 mod rounds;
 mod run;
 mod sync;
+mod tell;
 mod upkeep;
 pub mod views;
+
+pub use tell::TellSettings;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -87,6 +90,13 @@ pub enum Command {
         data: PathBuf,
         /// Print JSON.
         json: bool,
+    },
+    /// Tell something to everybody who would be told of trouble.
+    Tell {
+        /// Whom.
+        settings: TellSettings,
+        /// Authorities to trust beside the system's.
+        ca: Option<PathBuf>,
     },
     /// Read everything again.
     Verify {
@@ -197,6 +207,8 @@ pub struct RunSettings {
     pub schedule: crate::schedule::Schedule,
     /// They are put off by a random part of this.
     pub jitter: Duration,
+    /// Whom to tell of what.
+    pub tell: TellSettings,
     /// How the archive is kept; nothing where nobody wants that.
     pub upkeep: Option<crate::upkeep::Settings>,
     /// Make the archive if the directory is empty.
@@ -211,6 +223,7 @@ pub fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Init { data } => init(&data),
         Command::Sync { data, settings, json } => runtime()?.block_on(sync::once(&data, *settings, json)),
         Command::Mount { data, mountpoint, view } => mount::until_stopped(&data, &mountpoint, &view),
+        Command::Tell { settings, ca } => runtime()?.block_on(tell::try_out(settings, ca.as_deref())),
         Command::Unmount { mountpoint } => mount::unmount(&mountpoint),
         Command::ViewList { views } => views::list(views.as_deref()),
         Command::ViewCheck { file } => views::check(&file),

@@ -18,9 +18,11 @@ use crate::telemetry::{self, LogFormat};
 
 mod environment;
 pub(crate) mod remote;
+mod tell;
 mod upkeep;
 
 use remote::{BrowserArgs, Remote};
+use tell::TellArgs;
 use upkeep::UpkeepArgs;
 
 /// Archives every original of a Google Photos library, proves it, and serves it as a read-only file system.
@@ -116,6 +118,8 @@ enum Subcommands {
         #[arg(long, env = "SHOEBOX_JITTER", value_parser = duration, value_name = "TIME")]
         jitter: Option<Duration>,
         #[command(flatten)]
+        tell: TellArgs,
+        #[command(flatten)]
         upkeep: UpkeepArgs,
         /// Make the archive first if the data directory is empty.
         #[arg(long, env = "SHOEBOX_INIT")]
@@ -194,6 +198,14 @@ enum Subcommands {
         data: Data,
         /// Where to; outside the archive.
         target: PathBuf,
+    },
+    /// Tell everybody whom `run` would tell of trouble that it can reach them, at once, and show what came of it.
+    Tell {
+        #[command(flatten)]
+        tell: TellArgs,
+        /// A file of certificate authorities to trust beside the system's.
+        #[arg(long, env = "SHOEBOX_CA", value_name = "FILE")]
+        ca: Option<PathBuf>,
     },
     /// Ask a running `shoebox run` whether it is well (for container health checks).
     Health {
@@ -318,8 +330,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 impl Subcommands {
-    fn command(self) -> Command {
-        match self {
+    fn command(self) -> Result<Command, String> {
+        Ok(match self {
             Self::Init(data) => Command::Init { data: data.dir },
             Self::Sync { data, remote, whole, json } => {
                 let listing = if whole { ListingMode::Whole } else { ListingMode::Auto };
@@ -356,7 +368,7 @@ impl Subcommands {
             Self::Mount { data, mountpoint, view } => {
                 Command::Mount { data: data.dir, mountpoint, view: view.settings() }
             }
-            Self::Run { data, remote, view, view_args, listen, schedule, jitter, upkeep, init } => {
+            Self::Run { data, remote, view, view_args, listen, schedule, jitter, tell, upkeep, init } => {
                 Command::Run(Box::new(RunSettings {
                     data: data.dir,
                     sync: remote.settings(ListingMode::Auto),
@@ -365,6 +377,7 @@ impl Subcommands {
                     listen,
                     schedule,
                     jitter: jitter.unwrap_or_default(),
+                    tell: tell.settings()?,
                     upkeep: upkeep.settings(),
                     init,
                 }))
@@ -379,7 +392,8 @@ impl Subcommands {
             Self::RebuildIndex(data) => Command::RebuildIndex { data: data.dir },
             Self::Export { data, target } => Command::Export { data: data.dir, target },
             Self::Health { listen } => Command::Health { listen },
-        }
+            Self::Tell { tell, ca } => Command::Tell { settings: tell.settings()?, ca },
+        })
     }
 }
 
@@ -413,7 +427,14 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     telemetry::start(cli.log, format);
     leave_no_memory_images();
     end_with_the_reader();
-    match app::execute(cli.command.command()) {
+    let command = match cli.command.command() {
+        Ok(command) => command,
+        Err(why) => {
+            eprintln!("shoebox: {why}");
+            return ExitCode::from(exit::USAGE);
+        }
+    };
+    match app::execute(command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("shoebox: {error:#}");
@@ -495,7 +516,7 @@ mod tests {
             "--resolve",
             "*=127.0.0.1:1;x.y=127.0.0.1:2",
         ]);
-        let Command::Sync { settings, .. } = cli.command.command() else { panic!("not sync") };
+        let Command::Sync { settings, .. } = cli.command.command().unwrap() else { panic!("not sync") };
         assert_eq!(settings.browser.args, ["--a=1", "--b"]);
         assert_eq!(settings.browser.resolve.len(), 2);
     }

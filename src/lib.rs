@@ -31,7 +31,7 @@
 //! | [`upkeep`] | everything read again within a month, damage mended, the index copied |
 //! | [`doctor`] | do the volume and the machine keep what all else relies on |
 //! | [`view`], [`export`] | views as templates over facts, mounted (`view/SEMANTICS.md` lists what that promises); the same tree as plain files |
-//! | [`schedule`] | when the next run is due |
+//! | [`schedule`], [`notice`] | when the next run is due; what people are told without asking, and the ways to them |
 //! | [`serve`], [`telemetry`], [`signals`] | what a running appliance tells |
 //! | [`app`], [`cli`], [`exit`] | put it together, parse, end with a documented code |
 //! | `fuzz` | feature `fuzz`: doors to private parsers, for those who feed them hostile bytes |
@@ -58,6 +58,7 @@ pub mod index;
 pub mod ingest;
 pub mod media;
 pub mod model;
+pub mod notice;
 pub mod plan;
 pub mod proof;
 pub mod remote;

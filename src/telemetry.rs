@@ -3,7 +3,7 @@
 pub mod progress;
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use indicatif::MultiProgress;
 use tracing::Level;
@@ -75,8 +75,29 @@ impl Write for Line {
     }
 }
 
+/// The end of what was logged since [`record`], for whoever wants to know how a run went.
+static RECORD: Mutex<Option<Vec<u8>>> = Mutex::new(None);
+/// Most that is kept of it, bytes.
+const MOST_RECORDED: usize = 100_000;
+
+/// Keeps what is logged from now on; what was kept before is forgotten.
+pub fn record() {
+    *RECORD.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Vec::new());
+}
+
+/// What was logged since [`record`], at most the last 100 KB.
+pub fn recorded() -> String {
+    let kept = RECORD.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take().unwrap_or_default();
+    String::from_utf8_lossy(&kept).into_owned()
+}
+
 impl Drop for Line {
     fn drop(&mut self) {
+        if let Some(kept) = RECORD.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_mut() {
+            kept.extend_from_slice(&self.0);
+            let excess = kept.len().saturating_sub(MOST_RECORDED);
+            kept.drain(..excess);
+        }
         let print = || {
             // Nobody is left to be told that standard error is closed.
             let _closed = io::stderr().write_all(&self.0);

@@ -33,6 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
         &["model", "archive", "index", "store", "sync", "upkeep", "view"],
         "tells what a pass and the archive say",
     ),
+    ("notice", &["model"], "the ways to people know nothing of what there is to tell"),
     ("schedule", &[], "a rule about time alone"),
     ("telemetry", &["sync"], "shows the progress of a pass"),
     ("signals", &["exit"], "a second signal ends with the documented code"),
@@ -59,6 +60,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("axum", &["src/serve/", "src/sim/", "src/sim.rs"], "HTTP"),
     ("exif", &["src/media/"], "Exif"),
     ("nom_exif", &["src/media/", "src/telemetry.rs"], "video metadata"),
+    ("lettre", &["src/notice/"], "mail"),
     ("croner", &["src/schedule.rs"], "cron expressions"),
     ("zip", &["src/ingest/unpack.rs", "src/sim/"], "zip"),
 ];

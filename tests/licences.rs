@@ -17,6 +17,7 @@ const ALLOWED: &[&str] = &[
     "BSD-3-Clause",
     "Zlib",
     "BSL-1.0",
+    "0BSD",
     "CC0-1.0",
     "Unlicense",
     "Unicode-3.0",

@@ -7,6 +7,7 @@ mod export;
 mod index;
 mod licences;
 mod media;
+mod notice;
 
 mod promises;
 mod proof;

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::rounds::{Ended, Rounds, wait_until};
+use super::tell::{self, Tell};
 use super::{RunSettings, filled, mount, sync, upkeep};
 use crate::archive::Archive;
 use crate::exit;
@@ -54,11 +55,22 @@ pub async fn until_stopped(settings: RunSettings) -> anyhow::Result<u8> {
     tracing::info!("the status page is at http://{}/", listener.local_addr()?);
     let page = tokio::spawn(serve::web::serve(listener, Arc::clone(&state), stop.clone()));
     let passed = Arc::new(Notify::new());
-    let kept =
-        upkeep::keep_up(Arc::clone(&archive), settings.upkeep.clone(), Arc::clone(&passed), stop.clone());
-    repeat(&settings, &archive, &state, &passed, &stop).await?;
+    let told = settings.sync.profile.join("shoebox-told.json");
+    let client = tell::client(settings.sync.browser.ca.as_deref())?;
+    let tell = Arc::new(Tell::new(settings.tell.clone(), client, &told, super::clock()));
+    let kept = upkeep::keep_up(
+        Arc::clone(&archive),
+        settings.upkeep.clone(),
+        Arc::clone(&passed),
+        Arc::clone(&tell),
+        stop.clone(),
+    );
+    repeat(&settings, &archive, &state, &tell, &passed, &stop).await?;
     // A file that is being read may be large: nobody waits for it, and what was not saved is read again.
     let _in_time = tokio::time::timeout(LAST_READ, kept).await;
+    if let Ok(tell) = Arc::try_unwrap(tell) {
+        tell.finish().await;
+    }
     page.await?.context("the status page failed")?;
     if let Some(mounted) = mounted {
         tokio::task::spawn_blocking(move || mounted.stop()).await??;
@@ -80,6 +92,7 @@ async fn repeat(
     settings: &RunSettings,
     archive: &Arc<Archive>,
     state: &State,
+    tell: &Tell,
     passed: &Notify,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
@@ -90,6 +103,9 @@ async fn repeat(
     let mut next = rounds.next(clock.now());
     let mut before = None;
     tracing::info!("{}", plan(&settings.schedule, next, clock.now()));
+    if settings.schedule.is_hasty() {
+        tracing::warn!("so many runs bring nothing, and Google may take them amiss: every hour is plenty");
+    }
     loop {
         state.due(next);
         wait_until(next, &clock, stop).await;
@@ -97,6 +113,7 @@ async fn repeat(
             return Ok(());
         }
         let began = clock.now();
+        let run = tell.run_begins();
         let progress = Arc::new(Progress::default());
         state.begins(Arc::clone(&progress));
         let ended = sync::pass(archive, &settings.sync, &progress, stop).await.map_err(|e| e.to_string());
@@ -110,6 +127,7 @@ async fn repeat(
             Ok(report) if how == Ended::SignInNeeded => tracing::warn!("{}", report.sentence()),
             Ok(report) => tracing::info!("{}", report.sentence()),
         }
+        tell.run_ended(run, &ended);
         next = rounds.ended(began, how, clock.now());
         before = Some(how);
         state.ended(ended.clone());

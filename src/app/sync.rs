@@ -74,7 +74,7 @@ pub async fn pass(
     filled::remember(&settings.profile, archive.store.id())?;
     tracing::info!(account = google.email().unwrap_or("unknown"), "signed in; listing the library");
     let shown = telemetry::progress::show(Arc::clone(progress));
-    let report = sync::run(
+    let mut report = sync::run(
         Arc::clone(archive),
         Arc::clone(&google),
         super::clock(),
@@ -84,6 +84,7 @@ pub async fn pass(
     )
     .await;
     drop(shown);
+    report.changes = google.changes();
     google.close().await;
     Ok(report)
 }

@@ -8,7 +8,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::tell::Tell;
 use crate::archive::Archive;
+use crate::notice::Event;
 use crate::upkeep;
 
 /// When is looked first whether upkeep is due: the first pass is on its way then.
@@ -31,6 +33,7 @@ pub fn keep_up(
     archive: Arc<Archive>,
     settings: Option<upkeep::Settings>,
     passed: Arc<Notify>,
+    tell: Arc<Tell>,
     stop: CancellationToken,
 ) -> tokio::sync::oneshot::Receiver<()> {
     let (ended, wait) = tokio::sync::oneshot::channel();
@@ -55,6 +58,10 @@ pub fn keep_up(
                     if let Err(error) = upkeep::look_again(&archive) {
                         tracing::debug!("what is damaged could not be looked at again: {error}");
                     }
+                    let damaged = upkeep::standing(&archive.store).len();
+                    if damaged == 0 {
+                        say(&tell, damaged);
+                    }
                     continue;
                 }
                 Wake::Time => next = Instant::now() + LOOK_EVERY,
@@ -69,21 +76,43 @@ pub fn keep_up(
             }) {
                 // Nothing archived yet.
                 Ok(report) if report.blobs == 0 => tracing::debug!("there was nothing to read again"),
-                Ok(report) => tracing::info!(
-                    files = report.blobs,
-                    bytes = report.bytes,
-                    damaged = upkeep::standing(&archive.store).len(),
-                    mended = report.mended,
-                    "read again today"
-                ),
+                Ok(report) => {
+                    let damaged = upkeep::standing(&archive.store).len();
+                    tracing::info!(
+                        files = report.blobs,
+                        bytes = report.bytes,
+                        damaged,
+                        mended = report.mended,
+                        "read again today"
+                    );
+                    say(&tell, damaged);
+                }
                 Err(error) => {
                     tracing::error!("the upkeep could not be done, and is tried again in an hour: {error}");
                     next = Instant::now() + AFTER_ERROR;
                 }
             }
         }
-        drop(archive);
+        drop((archive, tell));
         let _nobody_waits = ended.send(());
     });
     wait
+}
+
+/// Tells a person of damage, and of its end.
+fn say(tell: &Tell, damaged: usize) {
+    if damaged == 0 {
+        tell.is_over(&[Event::DamageFound], "Nothing in the archive is damaged any more.");
+        return;
+    }
+    let what = if damaged == 1 {
+        "1 file of the archive is".into()
+    } else {
+        format!("{damaged} files of the archive are")
+    };
+    let text = format!(
+        "{what} damaged or gone. What Google still has comes back with the next run; `shoebox status` names them, and \
+         `shoebox verify --repair-from` mends from a copy. Look after the disk."
+    );
+    tell.trouble(Event::DamageFound, "Damage found", &text);
 }

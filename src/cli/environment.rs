@@ -14,6 +14,8 @@ const ALSO: &[(&str, &[&str])] = &[
     ("schedule", &["CRON_SCHEDULE", "CRON", "SCHEDULE"]),
     ("log", &["LOGLEVEL", "LOG_LEVEL"]),
     ("workers", &["WORKER_COUNT"]),
+    ("healthcheck", &["HEALTHCHECK_ID", "HEALTHCHECKS_CHECK_ID", "HEALTH_CHECK_URL"]),
+    ("healthcheck-host", &["HEALTHCHECK_HOST"]),
 ];
 /// Longest file that holds a value, bytes.
 const LONGEST: u64 = 64 * 1024;

@@ -45,6 +45,8 @@ pub(super) struct Ladder {
     strange: [AtomicU32; 3],
     /// Changes that the person has been told of.
     told: Mutex<HashSet<String>>,
+    /// What was said that nobody had heard before.
+    news: Mutex<Vec<String>>,
 }
 
 impl Ladder {
@@ -70,6 +72,11 @@ impl Ladder {
 }
 
 impl GooglePhotos {
+    /// What Google has changed, as far as nobody was told before, in a sentence each.
+    pub fn changes(&self) -> Vec<String> {
+        self.ladder.news.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
     /// Whether a capability goes by the viewer now.
     pub(super) fn uses_viewer(&self, capability: Capability) -> bool {
         self.settings.method == Method::Viewer || self.ladder.has_fallen(capability)
@@ -149,9 +156,13 @@ impl GooglePhotos {
             return;
         }
         match self.keep_evidence(&mark, text).await {
-            Kept::New(path) => tracing::warn!(
-                "Google has changed {what} (at {at}): {consequence}; please report what is in {path}"
-            ),
+            Kept::New(path) => {
+                let text = format!(
+                    "Google has changed {what} (at {at}): {consequence}; please report what is in {path}"
+                );
+                tracing::warn!("{text}");
+                self.ladder.news.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(text);
+            }
             // Another run has told.
             Kept::Before(path) => tracing::info!("{what} is still changed: {consequence} ({path})"),
             Kept::Nowhere => tracing::warn!("Google has changed {what} (at {at}): {consequence}"),

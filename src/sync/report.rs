@@ -112,6 +112,9 @@ pub struct SyncReport {
     pub without_video: u64,
     /// Whether the whole library was listed, or only what is new.
     pub whole: bool,
+    /// What Google has changed since the last pass, in a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
     #[serde(skip)]
     full_outcome: Outcome,
 }
@@ -148,6 +151,7 @@ impl SyncReport {
             albums: counted.albums,
             without_video: counted.without_video,
             whole: counted.lists_everything,
+            changes: Vec::new(),
             full_outcome: outcome,
         }
     }

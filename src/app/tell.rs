@@ -1,0 +1,197 @@
+//! What a running appliance tells whom: decides which notice a pass, a login or the upkeep is worth.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::model::Clock;
+use crate::model::name::printable;
+use crate::notice::healthchecks::{Check, Signal, run_id};
+use crate::notice::http::Client;
+use crate::notice::memory::Memory;
+use crate::notice::queue::Queue;
+use crate::notice::{Channel, Event, Herald, Notice};
+use crate::remote::{RemoteError, net};
+use crate::sync::report::{Outcome, SyncReport};
+use crate::{exit, telemetry};
+
+/// Longest that one request takes.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How long the end waits for what is still being told.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Whom to tell of what.
+#[derive(Clone, Debug, Default)]
+pub struct TellSettings {
+    /// The ways to people.
+    pub channels: Vec<Channel>,
+    /// The events that they want to hear of.
+    pub events: BTreeSet<Event>,
+    /// A check that is pinged at the beginning and the end of each run.
+    pub check: Option<Check>,
+    /// Address of the page, as people reach it.
+    pub url: Option<String>,
+}
+
+/// One client for all that is told; it finds hosts as the machine does, whatever the library's are mapped to.
+pub fn client(ca: Option<&Path>) -> Result<Client, RemoteError> {
+    net::install_tls();
+    let mut builder = reqwest::Client::builder().timeout(LIMIT);
+    for authority in ca.map(net::read_ca).transpose()?.unwrap_or_default() {
+        builder = builder.add_root_certificate(authority);
+    }
+    builder.build().map(Client::new).map_err(|e| RemoteError::Transient(e.to_string()))
+}
+
+/// `shoebox tell`: the answer says who could not be told.
+pub async fn try_out(settings: TellSettings, ca: Option<&Path>) -> anyhow::Result<u8> {
+    let client = client(ca)?;
+    let link = settings.url.clone();
+    let (title, text) =
+        ("shoebox can reach you".to_owned(), "This is how it will tell you of trouble.".to_owned());
+    let at = super::clock().now();
+    let notice = Notice { event: Event::Recovered, reminder: false, title, text, link, at };
+    let mut code = exit::OK;
+    for channel in &settings.channels {
+        match channel.send(&client, &notice).await {
+            Ok(()) => println!("{} was told", channel.kind()),
+            Err(trouble) => {
+                println!("{} could not be told: {}", channel.kind(), printable(&trouble.why));
+                code = exit::FAILURE;
+            }
+        }
+    }
+    if let Some(check) = &settings.check {
+        match check.ping_once(&client, Signal::Log, &run_id(), "shoebox can reach this check").await {
+            Ok(()) => println!("the Healthchecks server was pinged"),
+            Err(trouble) => {
+                println!("the Healthchecks server could not be pinged: {}", printable(&trouble.why));
+                code = exit::FAILURE;
+            }
+        }
+    }
+    if settings.channels.is_empty() && settings.check.is_none() {
+        anyhow::bail!("there is nobody to tell: set --tell or --healthcheck");
+    }
+    Ok(code)
+}
+
+/// Tells.
+pub struct Tell {
+    settings: TellSettings,
+    herald: Herald,
+    pings: Queue,
+    client: Client,
+    memory: Mutex<Memory>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Tell {
+    /// Tells by these settings; what was told is kept in `file`.
+    pub fn new(settings: TellSettings, client: Client, file: &Path, clock: Arc<dyn Clock>) -> Self {
+        let herald = Herald::new(settings.channels.clone(), client.clone());
+        let pings = Queue::default();
+        Self { settings, herald, pings, client, memory: Mutex::new(Memory::load(file)), clock }
+    }
+
+    /// A run begins; the answer names it.
+    pub fn run_begins(&self) -> String {
+        let run = run_id();
+        if let Some(check) = self.settings.check.clone() {
+            let (client, run) = (self.client.clone(), run.clone());
+            telemetry::record();
+            self.pings.push(async move { check.ping(&client, Signal::Start, &run, "").await });
+        }
+        run
+    }
+
+    /// A run has ended.
+    pub fn run_ended(&self, run: String, ended: &Result<SyncReport, String>) {
+        if let Some(check) = self.settings.check.clone() {
+            let code = ended.as_ref().map_or(exit::FAILURE, |report| exit::code_of_sync(report.outcome()));
+            // Somebody who asked it to stop is not alarmed by that.
+            let signal = match ended {
+                Ok(report) if *report.outcome() == Outcome::Interrupted => Signal::Log,
+                _ => Signal::Exit(code),
+            };
+            let (client, log) = (self.client.clone(), telemetry::recorded());
+            self.pings.push(async move { check.ping(&client, signal, &run, &log).await });
+        }
+        match ended {
+            Ok(report) => {
+                self.report(report);
+                for change in &report.changes {
+                    self.tell(Event::Drift, false, "Google has changed something", change);
+                }
+            }
+            Err(why) => self.trouble(Event::RunFailed, "A run could not start", why),
+        }
+    }
+
+    fn report(&self, report: &SyncReport) {
+        let text = report.sentence();
+        match report.outcome() {
+            Outcome::Complete => {
+                self.is_over(
+                    &[Event::SignInNeeded, Event::RunPartial, Event::DiskLow, Event::RunFailed],
+                    &text,
+                );
+                self.tell(Event::RunOk, false, "Everything is archived", &text);
+            }
+            Outcome::Partial => {
+                self.is_over(&[Event::SignInNeeded, Event::DiskLow, Event::RunFailed], &text);
+                self.trouble(Event::RunPartial, "Some items were set aside", &text);
+            }
+            Outcome::DiskFull { .. } => self.trouble(Event::DiskLow, "The volume is full", &text),
+            Outcome::Failed(_) => self.trouble(Event::RunFailed, "A run failed", &text),
+            Outcome::SignInNeeded(_) => {
+                self.trouble(Event::SignInNeeded, "Please sign in to Google again", &text)
+            }
+            // Whoever stopped it knows.
+            Outcome::Interrupted => {}
+        }
+    }
+
+    /// Trouble that may last: told once, and then once a day.
+    pub fn trouble(&self, event: Event, title: &str, text: &str) {
+        let known = self
+            .memory
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .meets(event, self.clock.now());
+        if let Some(again) = known {
+            self.tell(event, again, title, text);
+        }
+    }
+
+    /// Troubles that may have been told are over.
+    pub fn is_over(&self, events: &[Event], text: &str) {
+        let mut memory = self.memory.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // One word for all of them.
+        let told = events.iter().filter(|event| memory.is_over(**event)).count();
+        drop(memory);
+        if told > 0 {
+            self.tell(Event::Recovered, false, "It works again", text);
+        }
+    }
+
+    /// Tells it, if it is wanted.
+    pub fn tell(&self, event: Event, reminder: bool, title: &str, text: &str) {
+        if !self.settings.events.contains(&event) {
+            return;
+        }
+        let link = self.settings.url.clone();
+        let title = if reminder { format!("{title} (still)") } else { title.to_owned() };
+        let at = self.clock.now();
+        self.herald.tell(Notice { event, reminder, title, text: text.to_owned(), link, at });
+    }
+
+    /// Waits a moment for what is still being told.
+    pub async fn finish(self) {
+        let all = async { tokio::join!(self.herald.finish(), self.pings.finish()) };
+        if tokio::time::timeout(LAST_WORDS, all).await.is_err() {
+            tracing::warn!("not everything could be told in time");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The options of what people are told.
+
+use std::str::FromStr;
+
+use clap::Args;
+
+use crate::app::TellSettings;
+use crate::notice::healthchecks::Check;
+use crate::notice::{Channel, Event};
+
+/// Who is told of what.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Telling people")]
+pub struct TellArgs {
+    /// Whom to tell, as an address: `ntfy://TOPIC`, `tgram://BOT_TOKEN/CHAT_ID`, `gotifys://HOST/TOKEN`,
+    /// `pover://USER@TOKEN`, `discord://ID/TOKEN`, `slack://A/B/C`, `mailtos://USER:PASSWORD@HOST?from=A&to=B`,
+    /// `apprises://HOST/KEY`, `https://…` for a webhook, `exec:///PROGRAM`; repeatable, or separated by `;`.
+    /// `shoebox tell` tries it.
+    #[arg(long, env = "SHOEBOX_TELL", value_delimiter = ';', hide_env_values = true, value_name = "ADDRESS")]
+    tell: Vec<Secret>,
+    /// What to tell: run-ok, run-partial, run-failed, sign-in-needed, recovered, damage-found, disk-low, drift.
+    #[arg(
+        long,
+        env = "SHOEBOX_TELL_OF",
+        value_delimiter = ',',
+        default_value = "run-failed,sign-in-needed,recovered,damage-found,disk-low,drift",
+        value_name = "EVENTS"
+    )]
+    tell_of: Vec<Event>,
+    /// A check of healthchecks.io that is pinged when a run begins and ends: its UUID, `PING_KEY/SLUG`, or the whole
+    /// address.
+    #[arg(long, env = "SHOEBOX_HEALTHCHECK", hide_env_values = true, value_name = "ID")]
+    healthcheck: Option<Secret>,
+    /// The Healthchecks server, if it is one of your own: `https://HOST/ping`.
+    #[arg(long, env = "SHOEBOX_HEALTHCHECK_HOST", value_name = "URL")]
+    healthcheck_host: Option<String>,
+    /// Address of the status page, as people reach it; notices link to it.
+    #[arg(long, env = "SHOEBOX_URL", value_name = "URL")]
+    url: Option<String>,
+}
+
+/// A value that no error message quotes: clap would, of one that it does not understand.
+#[derive(Clone)]
+struct Secret(String);
+
+impl FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl TellArgs {
+    /// As settings.
+    ///
+    /// # Errors
+    /// When an address is none, in words without it.
+    pub fn settings(self) -> Result<TellSettings, String> {
+        let addresses =
+            self.tell.iter().map(|address| address.0.trim()).filter(|address| !address.is_empty());
+        let channels = addresses
+            .map(|address| address.parse::<Channel>().map_err(|why| format!("--tell: {why}")))
+            .collect::<Result<_, _>>()?;
+        let check = self
+            .healthcheck
+            .map(|id| Check::new(self.healthcheck_host.as_deref(), &id.0))
+            .transpose()
+            .map_err(|why| format!("--healthcheck: {why}"))?;
+        Ok(TellSettings { channels, events: self.tell_of.into_iter().collect(), check, url: self.url })
+    }
+}
