@@ -206,7 +206,7 @@ impl Chaos {
 }
 
 fn start(stage: &Stage, data: &Path, listen: &str) -> Running {
-    let mut command = stage.command(&["run", "--listen", listen, "--schedule", "6s", "--workers", "2"]);
+    let mut command = stage.command(&["run", "--listen", listen, "--schedule", "12s", "--workers", "2"]);
     command.args([
         "--whole-every",
         "20s",
