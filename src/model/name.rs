@@ -55,7 +55,14 @@ impl SafeName {
         // What was cut off, or put in front, may have made it a name with an extension (`..heic` is `_.heic` now). Names
         // that read the same must come apart the same, or nobody sees that two of them clash.
         let (stem, extension) = if extension.is_empty() { split(&stem) } else { (stem.as_str(), extension) };
-        Self { stem: stem.to_owned(), extension: extension.to_owned() }
+        let stem = match stem.rsplit_once('.') {
+            // Too long for an extension, and not where case is ignored: `x.A26LTEBH\u{fb00}` is `x.A26LTEBHFF` there.
+            Some((before, tail)) if extension.is_empty() && is_extension(&fold(tail)) => {
+                format!("{before}_{tail}")
+            }
+            _ => stem.to_owned(),
+        };
+        Self { stem, extension: extension.to_owned() }
     }
 
     /// The extension of a part of the item that has this name: the part's own, if it has one that does not make the
@@ -268,6 +275,14 @@ fn cut(text: &str, most: usize) -> &str {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn what_is_an_extension_only_where_case_is_ignored_is_none_anywhere() {
+        let long = SafeName::new("x.A26LTEBH\u{fb00}");
+        assert_eq!((long.text().as_str(), long.extension()), ("x_A26LTEBH\u{fb00}", ""));
+        assert_eq!(SafeName::new(&long.text()), long);
+        assert_eq!(SafeName::new("x.A26LTEBHFF").extension(), "A26LTEBHFF");
+    }
 
     #[test]
     fn ordinary_names_stay() {
