@@ -18,6 +18,11 @@ RUN find src -name '*.rs' -exec touch {} + \
  && cargo build --locked --profile "$PROFILE" --bin shoebox && cp target/*/shoebox /out/ \
  && cargo build --locked --profile "$PROFILE" --features sim --bin photos-sim && cp target/*/photos-sim /out/
 
+FROM rust:1.95-trixie AS novnc
+COPY docker/fetch-novnc /usr/local/bin/
+RUN if ! command -v curl >/dev/null; then apt-get update && apt-get install -y --no-install-recommends curl; fi \
+ && fetch-novnc /novnc
+
 FROM debian:trixie-slim AS base
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
@@ -34,6 +39,11 @@ FROM base AS shoebox
 LABEL org.opencontainers.image.title="shoebox" \
       org.opencontainers.image.description="Archives every original of a Google Photos library" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
+# What shows the sign-in browser inside the page.
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends tigervnc-standalone-server matchbox-window-manager \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=novnc /novnc /usr/share/shoebox/novnc
 COPY --from=build /out/shoebox /usr/local/bin/shoebox
 COPY docker/entrypoint /usr/local/bin/entrypoint
 # For users of the machine whom PUID names: a place for the display's socket, and a view that others may read.

@@ -207,6 +207,10 @@ pub struct RunSettings {
     pub schedule: crate::schedule::Schedule,
     /// They are put off by a random part of this.
     pub jitter: Duration,
+    /// The page's password; if there is none, the first visit sets it.
+    pub password: Option<String>,
+    /// Where noVNC is, which shows the sign-in browser.
+    pub novnc: PathBuf,
     /// Whom to tell of what.
     pub tell: TellSettings,
     /// How the archive is kept; nothing where nobody wants that.

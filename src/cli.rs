@@ -17,10 +17,12 @@ use crate::sync::ListingMode;
 use crate::telemetry::{self, LogFormat};
 
 mod environment;
+mod page;
 pub(crate) mod remote;
 mod tell;
 mod upkeep;
 
+use page::PageArgs;
 use remote::{BrowserArgs, Remote};
 use tell::TellArgs;
 use upkeep::UpkeepArgs;
@@ -96,7 +98,7 @@ enum Subcommands {
         /// Where the view was.
         mountpoint: PathBuf,
     },
-    /// Do everything: sync on a schedule, show the view, serve the status page. What the container starts.
+    /// Do everything: sync on a schedule, show the view, serve the page. What the container starts.
     Run {
         #[command(flatten)]
         data: Data,
@@ -107,7 +109,7 @@ enum Subcommands {
         view: Option<PathBuf>,
         #[command(flatten)]
         view_args: ViewArgs,
-        /// Where the status page listens.
+        /// Where the page listens.
         #[arg(long, env = "SHOEBOX_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
         listen: SocketAddr,
         /// When runs begin: `every 6h`, from start to start, or five fields as cron has them, by the clock of the zone
@@ -117,6 +119,8 @@ enum Subcommands {
         /// Put runs off by a random time up to this long, so that not everybody asks Google at the same minute.
         #[arg(long, env = "SHOEBOX_JITTER", value_parser = duration, value_name = "TIME")]
         jitter: Option<Duration>,
+        #[command(flatten)]
+        page: PageArgs,
         #[command(flatten)]
         tell: TellArgs,
         #[command(flatten)]
@@ -209,7 +213,7 @@ enum Subcommands {
     },
     /// Ask a running `shoebox run` whether it is well (for container health checks).
     Health {
-        /// Where its status page listens.
+        /// Where its page listens.
         #[arg(long, env = "SHOEBOX_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
         listen: SocketAddr,
     },
@@ -368,20 +372,32 @@ impl Subcommands {
             Self::Mount { data, mountpoint, view } => {
                 Command::Mount { data: data.dir, mountpoint, view: view.settings() }
             }
-            Self::Run { data, remote, view, view_args, listen, schedule, jitter, tell, upkeep, init } => {
-                Command::Run(Box::new(RunSettings {
-                    data: data.dir,
-                    sync: remote.settings(ListingMode::Auto),
-                    view,
-                    view_settings: view_args.settings(),
-                    listen,
-                    schedule,
-                    jitter: jitter.unwrap_or_default(),
-                    tell: tell.settings()?,
-                    upkeep: upkeep.settings(),
-                    init,
-                }))
-            }
+            Self::Run {
+                data,
+                remote,
+                view,
+                view_args,
+                listen,
+                schedule,
+                jitter,
+                page,
+                tell,
+                upkeep,
+                init,
+            } => Command::Run(Box::new(RunSettings {
+                data: data.dir,
+                sync: remote.settings(ListingMode::Auto),
+                view,
+                view_settings: view_args.settings(),
+                listen,
+                schedule,
+                jitter: jitter.unwrap_or_default(),
+                password: page.password.map(|password| password.0),
+                novnc: page.novnc,
+                tell: tell.settings()?,
+                upkeep: upkeep.settings(),
+                init,
+            })),
             Self::Status { data, json } => Command::Status { data: data.dir, json },
             Self::Verify { data, afresh, repair_from, json } => {
                 Command::Verify { data: data.dir, afresh, repair_from, json }

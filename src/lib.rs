@@ -32,6 +32,7 @@
 //! | [`doctor`] | do the volume and the machine keep what all else relies on |
 //! | [`view`], [`export`] | views as templates over facts, mounted (`view/SEMANTICS.md` lists what that promises); the same tree as plain files |
 //! | [`schedule`], [`notice`] | when the next run is due; what people are told without asking, and the ways to them |
+//! | [`login`] | is somebody signed in to Google, who must be told, and the browser in which they sign in |
 //! | [`serve`], [`telemetry`], [`signals`] | what a running appliance tells |
 //! | [`app`], [`cli`], [`exit`] | put it together, parse, end with a documented code |
 //! | `fuzz` | feature `fuzz`: doors to private parsers, for those who feed them hostile bytes |
@@ -56,6 +57,7 @@ pub mod export;
 pub mod fuzz;
 pub mod index;
 pub mod ingest;
+pub mod login;
 pub mod media;
 pub mod model;
 pub mod notice;

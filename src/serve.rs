@@ -1,14 +1,25 @@
 //! What a running appliance tells the outside.
 
+mod access;
+mod assets;
+pub mod door;
+mod frame;
+mod metrics;
+mod sign_in;
 pub mod web;
+
+pub use self::sign_in::in_words as login_in_words;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
+use self::door::Door;
 use crate::archive::Archive;
 use crate::index::{RunNote, Totals};
+use crate::login::desk::Desk;
 use crate::sync::progress::{Progress, Snapshot};
 use crate::sync::report::SyncReport;
 use crate::upkeep;
@@ -17,6 +28,15 @@ use crate::upkeep;
 pub struct State {
     archive: Arc<Archive>,
     view: Option<PathBuf>,
+    /// Who is let in.
+    door: Arc<Door>,
+    /// Where people sign in to Google.
+    desk: Arc<Desk>,
+    /// Where noVNC is.
+    novnc: PathBuf,
+    /// Name of the session's cookie: cookies do not know of ports, and a machine may have two archives.
+    cookie: String,
+    stop: CancellationToken,
     run: Mutex<Run>,
 }
 
@@ -29,8 +49,18 @@ struct Run {
 
 impl State {
     /// Nothing has run yet.
-    pub fn new(archive: Arc<Archive>, view: Option<PathBuf>) -> Self {
-        Self { archive, view, run: Mutex::default() }
+    pub fn new(
+        archive: Arc<Archive>,
+        view: Option<PathBuf>,
+        door: Arc<Door>,
+        desk: Arc<Desk>,
+        novnc: PathBuf,
+        stop: CancellationToken,
+    ) -> Self {
+        let id: String =
+            archive.store.id().to_string().chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+        let cookie = format!("shoebox-{id}");
+        Self { archive, view, door, desk, novnc, cookie, stop, run: Mutex::default() }
     }
 
     /// A pass begins.

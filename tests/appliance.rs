@@ -2,6 +2,7 @@
 
 mod doctor;
 mod errors;
+mod sign_in;
 pub mod support;
 mod upkeep;
 mod whole;

@@ -9,9 +9,9 @@ use super::{SyncSettings, filled};
 use crate::archive::Archive;
 use crate::exit;
 use crate::model::name::{printable, printable_json};
-use crate::remote::RemoteError;
 use crate::remote::browser::profile::Profile;
 use crate::remote::google::{GooglePhotos, GoogleSettings};
+use crate::remote::{RemoteError, RemoteLibrary as _};
 use crate::signals;
 use crate::sync::progress::Progress;
 use crate::sync::report::{Outcome, SyncReport};
@@ -84,6 +84,7 @@ pub async fn pass(
     )
     .await;
     drop(shown);
+    report.account = Some(google.email().map_or_else(|| google.account(), str::to_owned));
     report.changes = google.changes();
     google.close().await;
     Ok(report)

@@ -140,14 +140,13 @@ impl Tell {
                 self.tell(Event::RunOk, false, "Everything is archived", &text);
             }
             Outcome::Partial => {
-                self.is_over(&[Event::SignInNeeded, Event::DiskLow, Event::RunFailed], &text);
+                self.is_over(&[Event::DiskLow, Event::RunFailed], &text);
                 self.trouble(Event::RunPartial, "Some items were set aside", &text);
             }
             Outcome::DiskFull { .. } => self.trouble(Event::DiskLow, "The volume is full", &text),
             Outcome::Failed(_) => self.trouble(Event::RunFailed, "A run failed", &text),
-            Outcome::SignInNeeded(_) => {
-                self.trouble(Event::SignInNeeded, "Please sign in to Google again", &text)
-            }
+            // The login has a voice of its own.
+            Outcome::SignInNeeded(_) => {}
             // Whoever stopped it knows.
             Outcome::Interrupted => {}
         }
@@ -181,7 +180,8 @@ impl Tell {
         if !self.settings.events.contains(&event) {
             return;
         }
-        let link = self.settings.url.clone();
+        let page = if event == Event::SignInNeeded { "/sign-in" } else { "/" };
+        let link = self.settings.url.as_ref().map(|url| format!("{}{page}", url.trim_end_matches('/')));
         let title = if reminder { format!("{title} (still)") } else { title.to_owned() };
         let at = self.clock.now();
         self.herald.tell(Notice { event, reminder, title, text: text.to_owned(), link, at });

@@ -34,14 +34,14 @@ pub struct TellArgs {
     /// The Healthchecks server, if it is one of your own: `https://HOST/ping`.
     #[arg(long, env = "SHOEBOX_HEALTHCHECK_HOST", value_name = "URL")]
     healthcheck_host: Option<String>,
-    /// Address of the status page, as people reach it; notices link to it.
+    /// Address of the page, as people reach it; notices link to it.
     #[arg(long, env = "SHOEBOX_URL", value_name = "URL")]
     url: Option<String>,
 }
 
 /// A value that no error message quotes: clap would, of one that it does not understand.
 #[derive(Clone)]
-struct Secret(String);
+pub struct Secret(pub String);
 
 impl FromStr for Secret {
     type Err = std::convert::Infallible;

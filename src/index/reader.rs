@@ -45,7 +45,7 @@ impl KnownItem {
 }
 
 /// Sums over the archive: the latest revision of each item.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Items.
     pub items: u64,

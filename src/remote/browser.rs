@@ -1,10 +1,12 @@
 //! One Chromium process: started by us, connected to over loopback, watched, and ended so that it keeps
 //! its cookies. Only this folder and its users under `remote` name chromiumoxide.
 
+pub mod cookie_jar;
 pub mod downloads;
 pub mod launch;
 pub mod process;
 pub mod profile;
+pub mod sign_in;
 pub mod tab;
 
 use std::net::TcpListener;

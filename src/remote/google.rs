@@ -1,6 +1,6 @@
 //! The real library: calls made inside the signed-in page, bytes streamed or downloaded by the browser.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::{Mutex, RwLock, RwLockReadGuard, Semaphore};
 
-use super::browser::Chromium;
 use super::browser::launch::BrowserSettings;
 use super::browser::profile::Profile;
 use super::browser::tab::Tab;
+use super::browser::{Chromium, cookie_jar};
 use super::call::{self, Answer, CALL_LIMIT};
 use super::ladder::{Capability, Ladder};
 use super::rpc::{albums, counts, details, info, recent, timeline, trash};
@@ -33,6 +33,32 @@ pub enum Method {
     Browser,
     /// As a person would: grid, viewer, keyboard; no calls of our own.
     Viewer,
+}
+
+/// What a visit found, that nothing was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// Who is signed in.
+    pub account: Account,
+    /// Google does not renew the session of this browser.
+    pub renewal_refused: bool,
+}
+
+/// Goes to the library and leaves again, so that the session lives; looks whether it does.
+pub async fn visit(
+    settings: &BrowserSettings,
+    profile: &Profile,
+    folder: &Path,
+) -> Result<Visit, RemoteError> {
+    let chromium = Chromium::start(settings, profile, folder).await?;
+    let found = async {
+        let tab = chromium.new_tab().await?;
+        session::verify(&tab).await
+    };
+    let found = found.await;
+    chromium.close().await;
+    let renewal_refused = cookie_jar::is_stale(profile.path(), jiff::Timestamp::now());
+    Ok(Visit { account: found?, renewal_refused })
 }
 
 /// How the library is reached.

@@ -1,4 +1,4 @@
-//! The status page, its JSON twin, and the health answer.
+//! Where every address leads; the overview, its JSON twin, and the health answer.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use axum::Json;
 use axum::Router;
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
-use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 use bytesize::ByteSize;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -17,14 +17,20 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::State;
+use super::access::Session;
+use super::frame::{Frame, html};
+use super::{State, access, assets, metrics, sign_in};
 use crate::index::{RunNote, Totals};
+use crate::login;
 use crate::sync::progress::Snapshot;
 use crate::sync::report::{Outcome, SyncReport};
 
 #[derive(Template)]
 #[template(path = "status.html", config = ".askama.toml")]
 struct StatusPage {
+    frame: Frame,
+    login: String,
+    signed_in: bool,
     totals: Result<Totals, String>,
     size: String,
     damaged: usize,
@@ -40,13 +46,28 @@ struct StatusPage {
 pub async fn serve(listener: TcpListener, state: Arc<State>, stop: CancellationToken) -> std::io::Result<()> {
     let app = Router::new()
         .route("/", get(page))
+        .route("/door", get(access::door).post(access::enter))
+        .route("/leave", post(access::leave))
+        .route("/sign-in", get(sign_in::page))
+        .route("/sign-in/begin", post(sign_in::begin))
+        .route("/sign-in/end", post(sign_in::end))
+        .route("/sign-in/display", get(sign_in::display))
         .route("/api/status", get(status))
+        .route("/api/sign-in", get(sign_in::told))
+        .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(healthz))
+        .route("/readyz", get(healthz))
+        .route("/style.css", get(assets::style))
+        .route("/icon.svg", get(assets::icon))
+        .route("/size.js", get(assets::size))
+        .route("/sign-in.js", get(assets::sign_in))
+        .route("/novnc/{*path}", get(assets::novnc))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), access::guard))
         .with_state(state);
     axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
-async fn page(Shared(state): Shared<Arc<State>>) -> Response {
+async fn page(Shared(state): Shared<Arc<State>>, session: Session) -> Response {
     let totals = totals(&state).await;
     let last = state.last();
     let colour = match last.as_ref().map(|last| last.as_ref().map(SyncReport::outcome)) {
@@ -59,14 +80,21 @@ async fn page(Shared(state): Shared<Arc<State>>) -> Response {
     let damaged = damaged(&state).await;
     let earlier = if last.is_none() { earlier(&state).await } else { None };
     let (running, next) = (state.running(), state.next());
-    let page = StatusPage { size, totals, damaged, running, last, earlier, next, colour };
-    match page.render() {
-        Ok(html) => {
-            let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
-            ([(CONTENT_SECURITY_POLICY, policy), (CACHE_CONTROL, "no-store")], Html(html)).into_response()
-        }
-        Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
-    }
+    let known = state.desk.login();
+    let page = StatusPage {
+        frame: Frame::of(&session, "/"),
+        login: sign_in::in_words(&known),
+        signed_in: !matches!(known.state, login::State::NeedsPerson { .. } | login::State::Rejected { .. }),
+        totals,
+        size,
+        damaged,
+        running,
+        last,
+        earlier,
+        next,
+        colour,
+    };
+    html(StatusCode::OK, &page)
 }
 
 async fn totals(state: &Arc<State>) -> Result<Totals, String> {
@@ -100,7 +128,7 @@ async fn status(Shared(state): Shared<Arc<State>>) -> Response {
     let damaged = damaged(&state).await;
     match totals(&state).await {
         Ok(totals) => {
-            Json(json!({"items": totals.items, "files": totals.parts, "bytes": totals.bytes, "set_aside": totals.failures, "damaged": damaged, "running": running, "next_run": state.next(), "last_run": last, "error": error})).into_response()
+            Json(json!({"items": totals.items, "files": totals.parts, "bytes": totals.bytes, "set_aside": totals.failures, "damaged": damaged, "running": running, "next_run": state.next(), "login": state.desk.login(), "last_run": last, "error": error})).into_response()
         }
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": e}))).into_response(),
     }

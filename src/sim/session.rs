@@ -45,6 +45,8 @@ struct Inner {
     signed_in: bool,
     model: SignedOutModel,
     rotation_refused: bool,
+    /// Path of the screen of a sign-in that was shown last.
+    screen: Option<String>,
 }
 
 impl Session {
@@ -54,6 +56,7 @@ impl Session {
             signed_in: true,
             model: SignedOutModel::RedirectToAbout,
             rotation_refused: false,
+            screen: None,
         };
         Self { inner: RwLock::new(inner), seed }
     }
@@ -67,6 +70,21 @@ impl Session {
     /// Makes the cookies that were given out count again.
     pub fn sign_in(&self) {
         self.inner.write().unwrap_or_else(|p| p.into_inner()).signed_in = true;
+    }
+
+    /// Somebody has signed in: the cookies are new ones.
+    pub(crate) fn begin(&self) {
+        let mut inner = self.inner.write().unwrap_or_else(|p| p.into_inner());
+        (inner.signed_in, inner.generation) = (true, inner.generation + 1);
+    }
+
+    pub(crate) fn shows(&self, screen: &str) {
+        self.inner.write().unwrap_or_else(|p| p.into_inner()).screen = Some(screen.to_owned());
+    }
+
+    /// Path of the screen of a sign-in that was shown last.
+    pub fn last_screen(&self) -> Option<String> {
+        self.inner.read().unwrap_or_else(|p| p.into_inner()).screen.clone()
     }
 
     /// Answers cookie rotation with 401 from now on.

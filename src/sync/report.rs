@@ -112,6 +112,9 @@ pub struct SyncReport {
     pub without_video: u64,
     /// Whether the whole library was listed, or only what is new.
     pub whole: bool,
+    /// Whose library it is, if it was reached: e-mail address, or Google's number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// What Google has changed since the last pass, in a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
@@ -151,6 +154,7 @@ impl SyncReport {
             albums: counted.albums,
             without_video: counted.without_video,
             whole: counted.lists_everything,
+            account: None,
             changes: Vec::new(),
             full_outcome: outcome,
         }

@@ -17,6 +17,16 @@ pub fn shoebox() -> Command {
     command
 }
 
+/// The page's password.
+pub const PASSWORD: &str = "a long password";
+
+/// Asks the page, as a script does.
+pub async fn ask(listen: &str, path: &str) -> reqwest::Result<reqwest::Response> {
+    shoebox::remote::net::install_tls();
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
+    client.get(format!("http://{listen}{path}")).basic_auth("script", Some(PASSWORD)).send().await
+}
+
 /// A simulated Google with somebody signed in, and an empty archive.
 pub struct Stage {
     pub sim: Sim,
@@ -47,7 +57,8 @@ impl Stage {
             .env("SHOEBOX_DATA", self.data())
             .env("SHOEBOX_PROFILE", self.dir.path().join("profile"))
             .env("SHOEBOX_RESOLVE", format!("*={}", self.sim.address()))
-            .env("SHOEBOX_CA", self.sim.ca_file());
+            .env("SHOEBOX_CA", self.sim.ca_file())
+            .env("SHOEBOX_PASSWORD", PASSWORD);
         command
     }
 }

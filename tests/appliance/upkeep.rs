@@ -8,16 +8,15 @@ use std::time::Duration;
 use serde_json::Value;
 use shoebox::sim::{FileBytes, SimConfig};
 
-use super::support::{Running, Stage, run, succeed};
+use super::support::{Running, Stage, ask, run, succeed};
 use crate::promises::volume::Volume;
 use crate::sync::support::files;
 
 /// What `/api/status` says once it says what is waited for.
 async fn status_when(listen: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-    shoebox::remote::net::install_tls();
     let until = std::time::Instant::now() + Duration::from_secs(120);
     loop {
-        let answer = match reqwest::get(format!("http://{listen}/api/status")).await {
+        let answer = match ask(listen, "/api/status").await {
             Ok(answer) => serde_json::from_str(&answer.text().await.unwrap()).unwrap(),
             Err(error) => Value::from(error.to_string()),
         };
@@ -87,7 +86,7 @@ async fn damage_is_found_told_and_mended_while_nobody_looks() {
     let child = command.stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
     let mut appliance = Running(child);
     status_when(&listen, |status| status["damaged"] == 1).await;
-    let page = reqwest::get(format!("http://{listen}/")).await.unwrap().text().await.unwrap();
+    let page = ask(&listen, "/").await.unwrap().text().await.unwrap();
     assert!(page.contains("1 file is damaged"), "{page}");
     let told = succeed(stage.command(&["status"])).await;
     let name = damaged.file_name().unwrap().to_str().unwrap();

@@ -9,7 +9,7 @@ use std::process::Command;
 use shoebox::model::digest::digests_of;
 use shoebox::sim::SimConfig;
 
-use super::support::{Running, Stage, eventually, is_mounted, run, succeed, text};
+use super::support::{Running, Stage, ask, eventually, is_mounted, run, succeed, text};
 
 /// Hashes of all files below a directory, and their number.
 fn hashes(dir: &Path) -> (BTreeSet<String>, usize) {
@@ -99,11 +99,7 @@ async fn the_appliance_syncs_shows_and_tells_by_itself() {
     seen.await.unwrap();
     let health = succeed(stage.command(&["health", "--listen", &listen])).await;
     assert_eq!(health, "ok\n");
-    let page = |path: &str| {
-        let url = format!("http://{listen}{path}");
-        async move { reqwest::get(url).await.unwrap().text().await.unwrap() }
-    };
-    shoebox::remote::net::install_tls();
+    let page = async |path: &str| ask(&listen, path).await.unwrap().text().await.unwrap();
     let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while !page("/api/status").await.contains("\"outcome\":\"complete\"") {
         assert!(std::time::Instant::now() < until, "{}", page("/api/status").await);

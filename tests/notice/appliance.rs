@@ -62,7 +62,7 @@ async fn a_lapsed_login_is_told_once_over_restarts_and_so_is_its_end() {
     }
     assert!(pings[5].body.contains("5 of 5 listed items archived"), "{}", pings[5].body);
     let first = taken.iter().find(|taken| taken.at == "/hook").unwrap().json();
-    assert_eq!(first["link"], "http://nas:8080");
+    assert_eq!(first["link"], "http://nas:8080/sign-in");
     // Everything was archived a moment ago: a restart makes no run of its own.
     let before = desk.taken().len();
     until_pinged(&stage, &desk, 6).await;

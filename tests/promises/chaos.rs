@@ -12,7 +12,7 @@ use shoebox::sim::{Fault, FaultRule, RequestClass, SimConfig, When};
 
 use super::volume::Volume;
 use super::{Count, Row, seed};
-use crate::appliance::support::{Running, Stage, succeed};
+use crate::appliance::support::{Running, Stage, ask, succeed};
 use crate::remote::browser::marked_processes;
 use crate::sync::support::{assert_equal, files, open};
 
@@ -67,9 +67,7 @@ impl Chaos {
 
     /// What `/api/status` says.
     async fn status(&self) -> Value {
-        let url = format!("http://{}/api/status", self.listen);
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap();
-        match client.get(url).send().await {
+        match ask(&self.listen, "/api/status").await {
             Ok(answer) => serde_json::from_str(&answer.text().await.unwrap_or_default()).unwrap_or_default(),
             Err(_) => Value::Null,
         }

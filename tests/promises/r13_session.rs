@@ -12,7 +12,7 @@ use shoebox::sync::{ListingMode, SyncOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::{Count, Row, seed};
-use crate::appliance::support::{Stage, run, text};
+use crate::appliance::support::{Stage, ask, run, text};
 use crate::store::support::fast_dir;
 use crate::sync::support::{assert_equal, files, init, open, options, pass, pass_with};
 
@@ -146,10 +146,9 @@ async fn r13_a_lost_session_is_told_once_and_asked_for_once_an_hour() {
     let mut command = stage.command(&["run", "--listen", &listen, "--schedule", "1s"]);
     command.stdin(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
     let running = Running(command.spawn().unwrap());
-    shoebox::remote::net::install_tls();
     let until = Instant::now() + Duration::from_secs(90);
     let told = || async {
-        let answer = reqwest::get(format!("http://{listen}/api/status")).await;
+        let answer = ask(&listen, "/api/status").await;
         match answer {
             Ok(answer) => answer.text().await.unwrap_or_default(),
             Err(_) => String::new(),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use shoebox::sim::{Fault, FaultRule, RequestClass, SignedOutModel, SimConfig, When};
 
 use super::Row;
-use crate::appliance::support::{Stage, is_mounted, run, text};
+use crate::appliance::support::{Stage, ask, is_mounted, run, text};
 use crate::sync::support::open;
 
 pub const ROWS: &[Row] = &[Row {
@@ -69,7 +69,7 @@ async fn r29_every_failure_has_its_code_and_its_word() {
 
 /// What the status page's twin and the health check say.
 async fn asked(listen: &str) -> Option<(Value, u16)> {
-    let status = reqwest::get(format!("http://{listen}/api/status")).await.ok()?.text().await.ok()?;
+    let status = ask(listen, "/api/status").await.ok()?.text().await.ok()?;
     let health = reqwest::get(format!("http://{listen}/healthz")).await.ok()?.status().as_u16();
     Some((serde_json::from_str(&status).ok()?, health))
 }

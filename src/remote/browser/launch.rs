@@ -76,9 +76,29 @@ impl BrowserSettings {
     /// A fixed port that is not 0, no `--enable-automation`: both show as `navigator.webdriver`. Background
     /// networking and sync stay on: they keep the session alive.
     pub fn command_line(&self, profile: &Profile, port: u16, headless: bool) -> Vec<String> {
+        let mut line = self.common_line(profile);
+        line.insert(1, format!("--remote-debugging-port={port}"));
+        if headless {
+            line.push("--headless=new".into());
+            line.push("--screen-info={1280x800}".into());
+        }
+        line.extend(self.args.iter().cloned());
+        line.push("about:blank".into());
+        line
+    }
+
+    /// The command line of the browser in which a person signs in: the same, but nothing can drive it.
+    pub fn sign_in_line(&self, profile: &Profile, url: &str) -> Vec<String> {
+        let mut line = self.common_line(profile);
+        line.push("--start-maximized".into());
+        line.extend(self.args.iter().cloned());
+        line.push(url.to_owned());
+        line
+    }
+
+    fn common_line(&self, profile: &Profile) -> Vec<String> {
         let mut line = vec![
             format!("--user-data-dir={}", profile.path().display()),
-            format!("--remote-debugging-port={port}"),
             "--no-first-run".into(),
             "--no-default-browser-check".into(),
             "--password-store=basic".into(),
@@ -93,10 +113,6 @@ impl BrowserSettings {
             "--disable-features=Translate,MediaRouter,OptimizationHints".into(),
             "--disk-cache-size=104857600".into(),
         ];
-        if headless {
-            line.push("--headless=new".into());
-            line.push("--screen-info={1280x800}".into());
-        }
         if rustix::process::geteuid().is_root() {
             // Chromium refuses to start as root with its sandbox on.
             line.push("--no-sandbox".into());
@@ -108,8 +124,6 @@ impl BrowserSettings {
             let rules: Vec<_> = self.resolve.iter().map(ResolveRule::chromium).collect();
             line.push(format!("--host-resolver-rules={}", rules.join(",")));
         }
-        line.extend(self.args.iter().cloned());
-        line.push("about:blank".into());
         line
     }
 

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::launch::{self, BrowserSettings};
 use super::profile::{OWNER_VARIABLE, Profile, signal};
+use super::sign_in;
 use crate::remote::RemoteError;
 
 /// How much of a program's last words is kept for an error message.
@@ -178,8 +179,6 @@ fn mark(command: &mut Command, profile: &Profile) {
 /// program for it. Returns the process and the name for `DISPLAY`.
 pub async fn start_display(profile: &Profile) -> Result<Option<(Process, String)>, RemoteError> {
     let Some(program) = launch::in_path(Path::new("Xvfb")) else { return Ok(None) };
-    let fail = |what: &str| RemoteError::Environment(format!("cannot start a virtual display: {what}"));
-    let (reader, writer) = rustix::pipe::pipe().map_err(|e| fail(&e.to_string()))?;
     let mut command = Command::new("sh");
     // The shell turns our pipe (its standard input) into the descriptor that Xvfb reports its number on.
     command.args([
@@ -187,11 +186,70 @@ pub async fn start_display(profile: &Profile) -> Result<Option<(Process, String)
         "exec \"$0\" -displayfd 3 -screen 0 1280x800x24 -nolisten tcp -terminate 3>&0 0</dev/null",
     ]);
     command.arg(&program);
+    run_display(command, profile).await.map(Some)
+}
+
+/// A display, and the file that lets programs draw on it.
+pub struct Shown<'a> {
+    /// Its name.
+    pub display: &'a str,
+    /// The file.
+    pub key: &'a Path,
+}
+
+impl Shown<'_> {
+    fn to(&self, command: &mut Command) {
+        command.env("DISPLAY", self.display).env("XAUTHORITY", self.key);
+    }
+}
+
+/// Starts a display that a person is shown through a socket.
+pub async fn start_shown_display(
+    profile: &Profile,
+    socket: &Path,
+    key: &Path,
+    size: sign_in::Size,
+) -> Result<(Process, String), RemoteError> {
+    let missing =
+        "install Debian's `tigervnc-standalone-server` and `matchbox-window-manager`, which show the sign-in";
+    let program =
+        launch::in_path(Path::new("Xvnc")).ok_or_else(|| RemoteError::Environment(missing.into()))?;
+    run_display(sign_in::shown_display(&program, socket, key, size), profile).await
+}
+
+/// Without somebody who keeps windows, the first key is lost and the browser does not fill the display.
+pub fn start_window_keeper(profile: &Profile, shown: &Shown<'_>) -> Result<Process, RemoteError> {
+    let mut command = Command::new("matchbox-window-manager");
+    command.args(["-use_titlebar", "no"]);
+    mark(&mut command, profile);
+    shown.to(&mut command);
+    Process::spawn(command, Stdio::null(), "matchbox-window-manager")
+}
+
+/// Starts the browser for a person: nothing can drive it.
+pub fn start_sign_in_browser(
+    settings: &BrowserSettings,
+    profile: &Profile,
+    shown: &Shown<'_>,
+    url: &str,
+) -> Result<Process, RemoteError> {
+    let program = settings.find_program()?;
+    let mut command = Command::new(&program);
+    command.args(settings.sign_in_line(profile, url));
+    mark(&mut command, profile);
+    shown.to(&mut command);
+    Process::spawn(command, Stdio::null(), &program.display().to_string())
+}
+
+/// Starts a display server that reports its number on its third descriptor, which is our end of a pipe.
+async fn run_display(mut command: Command, profile: &Profile) -> Result<(Process, String), RemoteError> {
+    let fail = |what: &str| RemoteError::Environment(format!("cannot start a virtual display: {what}"));
+    let (reader, writer) = rustix::pipe::pipe().map_err(|e| fail(&e.to_string()))?;
     mark(&mut command, profile);
     let process = Process::spawn(command, Stdio::from(writer), "a virtual display")?;
     let number = tokio::task::spawn_blocking(move || read_line(reader));
     match tokio::time::timeout(Duration::from_secs(10), number).await {
-        Ok(Ok(Some(number))) => Ok(Some((process, format!(":{number}")))),
+        Ok(Ok(Some(number))) => Ok((process, format!(":{number}"))),
         _ => {
             process.kill();
             Err(fail(&process.last_words()))

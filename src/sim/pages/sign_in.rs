@@ -137,7 +137,11 @@ pub(crate) fn accounts(google: &Google, method: &Method, uri: &Uri, body: &[u8])
     };
     let path = uri.path();
     match path {
-        "/simulated/sign-in" => return signed_in(google),
+        // Whose cookies were given out before keeps them.
+        "/simulated/sign-in" => {
+            google.session.sign_in();
+            return signed_in(google);
+        }
         "/SignOutOptions" => return plain(StatusCode::OK, HTML, ""),
         "/ServiceLogin" | "/AccountChooser" => {
             return redirect(&first_address(google, "https://photos.google.com/"));
@@ -147,12 +151,18 @@ pub(crate) fn accounts(google: &Google, method: &Method, uri: &Uri, body: &[u8])
     let Some((screen, ..)) = ALL.iter().find(|(.., known)| *known == path) else {
         return plain(StatusCode::NOT_FOUND, HTML, "");
     };
+    if *method != Method::POST {
+        google.session.shows(path);
+    }
     if *method != Method::POST || *screen == Screen::Rejected || wants_more(*screen, body) {
         return show(*screen);
     }
     match screens.iter().position(|one| one == screen).and_then(|at| screens.get(at + 1)) {
         Some(next) => redirect(&next.address("https://photos.google.com/login")),
-        None => signed_in(google),
+        None => {
+            google.session.begin();
+            signed_in(google)
+        }
     }
 }
 
@@ -168,7 +178,6 @@ fn wants_more(screen: Screen, body: &[u8]) -> bool {
 }
 
 fn signed_in(google: &Google) -> Answer {
-    google.session.sign_in();
     let mut answer = redirect("https://photos.google.com/");
     add_cookies(&mut answer, &google.session.cookies());
     answer

@@ -1,0 +1,283 @@
+//! Where a person signs in: one browser at a time on the profile, shown to them, ended when they are done, checked after
+//! that by the browser that syncs.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Finding, Login, Word};
+use crate::model::Clock;
+use crate::remote::RemoteError;
+use crate::remote::browser::cookie_jar;
+use crate::remote::browser::launch::BrowserSettings;
+use crate::remote::browser::profile::Profile;
+use crate::remote::browser::sign_in::{SignIn, Size};
+use crate::remote::google::{self, Visit};
+
+/// Longest sign-in.
+pub const LONGEST: Duration = Duration::from_secs(15 * 60);
+/// How often the profile is looked at for a login.
+const LOOK: Duration = Duration::from_secs(2);
+/// After the login is there, a person may still have a screen to answer.
+const SETTLE: Duration = Duration::from_secs(8);
+
+/// What a person who looks at the desk sees.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// Nobody is there; how the last sign-in ended.
+    Idle(Option<(bool, String)>),
+    /// Something is under way.
+    Busy(&'static str),
+    /// The browser is shown until then.
+    Showing(Instant),
+}
+
+/// Told about each change that a person must hear of.
+pub type Listener = Box<dyn Fn(Word, &Login) + Send + Sync>;
+
+/// The desk of one profile.
+pub struct Desk {
+    browser: BrowserSettings,
+    profile: PathBuf,
+    /// Where sockets go.
+    run: PathBuf,
+    clock: Arc<dyn Clock>,
+    /// The profile is used by one at a time: a pass, a visit, a sign-in.
+    turn: Arc<Semaphore>,
+    inner: Mutex<Inner>,
+    end: Notify,
+    /// Somebody has just signed in.
+    pub signed_in: Notify,
+    listener: Listener,
+}
+
+struct Inner {
+    login: Login,
+    standing: Standing,
+    socket: Option<PathBuf>,
+}
+
+/// Whoever holds it may use the profile.
+pub struct Turn(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+
+impl Desk {
+    /// The desk of a profile; nobody is there yet.
+    pub fn new(
+        browser: BrowserSettings,
+        profile: &Path,
+        run: &Path,
+        clock: Arc<dyn Clock>,
+        listener: Listener,
+    ) -> Self {
+        let login = Login::load(profile, clock.now());
+        Self {
+            browser,
+            profile: profile.to_owned(),
+            run: run.to_owned(),
+            clock,
+            turn: Arc::new(Semaphore::new(1)),
+            inner: Mutex::new(Inner { login, standing: Standing::Idle(None), socket: None }),
+            end: Notify::new(),
+            signed_in: Notify::new(),
+            listener,
+        }
+    }
+
+    /// How the login stands.
+    pub fn login(&self) -> Login {
+        self.inner().login.clone()
+    }
+
+    /// What goes on at the desk.
+    pub fn standing(&self) -> Standing {
+        self.inner().standing.clone()
+    }
+
+    /// Where the shown display speaks RFB.
+    pub fn socket(&self) -> Option<PathBuf> {
+        self.inner().socket.clone()
+    }
+
+    /// Waits until nobody else uses the profile.
+    pub async fn turn(&self) -> Turn {
+        // The semaphore is never closed; should it be, nobody else can hold the profile either.
+        match Arc::clone(&self.turn).acquire_owned().await {
+            Ok(permit) => Turn(permit),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Takes in what somebody found who was at the library, and tells a person what they must know.
+    pub fn observe(&self, finding: Finding) {
+        let (word, login) = {
+            let mut inner = self.inner();
+            let word = inner.login.observe(finding, self.clock.now());
+            (word, inner.login.clone())
+        };
+        if let Err(e) = login.save(&self.profile) {
+            tracing::warn!("how the login stands could not be kept in {}: {e}", self.profile.display());
+        }
+        if let Some(word) = word {
+            (self.listener)(word, &login);
+        }
+    }
+
+    /// Reminds whoever has not signed in for a day.
+    pub fn remind(&self) {
+        let mut inner = self.inner();
+        if let Some(word) = inner.login.remind(self.clock.now()) {
+            let login = inner.login.clone();
+            drop(inner);
+            if let Err(e) = login.save(&self.profile) {
+                tracing::warn!("how the login stands could not be kept in {}: {e}", self.profile.display());
+            }
+            (self.listener)(word, &login);
+        }
+    }
+
+    /// Goes to the library once, so that the session lives. Whoever calls has the turn.
+    pub async fn visit(&self, _turn: &Turn, stop: &CancellationToken) {
+        let visited = tokio::select! {
+            visited = self.look() => visited,
+            () = stop.cancelled() => return self.end_browser().await,
+        };
+        self.observe(visited.map_or_else(|e| finding_of(&e), |visit| finding(&visit)));
+    }
+
+    /// A browser that was just looking would outlive us: taking its profile once more ends it.
+    async fn end_browser(&self) {
+        let path = self.profile.clone();
+        match tokio::task::spawn_blocking(move || Profile::take(&path)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(e)) => tracing::debug!("the browser may still run: {e}"),
+            Err(e) => tracing::debug!("the browser may still run: {e}"),
+        }
+    }
+
+    async fn look(&self) -> Result<Visit, RemoteError> {
+        let path = self.profile.clone();
+        let profile = tokio::task::spawn_blocking(move || Profile::take(&path))
+            .await
+            .map_err(|e| RemoteError::Browser(e.to_string()))??;
+        google::visit(&self.browser, &profile, &self.run).await
+    }
+
+    /// Begins a sign-in; a second one while one is going on is the same one.
+    pub fn begin(self: &Arc<Self>, size: Size, stop: CancellationToken) -> Result<(), String> {
+        let Ok(permit) = Arc::clone(&self.turn).try_acquire_owned() else {
+            return match self.standing() {
+                Standing::Idle(_) => {
+                    Err("A run is using the browser right now. Try again when it is through.".into())
+                }
+                _ => Ok(()),
+            };
+        };
+        self.stand(Standing::Busy("The browser is starting …"), None);
+        let desk = Arc::clone(self);
+        tokio::spawn(async move {
+            let turn = Turn(permit);
+            let (well, said) = match desk.serve(size, &stop).await {
+                Ok(account) => (
+                    true,
+                    format!("Signed in as {account}. Everything goes on by itself; you can close this page."),
+                ),
+                Err(why) => (false, why),
+            };
+            desk.stand(Standing::Idle(Some((well, said))), None);
+            drop(turn);
+        });
+        Ok(())
+    }
+
+    /// The person says that they are done.
+    pub fn end(&self) {
+        self.end.notify_waiters();
+    }
+
+    async fn serve(&self, size: Size, stop: &CancellationToken) -> Result<String, String> {
+        let path = self.profile.clone();
+        let taken =
+            tokio::task::spawn_blocking(move || Profile::take(&path)).await.map_err(|e| e.to_string())?;
+        let profile = taken.map_err(|e| e.to_string())?;
+        let before = cookie_jar::signed_in_at(profile.path());
+        let shown =
+            SignIn::start(&self.browser, profile, &self.run, size).await.map_err(|e| e.to_string())?;
+        let until = Instant::now() + LONGEST;
+        self.stand(Standing::Showing(until), Some(shown.socket().to_owned()));
+        tracing::info!("the sign-in browser is shown on the page");
+        tokio::select! {
+            () = shown.ended() => {}
+            () = async { self.logged_in(before).await; tokio::time::sleep(SETTLE).await } => {}
+            () = self.end.notified() => {}
+            () = tokio::time::sleep_until(until) => {}
+            () = stop.cancelled() => {}
+        }
+        self.stand(Standing::Busy("Closing the browser and looking whether you are signed in …"), None);
+        drop(shown.finish().await);
+        if stop.is_cancelled() {
+            return Err("The archive is stopping.".into());
+        }
+        let visited = tokio::select! {
+            visited = self.look() => visited,
+            () = stop.cancelled() => {
+                self.end_browser().await;
+                return Err("The archive is stopping.".into());
+            }
+        };
+        self.observe(visited.as_ref().map_or_else(finding_of, finding));
+        match visited {
+            Ok(visit) => {
+                self.signed_in.notify_one();
+                Ok(visit.account.email.unwrap_or(visit.account.id))
+            }
+            Err(RemoteError::SignedOut { evidence }) => {
+                Err(format!("You are not signed in yet: {evidence}. Open the browser again to go on."))
+            }
+            Err(e) => {
+                // The next run sees.
+                self.signed_in.notify_one();
+                Err(format!("It could not be seen whether you are signed in: {e}. A run looks now."))
+            }
+        }
+    }
+
+    /// Waits until the profile holds a login that was not there before.
+    async fn logged_in(&self, before: Option<i64>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let profile = self.profile.clone();
+            let mark = tokio::task::spawn_blocking(move || cookie_jar::signed_in_at(&profile))
+                .await
+                .unwrap_or_default();
+            if mark.is_some() && mark != before {
+                return;
+            }
+        }
+    }
+
+    fn stand(&self, standing: Standing, socket: Option<PathBuf>) {
+        let mut inner = self.inner();
+        (inner.standing, inner.socket) = (standing, socket);
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn finding(visit: &Visit) -> Finding {
+    let account = visit.account.email.clone().unwrap_or_else(|| visit.account.id.clone());
+    Finding::SignedIn { account, renewal_refused: visit.renewal_refused }
+}
+
+/// What an error says about the session: nothing, unless Google said that nobody is signed in.
+pub fn finding_of(error: &RemoteError) -> Finding {
+    match error {
+        RemoteError::SignedOut { evidence } => Finding::signed_out(evidence),
+        _ => Finding::Unclear,
+    }
+}

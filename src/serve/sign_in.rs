@@ -1,0 +1,160 @@
+//! The page on which a person signs in to Google: the container's own browser, shown.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Json;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Form, State as Shared};
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::State;
+use super::access::{Keyed, Session, wrong_key};
+use super::frame::{Frame, html};
+use crate::login::desk;
+use crate::login::{self, Login};
+use crate::remote::browser::sign_in::{Size, missing_programs};
+
+/// What the page shows.
+enum Standing {
+    Showing(u64),
+    Busy(&'static str),
+    Idle(Option<(bool, String)>),
+}
+
+#[derive(Template)]
+#[template(path = "sign_in.html", config = ".askama.toml")]
+struct SignInPage {
+    frame: Frame,
+    state: Standing,
+    session: String,
+    missing: String,
+}
+
+fn standing(state: &State) -> Standing {
+    match state.desk.standing() {
+        desk::Standing::Idle(last) => Standing::Idle(last),
+        desk::Standing::Busy(what) => Standing::Busy(what),
+        desk::Standing::Showing(until) => {
+            Standing::Showing(until.saturating_duration_since(Instant::now()).as_secs().div_ceil(60))
+        }
+    }
+}
+
+/// How things stand, in a sentence.
+pub fn in_words(login: &Login) -> String {
+    match &login.state {
+        login::State::Unknown => "Nobody has looked yet whether you are signed in.".into(),
+        login::State::SignedIn { account } => format!("Signed in as {account}."),
+        login::State::Expiring { account, why } => {
+            format!("Signed in as {account}, but not for long: {why}.")
+        }
+        login::State::NeedsPerson { why } => format!("Not signed in: {why}."),
+        login::State::Rejected { why } => format!("Google does not let this browser in: {why}."),
+    }
+}
+
+/// The page.
+pub async fn page(Shared(state): Shared<Arc<State>>, session: Session) -> Response {
+    let mut missing = missing_programs();
+    if !state.novnc.join("core/rfb.js").exists() {
+        missing.push("noVNC");
+    }
+    let page = SignInPage {
+        frame: Frame::of(&session, "/sign-in"),
+        state: standing(&state),
+        session: in_words(&state.desk.login()),
+        missing: missing.join(", "),
+    };
+    html(StatusCode::OK, &page)
+}
+
+/// For the script of the page.
+pub async fn told(Shared(state): Shared<Arc<State>>) -> Response {
+    let word = match standing(&state) {
+        Standing::Showing(_) => "showing",
+        Standing::Busy(_) => "busy",
+        Standing::Idle(_) => "idle",
+    };
+    Json(json!({"state": word, "login": state.desk.login().state.word()})).into_response()
+}
+
+/// What the page's form brings.
+#[derive(Deserialize)]
+pub struct Begin {
+    key: String,
+    #[serde(default)]
+    width: u32,
+    #[serde(default)]
+    height: u32,
+}
+
+fn back() -> Response {
+    (StatusCode::SEE_OTHER, [(LOCATION, "/sign-in")]).into_response()
+}
+
+/// Begins a sign-in.
+pub async fn begin(Shared(state): Shared<Arc<State>>, session: Session, Form(form): Form<Begin>) -> Response {
+    if form.key != session.key() {
+        return wrong_key();
+    }
+    match state.desk.begin(Size::near(form.width, form.height), state.stop.clone()) {
+        Ok(()) => back(),
+        Err(why) => (StatusCode::CONFLICT, format!("{why}\n")).into_response(),
+    }
+}
+
+/// The person is done.
+pub async fn end(Shared(state): Shared<Arc<State>>, session: Session, Form(form): Form<Keyed>) -> Response {
+    if form.key != session.key() {
+        return wrong_key();
+    }
+    state.desk.end();
+    back()
+}
+
+/// The display, as bytes of RFB in both directions.
+pub async fn display(
+    Shared(state): Shared<Arc<State>>,
+    _session: Session,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let Some(socket) = state.desk.socket() else { return StatusCode::GONE.into_response() };
+    let stop = state.stop.clone();
+    upgrade.protocols(["binary"]).on_upgrade(move |page| async move {
+        if let Err(e) = bridge(page, &socket, &stop).await {
+            tracing::debug!("the picture of the sign-in ended: {e}");
+        }
+    })
+}
+
+async fn bridge(mut page: WebSocket, socket: &Path, stop: &CancellationToken) -> std::io::Result<()> {
+    let mut display = UnixStream::connect(socket).await?;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            read = display.read(&mut buffer) => {
+                let n = read?;
+                let bytes = buffer[..n].to_vec();
+                if n == 0 || page.send(Message::Binary(bytes.into())).await.is_err() {
+                    return Ok(());
+                }
+            }
+            message = page.recv() => match message {
+                Some(Ok(Message::Binary(bytes))) => display.write_all(&bytes).await?,
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                _ => return Ok(()),
+            },
+        }
+    }
+}
