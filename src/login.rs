@@ -32,7 +32,7 @@ pub enum State {
         /// E-mail address of the account, or Google's number of it.
         account: String,
     },
-    /// Signed in, but Google refuses to renew the session.
+    /// Signed in, but Google does not renew the session.
     Expiring {
         /// E-mail address of the account, or Google's number of it.
         account: String,
@@ -104,8 +104,6 @@ pub enum Word {
     SignIn,
     /// They still must.
     StillSignIn,
-    /// The session will not last.
-    Expiring,
     /// All is well again.
     Recovered,
 }
@@ -153,8 +151,7 @@ impl Login {
             (State::NeedsPerson { .. } | State::Rejected { .. }, State::SignedIn { .. }) => {
                 Some(Word::Recovered)
             }
-            (State::Expiring { .. }, State::SignedIn { .. }) => Some(Word::Recovered),
-            (_, State::Expiring { .. }) if changed => Some(Word::Expiring),
+            // A session that is not renewed is shown: whether it will end, nobody knows before it does.
             (_, State::NeedsPerson { .. } | State::Rejected { .. }) if changed => Some(Word::SignIn),
             (_, State::NeedsPerson { .. } | State::Rejected { .. }) if self.is_reminder_due(now) => {
                 Some(Word::StillSignIn)
@@ -251,15 +248,16 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_renewal_is_told_and_so_is_its_end() {
+    fn a_session_that_is_not_renewed_is_shown_and_alarms_nobody_before_it_ends() {
         let now = Timestamp::UNIX_EPOCH;
         let mut session = Login::unknown(now);
         let refused = || Finding::SignedIn { account: "117".into(), renewal_refused: true };
-        assert_eq!(session.observe(refused(), now), Some(Word::Expiring));
-        assert_eq!(session.observe(refused(), now + 6.hours()), None);
-        assert_eq!(session.observe(signed_in(), now + 12.hours()), Some(Word::Recovered));
+        assert_eq!(session.observe(refused(), now), None);
+        assert_eq!((session.state.word(), session.visit_due()), ("expiring", Some(now + 12.hours())));
+        assert_eq!(session.observe(signed_in(), now + 12.hours()), None);
         session.observe(refused(), now + 18.hours());
         assert_eq!(session.observe(signed_out(), now + 24.hours()), Some(Word::SignIn));
+        assert_eq!(session.observe(refused(), now + 30.hours()), Some(Word::Recovered));
     }
 
     #[test]

@@ -32,7 +32,7 @@ use crate::sync::report::{Outcome, SyncReport};
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(10);
 /// How long the end waits for the page's last answers, and for a sign-in to close its browser.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
-const LAST_SIGN_IN: Duration = Duration::from_secs(5);
+const LAST_SIGN_IN: Duration = Duration::from_secs(6);
 /// How often a login that needs somebody, or a visit that failed, is looked at again.
 const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_hours(1);
 /// How long the end waits for a file that is being read.
@@ -95,19 +95,19 @@ pub async fn until_stopped(settings: RunSettings) -> anyhow::Result<u8> {
         stop.clone(),
     );
     repeat(&settings, &archive, &state, &desk, &tell, &passed, &stop).await?;
-    // A file that is being read may be large: nobody waits for it, and what was not saved is read again.
-    let _in_time = tokio::time::timeout(LAST_READ, kept).await;
-    let ended = match tokio::time::timeout(LAST_ANSWER, &mut page).await {
-        Ok(ended) => ended?,
+    // All at the same time: whoever stops us waits ten seconds at most.
+    let (_in_time, ended, _at_rest) = tokio::join!(
+        // A file that is being read may be large: nobody waits for it, and what was not saved is read again.
+        tokio::time::timeout(LAST_READ, kept),
+        tokio::time::timeout(LAST_ANSWER, &mut page),
+        // Whoever signs in right now has a browser that must write down its cookies.
+        tokio::time::timeout(LAST_SIGN_IN, desk.turn()),
+    );
+    match ended {
+        Ok(ended) => ended?.context("the page failed")?,
         // Somebody holds a connection open.
-        Err(_) => {
-            page.abort();
-            Ok(())
-        }
-    };
-    ended.context("the page failed")?;
-    // Whoever signs in right now has a browser that must write down its cookies.
-    let _at_rest = tokio::time::timeout(LAST_SIGN_IN, desk.turn()).await;
+        Err(_) => page.abort(),
+    }
     if let Some(mounted) = mounted {
         tokio::task::spawn_blocking(move || mounted.stop()).await??;
     }
@@ -237,7 +237,6 @@ fn voice(tell: &Arc<Tell>) -> desk::Listener {
             Word::StillSignIn => {
                 tell.tell(Event::SignInNeeded, true, "Please sign in to Google again", &text)
             }
-            Word::Expiring => tell.tell(Event::SignInNeeded, false, "Google may sign you out soon", &text),
             Word::Recovered => tell.tell(Event::Recovered, false, "Signed in again", &text),
         }
     })

@@ -133,10 +133,7 @@ impl Tell {
         let text = report.sentence();
         match report.outcome() {
             Outcome::Complete => {
-                self.is_over(
-                    &[Event::SignInNeeded, Event::RunPartial, Event::DiskLow, Event::RunFailed],
-                    &text,
-                );
+                self.is_over(&[Event::RunPartial, Event::DiskLow, Event::RunFailed], &text);
                 self.tell(Event::RunOk, false, "Everything is archived", &text);
             }
             Outcome::Partial => {

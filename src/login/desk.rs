@@ -118,24 +118,27 @@ impl Desk {
             let word = inner.login.observe(finding, self.clock.now());
             (word, inner.login.clone())
         };
-        if let Err(e) = login.save(&self.profile) {
-            tracing::warn!("how the login stands could not be kept in {}: {e}", self.profile.display());
-        }
-        if let Some(word) = word {
-            (self.listener)(word, &login);
-        }
+        self.keep_and_tell(word, &login);
     }
 
     /// Reminds whoever has not signed in for a day.
     pub fn remind(&self) {
-        let mut inner = self.inner();
-        if let Some(word) = inner.login.remind(self.clock.now()) {
-            let login = inner.login.clone();
-            drop(inner);
-            if let Err(e) = login.save(&self.profile) {
-                tracing::warn!("how the login stands could not be kept in {}: {e}", self.profile.display());
-            }
-            (self.listener)(word, &login);
+        let (word, login) = {
+            let mut inner = self.inner();
+            let word = inner.login.remind(self.clock.now());
+            (word, inner.login.clone())
+        };
+        if word.is_some() {
+            self.keep_and_tell(word, &login);
+        }
+    }
+
+    fn keep_and_tell(&self, word: Option<Word>, login: &Login) {
+        if let Err(e) = login.save(&self.profile) {
+            tracing::warn!("how the login stands could not be kept in {}: {e}", self.profile.display());
+        }
+        if let Some(word) = word {
+            (self.listener)(word, login);
         }
     }
 

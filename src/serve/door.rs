@@ -344,6 +344,23 @@ mod tests {
     }
 
     #[test]
+    fn many_at_once_are_no_more_guesses_than_one_after_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let (door, _) = door(dir.path(), Some("a long password"));
+        let begin = std::sync::Barrier::new(30);
+        let guess = || {
+            begin.wait();
+            door.check("guess").err()
+        };
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let all: Vec<_> = (0..30).map(|_| scope.spawn(guess)).collect();
+            all.into_iter().map(|one| one.join().unwrap().unwrap()).collect()
+        });
+        let looked_at = answers.iter().filter(|answer| **answer == Refusal::Wrong).count();
+        assert!((1..=FREE as usize + 1).contains(&looked_at), "{looked_at} of 30 guesses were looked at");
+    }
+
+    #[test]
     fn a_session_that_nobody_uses_ends() {
         let dir = tempfile::tempdir().unwrap();
         let (door, clock) = door(dir.path(), Some("a long password"));

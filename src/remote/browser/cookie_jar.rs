@@ -39,3 +39,38 @@ fn newest(profile: &Path, query: &str) -> Option<i64> {
 
 /// What means something in the address of a database.
 const PATH: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b'%').add(b'?').add(b'#');
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn dates_tell_of_a_new_login_and_of_one_that_is_not_renewed() {
+        // A name with what means something in an address.
+        let dir = tempfile::tempdir().unwrap();
+        let profile = dir.path().join("a?b#c%20d");
+        let now: Timestamp = "2026-05-01T12:00:00Z".parse().unwrap();
+        assert_eq!(signed_in_at(&profile), None);
+        assert!(!is_stale(&profile, now), "no profile");
+        std::fs::create_dir_all(profile.join("Default")).unwrap();
+        let jar = Connection::open(profile.join("Default/Cookies")).unwrap();
+        jar.execute_batch("CREATE TABLE cookies (name, host_key, creation_utc, last_update_utc)").unwrap();
+        let bake = |name: &str, host: &str, at: Timestamp| {
+            let at = at.as_microsecond() + EPOCH;
+            jar.execute("INSERT INTO cookies VALUES (?1, ?2, ?3, ?3)", (name, host, at)).unwrap();
+        };
+        assert!(!is_stale(&profile, now), "an account without such cookies");
+        let hours = |n| SignedDuration::from_hours(n);
+        bake("SID", ".example.org", now);
+        assert_eq!(signed_in_at(&profile), None, "another site's");
+        bake("SID", ".google.com", now - hours(48));
+        let first = signed_in_at(&profile).unwrap();
+        bake("__Secure-1PSIDTS", ".google.com", now - hours(25));
+        assert!(is_stale(&profile, now));
+        bake("__Secure-1PSIDTS", ".google.com", now - hours(1));
+        assert!(!is_stale(&profile, now));
+        bake("SID", ".google.com", now);
+        assert!(signed_in_at(&profile).unwrap() > first);
+    }
+}

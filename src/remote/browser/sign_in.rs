@@ -80,16 +80,6 @@ impl SignIn {
         {}
     }
 
-    /// Whether the browser still runs.
-    pub fn is_running(&self) -> bool {
-        self.browser.is_running()
-    }
-
-    /// What the browser said last, if it ended by itself at once.
-    pub fn last_words(&self) -> String {
-        self.browser.last_words()
-    }
-
     /// Ends the browser in the way that keeps its cookies, then the rest; gives the profile back.
     pub async fn finish(self) -> Profile {
         self.browser.end(PATIENCE).await;
