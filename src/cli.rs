@@ -12,7 +12,7 @@ use crate::app::proof::Form;
 use crate::app::views::Which;
 use crate::app::{self, Command, RunSettings, ViewSettings};
 use crate::exit;
-use crate::schedule::Schedule;
+use crate::schedule::{self, Schedule};
 use crate::sync::ListingMode;
 use crate::telemetry::{self, LogFormat};
 
@@ -325,9 +325,7 @@ impl ViewArgs {
 }
 
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let bad = |_| format!("`{text}` is not a time such as 20s, 5m, 6h or 7d");
-    let span: jiff::Span = text.parse().map_err(bad)?;
-    let span = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(bad)?;
+    let span = schedule::span(text)?;
     Duration::try_from(span)
         .map_err(|_| "must not be negative".to_owned())
         .and_then(|d| if d.is_zero() { Err("must be longer than nothing".into()) } else { Ok(d) })

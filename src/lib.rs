@@ -35,6 +35,7 @@
 //! | [`login`] | is somebody signed in to Google, who must be told, and the browser in which they sign in |
 //! | [`serve`], [`telemetry`], [`signals`] | what a running appliance tells |
 //! | [`app`], [`cli`], [`exit`] | put it together, parse, end with a documented code |
+//! | `small_file` | what all of these keep in small files, replaced whole or not at all |
 //! | `fuzz` | feature `fuzz`: doors to private parsers, for those who feed them hostile bytes |
 //! | `sim` | feature `sim`: the simulated Google Photos that tests and the demo run against |
 //!
@@ -69,6 +70,7 @@ pub mod serve;
 pub mod signals;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod small_file;
 pub mod store;
 pub mod sync;
 pub mod telemetry;

@@ -10,11 +10,13 @@
 pub mod desk;
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::small_file;
 
 /// A person who is needed is reminded once in this time.
 pub const BETWEEN_REMINDERS: SignedDuration = SignedDuration::from_hours(24);
@@ -148,7 +150,7 @@ impl Login {
             self.since = now;
         }
         let word = match (&before, &self.state) {
-            (State::NeedsPerson { .. } | State::Rejected { .. }, State::SignedIn { .. }) => {
+            (State::NeedsPerson { .. } | State::Rejected { .. }, there) if there.is_signed_in() => {
                 Some(Word::Recovered)
             }
             // A session that is not renewed is shown: whether it will end, nobody knows before it does.
@@ -193,12 +195,7 @@ impl Login {
 
     /// Keeps it beside the profile.
     pub fn save(&self, profile: &Path) -> io::Result<()> {
-        let file = path(profile);
-        let new = file.with_extension("json.new");
-        let mut to = fs::File::create(&new)?;
-        to.write_all(&serde_json::to_vec(self).map_err(io::Error::other)?)?;
-        to.sync_all()?;
-        fs::rename(&new, &file)
+        small_file::replace(&path(profile), self)
     }
 }
 

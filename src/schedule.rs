@@ -86,9 +86,12 @@ impl FromStr for Schedule {
     }
 }
 
-/// Days have 24 hours: `1d` is one.
-fn span(text: &str) -> Result<SignedDuration, String> {
-    let bad = |_| format!("`{text}` is not a time such as 30m, 6h or 1d");
+/// A time in words; days have 24 hours.
+///
+/// # Errors
+/// When it is none, in words.
+pub fn span(text: &str) -> Result<SignedDuration, String> {
+    let bad = |_| format!("`{text}` is not a time such as 20s, 5m, 6h or 7d");
     let span: jiff::Span = text.parse().map_err(bad)?;
     span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(bad)
 }

@@ -9,7 +9,7 @@ use super::{SyncSettings, filled};
 use crate::archive::Archive;
 use crate::exit;
 use crate::model::name::{printable, printable_json};
-use crate::remote::browser::profile::Profile;
+use crate::remote::browser::profile;
 use crate::remote::google::{GooglePhotos, GoogleSettings};
 use crate::remote::{RemoteError, RemoteLibrary as _};
 use crate::signals;
@@ -53,13 +53,7 @@ pub async fn pass(
     let connected = tokio::select! {
         connected = GooglePhotos::connect(google) => connected,
         () = stop.cancelled() => {
-            // A browser that was just starting would outlive us: taking its profile once more ends it.
-            let profile = settings.profile.clone();
-            match tokio::task::spawn_blocking(move || Profile::take(&profile)).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(e)) => tracing::debug!("the browser may still run: {e}"),
-                Err(e) => tracing::debug!("the browser may still run: {e}"),
-            }
+            profile::end_browser_on(&settings.profile).await;
             return Ok(SyncReport::new(progress, Outcome::Interrupted, started, super::clock().now()));
         }
     };

@@ -14,7 +14,7 @@ use crate::model::Clock;
 use crate::remote::RemoteError;
 use crate::remote::browser::cookie_jar;
 use crate::remote::browser::launch::BrowserSettings;
-use crate::remote::browser::profile::Profile;
+use crate::remote::browser::profile::{self, Profile};
 use crate::remote::browser::sign_in::{SignIn, Size};
 use crate::remote::google::{self, Visit};
 
@@ -146,19 +146,9 @@ impl Desk {
     pub async fn visit(&self, _turn: &Turn, stop: &CancellationToken) {
         let visited = tokio::select! {
             visited = self.look() => visited,
-            () = stop.cancelled() => return self.end_browser().await,
+            () = stop.cancelled() => return profile::end_browser_on(&self.profile).await,
         };
         self.observe(visited.map_or_else(|e| finding_of(&e), |visit| finding(&visit)));
-    }
-
-    /// A browser that was just looking would outlive us: taking its profile once more ends it.
-    async fn end_browser(&self) {
-        let path = self.profile.clone();
-        match tokio::task::spawn_blocking(move || Profile::take(&path)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(e)) => tracing::debug!("the browser may still run: {e}"),
-            Err(e) => tracing::debug!("the browser may still run: {e}"),
-        }
     }
 
     async fn look(&self) -> Result<Visit, RemoteError> {
@@ -205,10 +195,9 @@ impl Desk {
         let path = self.profile.clone();
         let taken =
             tokio::task::spawn_blocking(move || Profile::take(&path)).await.map_err(|e| e.to_string())?;
-        let profile = taken.map_err(|e| e.to_string())?;
-        let before = cookie_jar::signed_in_at(profile.path());
-        let shown =
-            SignIn::start(&self.browser, profile, &self.run, size).await.map_err(|e| e.to_string())?;
+        let taken = taken.map_err(|e| e.to_string())?;
+        let before = cookie_jar::signed_in_at(taken.path());
+        let shown = SignIn::start(&self.browser, taken, &self.run, size).await.map_err(|e| e.to_string())?;
         let until = Instant::now() + LONGEST;
         self.stand(Standing::Showing(until), Some(shown.socket().to_owned()));
         tracing::info!("the sign-in browser is shown on the page");
@@ -227,7 +216,7 @@ impl Desk {
         let visited = tokio::select! {
             visited = self.look() => visited,
             () = stop.cancelled() => {
-                self.end_browser().await;
+                profile::end_browser_on(&self.profile).await;
                 return Err("The archive is stopping.".into());
             }
         };

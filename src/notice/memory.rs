@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::Event;
+use crate::small_file;
 
 /// Trouble that lasts is told again after this time.
 pub const BETWEEN_REMINDERS: SignedDuration = SignedDuration::from_hours(24);
@@ -51,14 +51,7 @@ impl Memory {
     }
 
     fn save(&self) {
-        let write = || {
-            let new = self.file.with_extension("new");
-            let mut to = fs::File::create(&new)?;
-            to.write_all(&serde_json::to_vec(&self.told).map_err(io::Error::other)?)?;
-            to.sync_all()?;
-            fs::rename(&new, &self.file)
-        };
-        if let Err(e) = write() {
+        if let Err(e) = small_file::replace(&self.file, &self.told) {
             tracing::warn!("what was told could not be kept in {}: {e}", self.file.display());
         }
     }

@@ -5,8 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -18,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Clock;
 use crate::model::digest::digests_of;
+use crate::small_file::{self, random};
 
 /// Shortest password, characters.
 pub const SHORTEST: usize = 8;
@@ -231,12 +231,7 @@ impl Door {
     }
 
     fn save(&self, kept: &Kept) -> io::Result<()> {
-        let new = self.file.with_extension("new");
-        let mut options = fs::OpenOptions::new();
-        let mut to = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        to.write_all(&serde_json::to_vec(kept).map_err(io::Error::other)?)?;
-        to.sync_all()?;
-        fs::rename(&new, &self.file)
+        small_file::replace(&self.file, kept)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -251,14 +246,6 @@ pub fn form_key(token: &str) -> String {
 
 fn name_of(token: &str) -> String {
     digests_of(token.as_bytes()).sha256.hex()
-}
-
-/// Bytes that nobody can guess.
-pub fn random<const N: usize>() -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    let mut source = fs::File::open("/dev/urandom")?;
-    io::Read::read_exact(&mut source, &mut bytes)?;
-    Ok(bytes)
 }
 
 /// 19 MiB and two passes: what OWASP recommends for argon2id.

@@ -1,8 +1,7 @@
 //! Making an archive. `archive.json` comes last: until it is there, there is no archive, and `init` can be
 //! run again.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use super::archive_json::{self, ArchiveJson};
@@ -10,6 +9,7 @@ use super::disk::Disk;
 use super::layout::{DIRECTORIES, Layout, SHARDS};
 use super::{FORMAT, StoreError};
 use crate::model::{ArchiveId, Clock};
+use crate::small_file;
 
 /// What a stranger finds beside the photos, so that the archive explains itself.
 const DOCUMENTS: [(&str, &str); 2] =
@@ -144,9 +144,6 @@ fn write_new(layout: &Layout, disk: &dyn Disk, name: &str, bytes: &[u8]) -> Resu
 }
 
 fn random_id() -> Result<ArchiveId, StoreError> {
-    let path = Path::new("/dev/urandom");
-    let mut bytes = [0; 16];
-    let mut read = || File::open(path)?.read_exact(&mut bytes);
-    read().map_err(StoreError::io("read", path))?;
+    let bytes = small_file::random().map_err(StoreError::io("read", Path::new("/dev/urandom")))?;
     Ok(ArchiveId::from_random(bytes))
 }

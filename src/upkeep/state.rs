@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SHARDS;
 use crate::model::{ArchiveId, Sha256};
+use crate::small_file;
 use crate::store::scrub::Finding;
 use crate::store::{Store, StoreError};
 
@@ -73,15 +73,7 @@ impl State {
         let failed = |source| StoreError::Io { action: "write", path: file.clone(), source };
         let Self { known, findings, .. } = self;
         known.retain(|path| findings.iter().any(|finding| finding.path == *path));
-        let text = serde_json::to_vec(self).map_err(io::Error::other).map_err(failed)?;
-        let new = file.with_extension("json.new");
-        let write = || {
-            let mut to = fs::File::create(&new)?;
-            to.write_all(&text)?;
-            to.sync_all()?;
-            fs::rename(&new, &file)
-        };
-        write().map_err(failed)
+        small_file::replace(&file, self).map_err(failed)
     }
 
     /// The shard that has waited longest, and how long; nothing for one that was never read.

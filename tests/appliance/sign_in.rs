@@ -122,6 +122,24 @@ async fn screen_is(stage: &Stage, path: &str) {
     tokio::time::sleep(Duration::from_secs(2)).await;
 }
 
+/// What a program of the same machine is told that wants to draw on the browser's display without its key.
+fn nobody_else_sees_the_display(profile: &Path) {
+    use std::io::{Read as _, Write as _};
+    let displays = crate::remote::browser::marked_processes(profile).into_iter().filter_map(|pid| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let mut variables = environment.split(|byte| *byte == 0);
+        let display = variables.find_map(|variable| variable.strip_prefix(b"DISPLAY=:"))?;
+        String::from_utf8(display.to_vec()).ok()
+    });
+    let display = displays.into_iter().next().expect("no browser on a display");
+    let mut server = std::os::unix::net::UnixStream::connect(format!("/tmp/.X11-unix/X{display}")).unwrap();
+    // X11, version 11.0, least significant byte first, no authority.
+    server.write_all(&[b'l', 0, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+    let mut answer = [9];
+    server.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, [0], "1 is success");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_signs_in_on_the_page_and_the_library_is_archived() {
     let screens = vec![Screen::Identifier, Screen::Password, Screen::DevicePrompt, Screen::Passkey];
@@ -141,6 +159,7 @@ async fn a_person_signs_in_on_the_page_and_the_library_is_archived() {
     person.reads("This is the browser of your archive").await;
     screen_is(&stage, "identifier").await;
     person.picture("3-identifier.png").await;
+    nobody_else_sees_the_display(&stage.dir.path().join("profile"));
     person.type_into_picture("ann@example.org").await;
     screen_is(&stage, "challenge/pwd").await;
     person.picture("4-password.png").await;
@@ -195,7 +214,7 @@ async fn only_who_knows_the_password_gets_in_and_no_other_site_does() {
         .env("SHOEBOX_NOVNC", novnc())
         .stdin(Stdio::null())
         .stderr(Stdio::null());
-    let _running = Running(command.spawn().unwrap());
+    let mut running = Running(command.spawn().unwrap());
     super::support::eventually("the page", || std::net::TcpStream::connect(&listen).is_ok());
     let client =
         reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
@@ -267,6 +286,14 @@ async fn only_who_knows_the_password_gets_in_and_no_other_site_does() {
         answers.push(answer.contains("too many wrong passwords"));
     }
     assert!(answers[7] && !answers[0], "{answers:?}");
+    // Whoever begins a request and never ends it holds up nobody.
+    let mut held = std::net::TcpStream::connect(&listen).unwrap();
+    let begun = b"POST /door HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 99\r\n\r\n";
+    std::io::Write::write_all(&mut held, begun).unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let began = Instant::now();
+    assert!(running.stop().success());
+    assert!(began.elapsed() < Duration::from_secs(9), "took {:?} to stop", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

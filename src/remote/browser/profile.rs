@@ -13,6 +13,17 @@ use crate::remote::RemoteError;
 /// Marks our browser and its display server in `/proc`, whatever became of the process that started them.
 pub const OWNER_VARIABLE: &str = "SHOEBOX_PROFILE_OWNER";
 
+/// Ends whatever still runs on a profile whose browser was given up while it started: taking the profile once more
+/// does that.
+pub async fn end_browser_on(path: &Path) {
+    let path = path.to_owned();
+    match tokio::task::spawn_blocking(move || Profile::take(&path)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(e)) => tracing::debug!("the browser may still run: {e}"),
+        Err(e) => tracing::debug!("the browser may still run: {e}"),
+    }
+}
+
 /// A profile that this process owns. Dropping it gives the profile free.
 #[derive(Debug)]
 pub struct Profile {

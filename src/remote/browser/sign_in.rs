@@ -11,6 +11,7 @@ use super::launch::{self, BrowserSettings};
 use super::process::{self, Process};
 use super::profile::Profile;
 use crate::remote::RemoteError;
+use crate::small_file;
 
 /// What a person signs in to.
 const LIBRARY: &str = "https://photos.google.com/login";
@@ -106,8 +107,7 @@ impl Drop for Folder {
 /// could look at the display and type. One entry, for any host and display.
 fn display_key() -> std::io::Result<Vec<u8>> {
     const NAME: &[u8] = b"MIT-MAGIC-COOKIE-1";
-    let mut secret = [0; 16];
-    std::io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut secret)?;
+    let secret: [u8; 16] = small_file::random()?;
     let mut entry = vec![0xff, 0xff, 0, 0, 0, 0];
     for field in [NAME, &secret] {
         // Both are far shorter than 256 bytes.
