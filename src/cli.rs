@@ -417,7 +417,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let command = match environment::respect(Cli::command(), &environment::Own) {
+    let command = match environment::respect(Cli::command(), &|name| std::env::var_os(name)) {
         Ok(command) => command,
         Err(why) => {
             eprintln!("shoebox: {why}");

@@ -20,31 +20,16 @@ const ALSO: &[(&str, &[&str])] = &[
 /// Longest file that holds a value, bytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// What the process was given.
-pub trait Environment {
-    /// The value of a variable, if it is set.
-    fn value(&self, name: &str) -> Option<OsString>;
-}
-
-/// The process's own.
-pub struct Own;
-
-impl Environment for Own {
-    fn value(&self, name: &str) -> Option<OsString> {
-        std::env::var_os(name)
-    }
-}
-
 /// Lets every option of a command take its value from whichever variable has one: its own, the same with `_FILE` (the
-/// value is in the file of that name), one of another program. An empty variable is none.
+/// value is in the file of that name), one of another program. An empty variable is none. `variable` looks one up.
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn respect(command: Command, environment: &dyn Environment) -> Result<Command, String> {
+pub fn respect(command: Command, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Command, String> {
     let mut wrong = None;
     let command = everywhere(command, &mut |arg| {
         let Some(own) = arg.get_env().and_then(|name| name.to_str()).map(str::to_owned) else { return arg };
-        let value = |name: &str| environment.value(name).filter(|value| !value.is_empty());
+        let value = |name: &str| variable(name).filter(|value| !value.is_empty());
         if value(&own).is_some() {
             return arg;
         }
@@ -63,7 +48,7 @@ pub fn respect(command: Command, environment: &dyn Environment) -> Result<Comman
         match also.into_iter().flatten().find(|name| value(name).is_some()) {
             Some(other) => arg.env(*other),
             // Clap would take an empty one for a value.
-            None if environment.value(&own).is_some() => arg.env(Resettable::Reset),
+            None if variable(&own).is_some() => arg.env(Resettable::Reset),
             None => arg,
         }
     });
@@ -93,22 +78,15 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    struct Given(BTreeMap<&'static str, OsString>);
-
-    impl Environment for Given {
-        fn value(&self, name: &str) -> Option<OsString> {
-            self.0.get(name).cloned()
-        }
-    }
-
     fn command() -> Command {
         let schedule = Arg::new("schedule").long("schedule").env("SHOEBOX_SCHEDULE").default_value("6h");
         Command::new("shoebox").subcommand(Command::new("run").arg(schedule))
     }
 
     fn respected(given: &[(&'static str, &str)]) -> Result<Command, String> {
-        let given = given.iter().map(|(name, value)| (*name, OsString::from(value))).collect();
-        respect(command(), &Given(given))
+        let given: BTreeMap<_, _> =
+            given.iter().map(|(name, value)| (*name, OsString::from(value))).collect();
+        respect(command(), &|name| given.get(name).cloned())
     }
 
     fn variable(given: &[(&'static str, &str)]) -> Option<String> {
