@@ -13,6 +13,7 @@ pub mod moment;
 pub mod motion;
 pub mod pixels;
 pub mod still;
+pub mod thumbnail;
 pub mod video;
 pub mod whole;
 

@@ -30,7 +30,8 @@ pub fn run<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'sta
     run_within(name, TIME_LIMIT, &ABANDONED, work)
 }
 
-fn run_within<T: Send + 'static>(
+/// The same with a limit and a number of those left behind that are the caller's own.
+pub fn run_within<T: Send + 'static>(
     name: &str,
     limit: Duration,
     abandoned: &'static AtomicUsize,
