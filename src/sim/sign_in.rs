@@ -9,14 +9,30 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
-/// Opens the sign-in page in a plain browser, waits until its cookies are on disk, and closes it with SIGINT:
-/// anything harsher loses them.
+use crate::remote::browser::cookie_jar;
+
+/// On a busy machine the browser may be asked to end before Google has answered.
+const ATTEMPTS: usize = 3;
+
+/// Makes a signed-in profile.
 pub(crate) async fn profile(
     browser: &Path,
     profile: &Path,
     address: SocketAddr,
     ca: &Path,
 ) -> io::Result<()> {
+    for _ in 0..ATTEMPTS {
+        visit(browser, profile, address, ca).await?;
+        if cookie_jar::signed_in_at(profile).is_some() {
+            return Ok(());
+        }
+    }
+    Err(io::Error::other("the browser has kept no login"))
+}
+
+/// Opens the sign-in page in a plain browser, waits until its cookies are on disk, and closes it with SIGINT:
+/// anything harsher loses them.
+async fn visit(browser: &Path, profile: &Path, address: SocketAddr, ca: &Path) -> io::Result<()> {
     let home = profile.join("shoebox-home");
     let store = home.join(".pki/nssdb");
     std::fs::create_dir_all(&store)?;
