@@ -13,13 +13,20 @@ use serde::Serialize;
 /// # Errors
 /// When the disk refuses.
 pub fn replace(file: &Path, value: &impl Serialize) -> io::Result<()> {
-    let bytes = serde_json::to_vec(value).map_err(io::Error::other)?;
+    replace_bytes(file, &serde_json::to_vec(value).map_err(io::Error::other)?)
+}
+
+/// The same with bytes of any kind.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn replace_bytes(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = file.as_os_str().to_owned();
     name.push(".new");
     let new = Path::new(&name);
     let mut options = fs::OpenOptions::new();
     let mut to = options.write(true).create(true).truncate(true).mode(0o600).open(new)?;
-    to.write_all(&bytes)?;
+    to.write_all(bytes)?;
     to.sync_all()?;
     fs::rename(new, file)
 }

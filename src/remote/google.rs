@@ -53,7 +53,7 @@ pub async fn visit(
     let chromium = Chromium::start(settings, profile, folder).await?;
     let found = async {
         let tab = chromium.new_tab().await?;
-        session::verify(&tab).await
+        session::verify(&tab, profile.path()).await
     };
     let found = found.await;
     chromium.close().await;
@@ -230,7 +230,7 @@ impl GooglePhotos {
 
     /// Makes sure that the same account is still signed in.
     async fn confirm(&self, tab: &Tab) -> Result<(), RemoteError> {
-        let found = session::verify(tab).await?;
+        let found = session::verify(tab, self.profile.path()).await?;
         let known = self.account.get_or_init(|| found.clone());
         if *known != found {
             let evidence = "another account is signed in than at the start of the run".into();

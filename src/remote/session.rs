@@ -1,11 +1,13 @@
 //! Is somebody signed in? Decided by evidence in the page, never by its address alone.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::RemoteError;
 use super::browser::tab::{Landing, Tab};
+use crate::small_file;
 
 /// The library's front page.
 pub const LIBRARY: &str = "https://photos.google.com/";
@@ -68,9 +70,36 @@ pub(crate) enum Finding {
     Unclear(String),
 }
 
+/// The screen that needs somebody, PNG, beside the login.
+pub const SCREEN: &str = "shoebox-screen.png";
+
+/// Whether somebody is signed in in the browser of this profile; keeps a picture of the screen that says otherwise.
+///
+/// # Errors
+/// [`RemoteError::SignedOut`] with what that screen is, or what kept the library from loading.
+pub async fn verify(tab: &Tab, profile: &Path) -> Result<Account, RemoteError> {
+    let found = look(tab).await;
+    let screen = profile.join(SCREEN);
+    match &found {
+        Err(RemoteError::SignedOut { .. }) => {
+            let picture = tab.screenshot().await.ok();
+            let picture = picture.and_then(|text| data_encoding::BASE64.decode(text.as_bytes()).ok());
+            if let Some(picture) = picture
+                && let Err(e) = small_file::replace_bytes(&screen, &picture)
+            {
+                tracing::debug!("the picture of the screen is not kept in {}: {e}", screen.display());
+            }
+        }
+        // Nobody needs to see an old one; there may be none.
+        Ok(_) => drop(std::fs::remove_file(&screen)),
+        Err(_) => {}
+    }
+    found
+}
+
 /// Opens the library past the cache and decides. A first "no" is asked once more after a warm-up, because
 /// a session may be renewed by the very visit.
-pub async fn verify(tab: &Tab) -> Result<Account, RemoteError> {
+async fn look(tab: &Tab) -> Result<Account, RemoteError> {
     let limit = Duration::from_secs(30);
     let mut landing = tab.open(LIBRARY, limit).await?;
     let mut last = Finding::Unclear("the library did not load".into());
@@ -113,7 +142,7 @@ pub(crate) fn judge(landing: &Landing, evidence: &Evidence) -> Finding {
         return Finding::SignedOut("Google rejected the sign-in (\"this browser may not be secure\")".into());
     }
     if host == "accounts.google.com" {
-        return Finding::SignedOut("the library sends us to the sign-in page".into());
+        return Finding::SignedOut(screen(place).into());
     }
     if place.starts_with("https://www.google.com/photos/about") {
         return Finding::SignedOut("the library shows its public page".into());
@@ -143,6 +172,21 @@ pub(crate) fn judge(landing: &Landing, evidence: &Evidence) -> Finding {
         }
         (false, false) => Finding::SignedOut("neither a token nor an account cookie".into()),
     }
+}
+
+/// What Google wants, by the address of its screen (contract 1.3, 2.2).
+fn screen(place: &str) -> &'static str {
+    const SCREENS: [(&str, &str); 7] = [
+        ("signinchooser", "Google asks which account it is"),
+        ("shadowdisambiguate", "Google asks which account it is"),
+        ("confirmidentifier", "Google asks whether it is still you"),
+        ("challenge/pwd", "Google asks for the password"),
+        ("challenge/dp", "Google waits for a word on your phone"),
+        ("challenge/", "Google asks for a proof that it is you"),
+        ("passkeyenrollment", "Google offers a passkey before it goes on"),
+    ];
+    let known = SCREENS.iter().find(|(mark, _)| place.contains(mark));
+    known.map_or("the library sends us to the sign-in page", |(_, said)| said)
 }
 
 #[cfg(test)]
