@@ -3,6 +3,7 @@
 mod doctor;
 mod filled;
 mod mount;
+mod passes;
 pub mod proof;
 mod report;
 mod rounds;
@@ -27,6 +28,7 @@ use crate::index::Index;
 use crate::model::{Clock, SystemClock};
 use crate::remote::browser::launch::BrowserSettings;
 use crate::remote::google::Method;
+use crate::serve::Offered;
 use crate::store::{RealDisk, Store};
 use crate::sync::SyncOptions;
 
@@ -83,7 +85,12 @@ pub enum Command {
         limit: usize,
     },
     /// Sync on a schedule, view, status page.
-    Run(Box<RunSettings>),
+    Run {
+        /// How.
+        settings: Box<RunSettings>,
+        /// Where that came from.
+        source: Arc<dyn Source>,
+    },
     /// Tell what is there.
     Status {
         /// The archive.
@@ -219,6 +226,15 @@ pub struct RunSettings {
     pub init: bool,
 }
 
+/// Where the settings of a `run` come from: they are read again when somebody asks for it.
+pub trait Source: Offered + std::fmt::Debug {
+    /// The settings as they are now.
+    ///
+    /// # Errors
+    /// What is wrong with them, in a sentence.
+    fn read(&self) -> Result<RunSettings, String>;
+}
+
 /// Runs one command; the answer is the exit code.
 pub fn execute(command: Command) -> anyhow::Result<u8> {
     // The container's entry hands us the privilege to mount: the browser shall not have it.
@@ -234,7 +250,7 @@ pub fn execute(command: Command) -> anyhow::Result<u8> {
         Command::ViewPreview { data, views, which, limit } => {
             views::preview(&data, views.as_deref(), which, limit)
         }
-        Command::Run(settings) => runtime()?.block_on(run::until_stopped(*settings)),
+        Command::Run { settings, source } => runtime()?.block_on(run::until_stopped(*settings, source)),
         Command::Status { data, json } => report::status(&data, json),
         Command::Verify { data, afresh, repair_from, json } => {
             report::verify(&data, afresh, repair_from.as_deref(), json)

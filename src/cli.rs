@@ -4,28 +4,31 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::app::proof::Form;
 use crate::app::views::Which;
-use crate::app::{self, Command, RunSettings, ViewSettings};
+use crate::app::{self, Command, Source, ViewSettings};
 use crate::exit;
-use crate::schedule::{self, Schedule};
+use crate::schedule;
 use crate::sync::ListingMode;
 use crate::telemetry::{self, LogFormat};
 
 mod environment;
 mod page;
 pub(crate) mod remote;
+mod run;
+mod settings;
 mod tell;
 mod upkeep;
 
-use page::PageArgs;
 use remote::{BrowserArgs, Remote};
+use run::RunArgs;
+use settings::{Kept, Settings};
 use tell::TellArgs;
-use upkeep::UpkeepArgs;
 
 /// Archives every original of a Google Photos library, proves it, and serves it as a read-only file system.
 ///
@@ -99,36 +102,7 @@ enum Subcommands {
         mountpoint: PathBuf,
     },
     /// Do everything: sync on a schedule, show the view, serve the page. What the container starts.
-    Run {
-        #[command(flatten)]
-        data: Data,
-        #[command(flatten)]
-        remote: Remote,
-        /// Where to show the view; left out, there is none.
-        #[arg(long, env = "SHOEBOX_VIEW", value_name = "MOUNTPOINT")]
-        view: Option<PathBuf>,
-        #[command(flatten)]
-        view_args: ViewArgs,
-        /// Where the page listens.
-        #[arg(long, env = "SHOEBOX_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
-        listen: SocketAddr,
-        /// When runs begin: `every 6h`, from start to start, or five fields as cron has them, by the clock of the zone
-        /// in TZ: `30 3 * * *` is 3:30 every day. What was missed while this was off is made up for, once.
-        #[arg(long, env = "SHOEBOX_SCHEDULE", default_value = "every 6h", value_name = "SCHEDULE")]
-        schedule: Schedule,
-        /// Put runs off by a random time up to this long, so that not everybody asks Google at the same minute.
-        #[arg(long, env = "SHOEBOX_JITTER", value_parser = duration, value_name = "TIME")]
-        jitter: Option<Duration>,
-        #[command(flatten)]
-        page: PageArgs,
-        #[command(flatten)]
-        tell: TellArgs,
-        #[command(flatten)]
-        upkeep: UpkeepArgs,
-        /// Make the archive first if the data directory is empty.
-        #[arg(long, env = "SHOEBOX_INIT")]
-        init: bool,
-    },
+    Run(RunArgs),
     /// Tell what is archived, how the last runs ended and what was set aside.
     Status {
         #[command(flatten)]
@@ -370,32 +344,8 @@ impl Subcommands {
             Self::Mount { data, mountpoint, view } => {
                 Command::Mount { data: data.dir, mountpoint, view: view.settings() }
             }
-            Self::Run {
-                data,
-                remote,
-                view,
-                view_args,
-                listen,
-                schedule,
-                jitter,
-                page,
-                tell,
-                upkeep,
-                init,
-            } => Command::Run(Box::new(RunSettings {
-                data: data.dir,
-                sync: remote.settings(ListingMode::Auto),
-                view,
-                view_settings: view_args.settings(),
-                listen,
-                schedule,
-                jitter: jitter.unwrap_or_default(),
-                password: page.password.map(|password| password.0),
-                novnc: page.novnc,
-                tell: tell.settings()?,
-                upkeep: upkeep.settings(),
-                init,
-            })),
+            // What the page has set is added by whoever knows the arguments.
+            Self::Run(_) => return Err("the settings of `run` are read elsewhere".into()),
             Self::Status { data, json } => Command::Status { data: data.dir, json },
             Self::Verify { data, afresh, repair_from, json } => {
                 Command::Verify { data: data.dir, afresh, repair_from, json }
@@ -417,17 +367,14 @@ pub fn main() -> ExitCode {
 }
 
 fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let command = match environment::respect(Cli::command(), &|name| std::env::var_os(name)) {
-        Ok(command) => command,
-        Err(why) => {
+    let args: Vec<_> = args.into_iter().collect();
+    let cli = match parse(&args, &Kept::new()) {
+        Ok((cli, _)) => cli,
+        Err(Trouble::Variable(why)) => {
             eprintln!("shoebox: {why}");
             return ExitCode::from(exit::USAGE);
         }
-    };
-    let parsed = command.try_get_matches_from(args).and_then(|given| Cli::from_arg_matches(&given));
-    let cli = match parsed {
-        Ok(cli) => cli,
-        Err(e) => {
+        Err(Trouble::Usage(e)) => {
             let code = if e.use_stderr() { exit::USAGE } else { exit::OK };
             // A closed pipe is no reason to complain about a help text.
             let _closed_pipe = e.print();
@@ -441,7 +388,14 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     telemetry::start(cli.log, format);
     leave_no_memory_images();
     end_with_the_reader();
-    let command = match cli.command.command() {
+    let command = match &cli.command {
+        Subcommands::Run(run) => {
+            let source = Arc::new(Settings::new(args, run.profile()));
+            source.read().map(|settings| Command::Run { settings: Box::new(settings), source })
+        }
+        _ => cli.command.command(),
+    };
+    let command = match command {
         Ok(command) => command,
         Err(why) => {
             eprintln!("shoebox: {why}");
@@ -455,6 +409,35 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(exit::code_of(&error))
         }
     }
+}
+
+/// Why there are no settings.
+enum Trouble {
+    /// The arguments are not understood, or only help was asked for.
+    Usage(clap::Error),
+    /// A variable names a file that cannot be read.
+    Variable(String),
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Usage(e) => e.fmt(f),
+            Self::Variable(why) => f.write_str(why),
+        }
+    }
+}
+
+/// The command line as this environment and what the page has kept leave it.
+fn command(kept: &Kept) -> Result<clap::Command, Trouble> {
+    let offered = settings::offer(Cli::command(), kept);
+    environment::respect(offered, &|name| std::env::var_os(name)).map_err(Trouble::Variable)
+}
+
+fn parse(args: &[OsString], kept: &Kept) -> Result<(Cli, ArgMatches), Trouble> {
+    let given = command(kept)?.try_get_matches_from(args).map_err(Trouble::Usage)?;
+    let cli = Cli::from_arg_matches(&given).map_err(Trouble::Usage)?;
+    Ok((cli, given))
 }
 
 /// A crash writes no memory image, of this program or of its browser, which holds the account's cookies. One byte is

@@ -1,75 +1,125 @@
-//! What a running appliance tells the outside.
+//! What a running appliance tells the outside, and what a person may ask of it.
 
 mod access;
+mod albums;
 mod assets;
+mod completeness;
+mod doctor;
 pub mod door;
 mod frame;
 mod metrics;
+mod overview;
+mod photos;
+mod runs;
+mod set_aside;
+mod settings;
 mod sign_in;
 pub mod web;
 
+pub use self::runs::Asked;
+pub use self::settings::{Offered, Origin, Setting, Shape};
 pub use self::sign_in::in_words as login_in_words;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::door::Door;
+use self::runs::Runs;
 use crate::archive::Archive;
-use crate::index::{RunNote, Totals};
+use crate::index::{IndexReader, RunNote, Totals};
 use crate::login::desk::Desk;
+use crate::remote::browser::launch::BrowserSettings;
 use crate::sync::progress::{Progress, Snapshot};
 use crate::sync::report::SyncReport;
 use crate::upkeep;
 
+/// How old the sums on the overview may be.
+const RECENT: Duration = Duration::from_secs(2);
+
+/// What the page is about.
+pub struct Appliance {
+    /// What is archived.
+    pub archive: Arc<Archive>,
+    /// Where the view is, if there is one.
+    pub view: Option<PathBuf>,
+    /// The browser profile.
+    pub profile: PathBuf,
+    /// The browser.
+    pub browser: BrowserSettings,
+    /// Who is let in.
+    pub door: Arc<Door>,
+    /// Where people sign in to Google.
+    pub desk: Arc<Desk>,
+    /// Where noVNC is.
+    pub novnc: PathBuf,
+    /// What may be set on the page.
+    pub settings: Arc<dyn Offered>,
+    /// Rings when the settings are to be read again.
+    pub reread: Arc<Notify>,
+    /// Asks everything to end.
+    pub stop: CancellationToken,
+}
+
 /// The appliance as the page sees it.
 pub struct State {
-    archive: Arc<Archive>,
-    view: Option<PathBuf>,
-    /// Who is let in.
-    door: Arc<Door>,
-    /// Where people sign in to Google.
-    desk: Arc<Desk>,
-    /// Where noVNC is.
-    novnc: PathBuf,
+    appliance: Appliance,
     /// Name of the session's cookie: cookies do not know of ports, and a machine may have two archives.
     cookie: String,
-    stop: CancellationToken,
+    shelf: photos::Shelf,
+    small: photos::small::Small,
+    reckoning: completeness::Reckoning,
+    examined: doctor::Examined,
+    runs: Runs,
     run: Mutex<Run>,
+    counted: Mutex<Option<(Instant, Totals)>>,
+}
+
+impl std::ops::Deref for State {
+    type Target = Appliance;
+
+    fn deref(&self) -> &Appliance {
+        &self.appliance
+    }
 }
 
 #[derive(Default)]
 struct Run {
-    progress: Option<Arc<Progress>>,
+    progress: Option<(Arc<Progress>, Instant)>,
     last: Option<Result<SyncReport, String>>,
     due: Option<Timestamp>,
 }
 
 impl State {
     /// Nothing has run yet.
-    pub fn new(
-        archive: Arc<Archive>,
-        view: Option<PathBuf>,
-        door: Arc<Door>,
-        desk: Arc<Desk>,
-        novnc: PathBuf,
-        stop: CancellationToken,
-    ) -> Self {
-        let id: String =
-            archive.store.id().to_string().chars().filter(char::is_ascii_alphanumeric).take(8).collect();
-        let cookie = format!("shoebox-{id}");
-        Self { archive, view, door, desk, novnc, cookie, stop, run: Mutex::default() }
+    pub fn new(appliance: Appliance) -> Self {
+        let id = appliance.archive.store.id().to_string();
+        let id: String = id.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+        Self {
+            cookie: format!("shoebox-{id}"),
+            shelf: photos::Shelf::default(),
+            small: photos::small::Small::of(&appliance.archive),
+            reckoning: completeness::Reckoning::default(),
+            examined: doctor::Examined::default(),
+            runs: Runs::open(&appliance.profile.join("shoebox-runs.json")),
+            run: Mutex::default(),
+            counted: Mutex::default(),
+            appliance,
+        }
     }
 
     /// A pass begins.
     pub fn begins(&self, progress: Arc<Progress>) {
-        self.run().progress = Some(progress);
+        self.run().progress = Some((progress, Instant::now()));
     }
 
-    /// A pass has ended, or could not start.
-    pub fn ended(&self, result: Result<SyncReport, String>) {
+    /// A pass that began then has ended, or could not start.
+    pub fn ended(&self, began: Timestamp, result: Result<SyncReport, String>) {
+        self.runs.keep(began, &result);
         let mut run = self.run();
         run.progress = None;
         run.last = Some(result);
@@ -80,14 +130,19 @@ impl State {
         self.run().due = Some(at);
     }
 
+    /// Waits until a person asks for a pass.
+    pub async fn asked(&self) -> Asked {
+        self.runs.asked().await
+    }
+
     /// When the next pass begins, once that is known.
     pub fn next(&self) -> Option<Timestamp> {
         self.run().due
     }
 
-    /// Progress of the present pass.
-    pub fn running(&self) -> Option<Snapshot> {
-        self.run().progress.as_ref().map(|progress| progress.snapshot())
+    /// Progress of the present pass, and when it began.
+    pub fn running(&self) -> Option<(Snapshot, Instant)> {
+        self.run().progress.as_ref().map(|(progress, began)| (progress.snapshot(), *began))
     }
 
     /// The last pass of this process.
@@ -102,8 +157,20 @@ impl State {
 
     /// What is archived.
     pub fn totals(&self) -> Result<Totals, String> {
-        let reader = self.archive.index.reader().map_err(|e| e.to_string())?;
-        reader.totals().map_err(|e| e.to_string())
+        self.reader()?.totals().map_err(|e| e.to_string())
+    }
+
+    /// What was archived a moment ago: these are sums over everything, and several pages may be open.
+    fn recent_totals(&self) -> Result<Totals, String> {
+        let mut last = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((at, totals)) if at.elapsed() < RECENT => Ok(totals.clone()),
+            _ => {
+                let totals = self.totals()?;
+                *last = Some((Instant::now(), totals.clone()));
+                Ok(totals)
+            }
+        }
     }
 
     /// What is known to be damaged and not mended yet, found by upkeep: number of files.
@@ -121,7 +188,20 @@ impl State {
         }
     }
 
+    fn reader(&self) -> Result<IndexReader, String> {
+        self.archive.index.reader().map_err(|e| e.to_string())
+    }
+
+    /// Asks something that takes its time, beside the threads that serve others.
+    async fn aside<T: Send + 'static>(
+        self: &Arc<Self>,
+        ask: impl FnOnce(&Self) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        let state = Arc::clone(self);
+        tokio::task::spawn_blocking(move || ask(&state)).await.unwrap_or_else(|e| Err(e.to_string()))
+    }
+
     fn run(&self) -> MutexGuard<'_, Run> {
-        self.run.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

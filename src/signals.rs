@@ -1,9 +1,11 @@
-//! Stop requests: the first one asks, the second one ends at once.
+//! Signals: the first stop request asks, the second one ends at once; a hangup has the settings read again.
 
+use std::sync::Arc;
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::exit;
@@ -24,4 +26,15 @@ pub fn stop_token() -> std::io::Result<CancellationToken> {
         }
     })?;
     Ok(token)
+}
+
+/// Rings whenever SIGHUP comes: the settings are to be read again.
+pub fn on_hangup(bell: Arc<Notify>) -> std::io::Result<()> {
+    let mut signals = Signals::new([SIGHUP])?;
+    thread::Builder::new().name("hangups".into()).spawn(move || {
+        for _signal in signals.forever() {
+            bell.notify_one();
+        }
+    })?;
+    Ok(())
 }

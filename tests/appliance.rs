@@ -2,6 +2,8 @@
 
 mod doctor;
 mod errors;
+mod pages;
+mod person;
 mod sign_in;
 pub mod support;
 mod upkeep;

@@ -64,6 +64,11 @@ impl Rounds {
         Self { schedule, jitter, zone, last, failed: 0 }
     }
 
+    /// Another schedule from now on.
+    pub fn change(&mut self, schedule: Schedule, jitter: Duration) {
+        (self.schedule, self.jitter) = (schedule, jitter);
+    }
+
     /// When the next pass begins: a moment that is past means at once.
     pub fn next(&mut self, now: Timestamp) -> Timestamp {
         // A start in the future was told by a clock that was wrong then or is wrong now.

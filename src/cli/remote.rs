@@ -1,6 +1,6 @@
 //! The options of commands that reach Google Photos.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -137,6 +137,11 @@ pub(crate) fn rate(text: &str) -> Result<f64, String> {
 }
 
 impl Remote {
+    /// The browser profile.
+    pub fn profile(&self) -> &Path {
+        &self.profile
+    }
+
     /// The settings that these say.
     pub fn settings(self, listing: ListingMode) -> SyncSettings {
         SyncSettings {

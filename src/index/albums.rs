@@ -48,6 +48,39 @@ impl IndexReader {
         })
     }
 
+    /// The titles of the albums that an item is in, by their keys; an untitled one has an empty title.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn albums_of(&self, key: &MediaKey) -> Result<Vec<(MediaKey, String)>, IndexError> {
+        self.ask(|conn| {
+            conn.prepare_cached(
+                "SELECT album.key, album.title FROM album_item JOIN album ON album.key = album_item.album
+                 WHERE album_item.key = ?1 ORDER BY album.title, album.key",
+            )?
+            .query_map([key.as_str()], |row| {
+                Ok((valid(row, "key", |text: String| MediaKey::new(&text))?, row.get("title")?))
+            })?
+            .collect()
+        })
+    }
+
+    /// The items of an album that are archived, by number, in its order, without the first `skip`.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn album_items(&self, key: &MediaKey, skip: usize, most: usize) -> Result<Vec<u64>, IndexError> {
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.ask(|conn| {
+            conn.prepare_cached(
+                "SELECT item.ordinal FROM album_item JOIN item ON item.key = album_item.key
+                 WHERE album_item.album = ?1 ORDER BY album_item.position LIMIT ?3 OFFSET ?2",
+            )?
+            .query_map(params![key.as_str(), number(skip), number(most)], |row| unsigned(row, "ordinal"))?
+            .collect()
+        })
+    }
+
     /// How an album adds up: `shown` is the number of its items in the latest record.
     ///
     /// # Errors

@@ -30,6 +30,16 @@ pub async fn sign_in() -> Response {
     file(SCRIPT, include_str!("sign_in.js"))
 }
 
+/// The script that keeps the overview up to date.
+pub async fn live() -> Response {
+    file(SCRIPT, include_str!("live.js"))
+}
+
+/// What scripts may ask, described for programs.
+pub async fn openapi() -> Response {
+    file("application/json", include_str!("openapi.json"))
+}
+
 /// The script that tells how large a person's screen is.
 pub async fn size() -> Response {
     file(SCRIPT, include_str!("size.js"))

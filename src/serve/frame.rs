@@ -8,7 +8,7 @@ use axum::response::{Html, IntoResponse, Response};
 use super::access::Session;
 
 /// Nothing from elsewhere, nothing inline.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; media-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The frame around a page.
 pub struct Frame {
@@ -24,8 +24,15 @@ impl Frame {
     }
 
     /// Paths and names.
-    pub fn pages(&self) -> [(&'static str, &'static str); 2] {
-        [("/", "Overview"), ("/sign-in", "Google")]
+    pub fn pages(&self) -> [(&'static str, &'static str); 6] {
+        [
+            ("/", "Overview"),
+            ("/photos", "Photos"),
+            ("/albums", "Albums"),
+            ("/runs", "Runs"),
+            ("/sign-in", "Google"),
+            ("/settings", "Settings"),
+        ]
     }
 
     /// Whether this is that page.
@@ -46,5 +53,36 @@ pub fn html(status: StatusCode, page: &impl Template) -> Response {
             (status, heads, Html(text)).into_response()
         }
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()).into_response(),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "trouble.html", config = ".askama.toml")]
+struct TroublePage<'a> {
+    frame: Frame,
+    title: &'static str,
+    said: &'a str,
+}
+
+/// A page that cannot be shown, and why.
+pub fn trouble(session: &Session, why: &str) -> Response {
+    let page = TroublePage { frame: Frame::of(session, ""), title: "That did not work", said: why };
+    html(StatusCode::INTERNAL_SERVER_ERROR, &page)
+}
+
+/// A page about something that is not there.
+pub fn absent(session: &Session, said: &str) -> Response {
+    html(StatusCode::NOT_FOUND, &TroublePage { frame: Frame::of(session, ""), title: "Not here", said })
+}
+
+/// A page made of what was found, or one that says why it was not.
+pub fn html_of<T, P: Template>(
+    session: &Session,
+    found: Result<T, String>,
+    page: impl FnOnce(T) -> P,
+) -> Response {
+    match found {
+        Ok(found) => html(StatusCode::OK, &page(found)),
+        Err(why) => trouble(session, &why),
     }
 }

@@ -108,7 +108,7 @@ pub async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
         Ok::<_, String>(Numbers {
             totals: state.totals()?,
             damaged: state.damaged(),
-            running: state.running().map(|progress| (progress.wanted, progress.archived)),
+            running: state.running().map(|(now, _)| (now.wanted, now.archived)),
             last: last(&state),
             next: state.next(),
             login: state.desk.login().state.word(),

@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Form, State as Shared};
 use axum::http::StatusCode;
-use axum::http::header::LOCATION;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
@@ -23,6 +23,7 @@ use super::frame::{Frame, html};
 use crate::login::desk;
 use crate::login::{self, Login};
 use crate::remote::browser::sign_in::{Size, missing_programs};
+use crate::remote::session::SCREEN;
 
 /// What the page shows.
 enum Standing {
@@ -38,6 +39,8 @@ struct SignInPage {
     state: Standing,
     session: String,
     missing: String,
+    /// Whether there is a picture of the screen that needs somebody.
+    seen: bool,
 }
 
 fn standing(state: &State) -> Standing {
@@ -74,8 +77,18 @@ pub async fn page(Shared(state): Shared<Arc<State>>, session: Session) -> Respon
         state: standing(&state),
         session: in_words(&state.desk.login()),
         missing: missing.join(", "),
+        seen: !state.desk.login().state.is_signed_in() && state.profile.join(SCREEN).exists(),
     };
     html(StatusCode::OK, &page)
+}
+
+/// The screen that needs somebody, as the browser saw it last.
+pub async fn seen(Shared(state): Shared<Arc<State>>) -> Response {
+    let path = state.profile.join(SCREEN);
+    match tokio::task::spawn_blocking(move || std::fs::read(path)).await {
+        Ok(Ok(bytes)) => ([(CONTENT_TYPE, "image/png"), (CACHE_CONTROL, "no-store")], bytes).into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 /// For the script of the page.

@@ -1,6 +1,9 @@
 //! How far a pass is: counters that any thread may read while it runs.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use jiff::SignedDuration;
 
 /// Counters of one pass.
 #[derive(Debug, Default)]
@@ -58,6 +61,31 @@ pub struct Snapshot {
     pub without_video: u64,
     /// Whether the whole library is listed, or only what is new.
     pub lists_everything: bool,
+}
+
+/// How fast a pass is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Items archived per second.
+    pub items_per_second: f64,
+    /// Bytes received per second.
+    pub bytes_per_second: u64,
+    /// Time that the rest takes at this pace, where there is a rest and a pace.
+    pub left: Option<SignedDuration>,
+}
+
+impl Snapshot {
+    /// The pace of a pass that began so long ago.
+    pub fn pace(&self, elapsed: Duration) -> Pace {
+        let seconds = elapsed.as_secs_f64().max(0.001);
+        let rate = self.archived as f64 / seconds;
+        let rest = self.wanted.saturating_sub(self.archived + self.set_aside);
+        Pace {
+            items_per_second: rate,
+            bytes_per_second: (self.bytes as f64 / seconds) as u64,
+            left: (rate > 0.0 && rest > 0).then(|| SignedDuration::from_secs((rest as f64 / rate) as i64)),
+        }
+    }
 }
 
 impl Progress {

@@ -68,19 +68,17 @@ async fn lines(progress: Arc<Progress>, started: Instant) {
 
 /// `120 of 300 (1.2 GB, 4.1 items/s, 36s left)`; while the listing runs, the total is "so far".
 fn line(now: &Snapshot, elapsed: Duration) -> String {
-    let seconds = elapsed.as_secs_f64().max(0.001);
-    let rate = now.archived as f64 / seconds;
+    let pace = now.pace(elapsed);
     let so_far = if now.listing_done { "" } else { " so far" };
     let mut text = format!(
-        "{} of {}{so_far} archived ({}, {}/s, {rate:.1} items/s",
+        "{} of {}{so_far} archived ({}, {}/s, {:.1} items/s",
         now.archived,
         now.wanted,
         ByteSize(now.bytes),
-        ByteSize((now.bytes as f64 / seconds) as u64),
+        ByteSize(pace.bytes_per_second),
+        pace.items_per_second,
     );
-    let left = now.wanted.saturating_sub(now.archived + now.set_aside);
-    if rate > 0.0 && left > 0 {
-        let left = jiff::SignedDuration::from_secs((left as f64 / rate) as i64);
+    if let Some(left) = pace.left {
         text += &format!(", {left:#} left");
     }
     text += ")";

@@ -5,15 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use shoebox::remote::browser::Chromium;
-use shoebox::remote::browser::launch::{BrowserSettings, Display};
-use shoebox::remote::browser::profile::Profile;
-use shoebox::remote::browser::tab::Tab;
 use shoebox::sim::{Screen, SignedOutModel, SimConfig};
 
+use super::person::{LIMIT, Person};
 use super::support::{PASSWORD, Running, Stage, ask, shoebox, succeed};
-
-const LIMIT: Duration = Duration::from_secs(20);
 
 /// noVNC, as the image has it.
 fn novnc() -> PathBuf {
@@ -28,75 +23,6 @@ fn form(request: reqwest::RequestBuilder, fields: &[(&str, &str)]) -> reqwest::R
     let encode = |text| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
     let pairs: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
     request.header("content-type", "application/x-www-form-urlencoded").body(pairs.join("&"))
-}
-
-/// A person at a browser of their own.
-struct Person {
-    tab: Tab,
-    // Dropped after the tab.
-    _chromium: Chromium,
-    _profile: Profile,
-    _dir: tempfile::TempDir,
-}
-
-impl Person {
-    async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let profile = Profile::take(&dir.path().join("profile")).unwrap();
-        let settings = BrowserSettings { display: Display::Headless, ..BrowserSettings::default() };
-        let chromium = Chromium::start(&settings, &profile, dir.path()).await.unwrap();
-        let tab = chromium.new_tab().await.unwrap();
-        tab.pretend_focus().await.unwrap();
-        Self { tab, _chromium: chromium, _profile: profile, _dir: dir }
-    }
-
-    async fn js<T: serde::de::DeserializeOwned>(&self, script: &str) -> T {
-        self.tab.evaluate(script, LIMIT).await.unwrap_or_else(|e| panic!("{script}: {e}"))
-    }
-
-    async fn text(&self) -> String {
-        self.js("document.body.innerText").await
-    }
-
-    /// Waits until the page says something, through whatever it loads anew.
-    async fn reads(&self, wanted: &str) {
-        let until = Instant::now() + Duration::from_secs(60);
-        loop {
-            let text =
-                self.tab.evaluate::<String>("document.body ? document.body.innerText : ''", LIMIT).await;
-            if text.as_ref().is_ok_and(|text| text.contains(wanted)) {
-                return;
-            }
-            assert!(Instant::now() < until, "`{wanted}` is not there: {text:?}");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-
-    /// Fills a form's field and sends the form.
-    async fn send(&self, field: &str, value: &str) {
-        let fill = format!(
-            "(() => {{ const e = document.querySelector('{field}'); e.value = '{value}'; setTimeout(() => e.form.requestSubmit(), 50); return true; }})()"
-        );
-        self.js::<bool>(&fill).await;
-    }
-
-    /// Types into the box below the picture, as a phone does, and presses Enter.
-    async fn type_into_picture(&self, text: &str) {
-        let script = format!(
-            "(async () => {{ const e = document.getElementById('typed'); e.focus();
-             for (const c of '{text}') {{ e.value += c; e.dispatchEvent(new Event('input')); await new Promise(r => setTimeout(r, 30)); }}
-             document.getElementById('enter').click(); return true; }})()"
-        );
-        self.js::<bool>(&script).await;
-    }
-
-    async fn picture(&self, name: &str) {
-        use data_encoding::BASE64;
-        if let Some(dir) = std::env::var_os("SCREENSHOTS") {
-            let picture = self.tab.screenshot().await.unwrap();
-            std::fs::write(Path::new(&dir).join(name), BASE64.decode(picture.as_bytes()).unwrap()).unwrap();
-        }
-    }
 }
 
 /// A running appliance whose login has lapsed.
@@ -147,16 +73,10 @@ async fn a_person_signs_in_on_the_page_and_the_library_is_archived() {
     let person = Person::new().await;
     let url = format!("http://{listen}");
     super::support::eventually("the page", || std::net::TcpStream::connect(&listen).is_ok());
-    person.tab.open(&url, LIMIT).await.unwrap();
-    person.reads("Choose a password").await;
-    person.picture("1-welcome.png").await;
-    person.send("#password", PASSWORD).await;
-    person.reads("You are needed").await;
-    person.picture("2-needed.png").await;
-    person.tab.open(&format!("{url}/sign-in"), LIMIT).await.unwrap();
-    person.reads("Not signed in").await;
-    person.send("#width", "900").await;
-    person.reads("This is the browser of your archive").await;
+    person.begins_to_sign_in(&url, PASSWORD).await;
+    // What made it ask was seen, and is shown.
+    let seen = ask(&listen, "/sign-in/seen").await.unwrap();
+    assert_eq!(&seen.bytes().await.unwrap()[..8], b"\x89PNG\r\n\x1a\n");
     screen_is(&stage, "identifier").await;
     person.picture("3-identifier.png").await;
     nobody_else_sees_the_display(&stage.dir.path().join("profile"));

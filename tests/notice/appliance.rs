@@ -70,6 +70,52 @@ async fn a_lapsed_login_is_told_once_over_restarts_and_so_is_its_end() {
     assert_eq!(desk.taken().len(), before);
 }
 
+/// Puts back what the login remembers by so many hours: a day passes while the appliance is off.
+fn let_pass(stage: &Stage, hours: i64) {
+    let file = stage.dir.path().join("profile/shoebox-login.json");
+    let mut login: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    for field in ["since", "told"] {
+        let at: jiff::Timestamp = login[field].as_str().unwrap().parse().unwrap();
+        login[field] = (at - jiff::SignedDuration::from_hours(hours)).to_string().into();
+    }
+    std::fs::write(&file, login.to_string()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_lapses_in_the_middle_is_told_once_reminded_of_once_and_everything_is_archived() {
+    use shoebox::sim::{Fault, FaultRule, RequestClass, When};
+    let stage = Stage::new(SimConfig { items: 60, ..SimConfig::default() }).await;
+    let desk = Desk::open().await;
+    stage.sim.faults().set(FaultRule::new(RequestClass::Download, Fault::SessionExpired, When::Nth(15)));
+    until_pinged(&stage, &desk, 2).await;
+    assert_eq!(events(&desk.taken()), ["sign-in-needed"]);
+    let archived = shoebox::archive::Archive::open_read_only(
+        &stage.data(),
+        std::sync::Arc::new(shoebox::store::RealDisk),
+        std::sync::Arc::new(shoebox::model::SystemClock),
+    )
+    .unwrap();
+    let half = archived.index.reader().unwrap().totals().unwrap().items;
+    drop(archived);
+    assert!((1..60).contains(&half), "it did not lapse in the middle: {half}");
+    // The person sleeps on it.
+    let_pass(&stage, 23);
+    until_pinged(&stage, &desk, 4).await;
+    assert_eq!(events(&desk.taken()).len(), 1, "reminded before a day is over");
+    let_pass(&stage, 2);
+    until_pinged(&stage, &desk, 6).await;
+    until_pinged(&stage, &desk, 8).await;
+    assert_eq!(events(&desk.taken()), ["sign-in-needed", "sign-in-needed"]);
+    let told: Vec<_> = desk.taken().iter().filter(|taken| taken.at == "/hook").map(Taken::json).collect();
+    assert_eq!((&told[0]["reminder"], &told[1]["reminder"]), (&false.into(), &true.into()));
+    stage.sim.faults().clear();
+    stage.sim.session().sign_in();
+    until_pinged(&stage, &desk, 10).await;
+    assert_eq!(events(&desk.taken())[2..], ["recovered", "run-ok"]);
+    let report = crate::appliance::support::succeed(stage.command(&["report"])).await;
+    assert!(report.contains("Everything adds up."), "{report}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_would_be_told_can_be_tried_and_mistakes_are_named_without_secrets() {
     let desk = Desk::open().await;

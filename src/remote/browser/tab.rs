@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use chromiumoxide::Page;
-use chromiumoxide::cdp::browser_protocol::emulation::SetFocusEmulationEnabledParams;
+use chromiumoxide::cdp::browser_protocol::emulation::{
+    SetDeviceMetricsOverrideParams, SetFocusEmulationEnabledParams,
+};
 use chromiumoxide::cdp::browser_protocol::input::{
     DispatchKeyEventParams, DispatchKeyEventType, DispatchMouseEventParams, DispatchMouseEventType,
     MouseButton,
@@ -182,6 +184,16 @@ impl Tab {
     pub async fn pretend_focus(&self) -> Result<(), RemoteError> {
         let focus = SetFocusEmulationEnabledParams::new(true);
         timeout(CALL, self.page.execute(focus))
+            .await
+            .map_err(|_| RemoteError::Browser("the browser did not answer in time".into()))?
+            .map_err(|e| browser_error(&e))
+            .map(drop)
+    }
+
+    /// Makes the page believe that its screen has so many pixels. For tests: a window is never as narrow as a phone.
+    pub async fn pretend_screen(&self, width: u32, height: u32) -> Result<(), RemoteError> {
+        let screen = SetDeviceMetricsOverrideParams::new(width, height, 1.0, width < 600);
+        timeout(CALL, self.page.execute(screen))
             .await
             .map_err(|_| RemoteError::Browser("the browser did not answer in time".into()))?
             .map_err(|e| browser_error(&e))

@@ -1,0 +1,210 @@
+//! The passes of a running appliance, one after the other: when they are due, and when somebody asks for one.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::rounds::{Ended, Rounds, wait_until};
+use super::tell::Tell;
+use super::{RunSettings, Source, SyncSettings, sync};
+use crate::archive::Archive;
+use crate::login::Finding;
+use crate::login::desk::Desk;
+use crate::model::{Clock as _, SystemClock};
+use crate::remote::browser::cookie_jar;
+use crate::schedule::Schedule;
+use crate::serve::{Asked, State};
+use crate::sync::ListingMode;
+use crate::sync::progress::Progress;
+use crate::sync::report::{Outcome, SyncReport};
+
+/// How often a full volume is looked at.
+const LOOK_FOR_ROOM: Duration = Duration::from_secs(10);
+/// How often a login that needs somebody, or a visit that failed, is looked at again.
+const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_hours(1);
+
+/// Why a wait is over.
+enum Wake {
+    /// The time has come, there is room again, or everything is to end.
+    Due,
+    /// Somebody has signed in.
+    SignedIn,
+    /// Somebody asks for a pass.
+    Asked(Asked),
+    /// The settings are to be read again.
+    Reread,
+}
+
+/// What the passes are made with.
+pub struct Passes<'a> {
+    /// The archive.
+    pub archive: &'a Arc<Archive>,
+    /// What the page shows.
+    pub state: &'a State,
+    /// Where the login is.
+    pub desk: &'a Desk,
+    /// Who tells people.
+    pub tell: &'a Tell,
+    /// Rings after each pass.
+    pub passed: &'a Notify,
+    /// Asks everything to end.
+    pub stop: &'a CancellationToken,
+}
+
+impl Passes<'_> {
+    /// Makes passes until asked to stop.
+    pub async fn go_on(&self, settings: &RunSettings, source: &dyn Source) -> anyhow::Result<()> {
+        let clock = SystemClock;
+        let runs = self.archive.index.reader()?.last_runs(1)?;
+        let (mut schedule, mut how) = (settings.schedule.clone(), settings.sync.clone());
+        let mut rounds = Rounds::after(&runs, schedule.clone(), settings.jitter, TimeZone::system());
+        let mut next = rounds.next(clock.now());
+        let (mut before, mut lacking) = (None, None);
+        say_plan(&schedule, next, clock.now());
+        loop {
+            self.state.due(next);
+            let listing = match self.wait_for_turn(next, lacking).await {
+                Wake::Due | Wake::SignedIn => ListingMode::Auto,
+                Wake::Asked(Asked::Now) => ListingMode::Auto,
+                Wake::Asked(Asked::Whole) => ListingMode::Whole,
+                Wake::Asked(Asked::SetAside) => ListingMode::SetAside,
+                Wake::Reread => {
+                    match source.read() {
+                        Ok(new) => {
+                            rounds.change(new.schedule.clone(), new.jitter);
+                            // The profile is this process's for as long as it lives.
+                            how = SyncSettings { profile: how.profile, ..new.sync };
+                            schedule = new.schedule;
+                            next = rounds.next(clock.now());
+                            tracing::info!("the settings were read again");
+                            say_plan(&schedule, next, clock.now());
+                        }
+                        Err(why) => tracing::error!("the settings stay as they were: {why}"),
+                    }
+                    continue;
+                }
+            };
+            let turn = tokio::select! {
+                turn = self.desk.turn() => turn,
+                () = self.stop.cancelled() => return Ok(()),
+            };
+            if self.stop.is_cancelled() {
+                return Ok(());
+            }
+            let began = clock.now();
+            // Who has signed in before this run need not start another.
+            let _heard = self.desk.signed_in.notified().now_or_never();
+            let run = self.tell.run_begins();
+            let ended = self.pass(&how, listing).await;
+            drop(turn);
+            let well = Ended::of(ended.as_ref().ok().map(SyncReport::outcome));
+            say(&ended, well, before);
+            self.desk.observe(finding(&ended, &how.profile));
+            self.tell.run_ended(run, &ended);
+            next = match listing {
+                // Another attempt at a few items is no look at the library.
+                ListingMode::SetAside => rounds.next(clock.now()),
+                _ => rounds.ended(began, well, clock.now()),
+            };
+            before = Some(well);
+            self.state.ended(began, ended.clone());
+            self.state.due(next);
+            self.passed.notify_one();
+            lacking = match ended.as_ref().map(SyncReport::outcome) {
+                Ok(Outcome::DiskFull { needed, .. }) => Some(*needed),
+                _ => None,
+            };
+        }
+    }
+
+    async fn pass(&self, how: &SyncSettings, listing: ListingMode) -> Result<SyncReport, String> {
+        let mut how = how.clone();
+        how.options.listing = listing;
+        let progress = Arc::new(Progress::default());
+        self.state.begins(Arc::clone(&progress));
+        sync::pass(self.archive, &how, &progress, self.stop).await.map_err(|e| e.to_string())
+    }
+
+    /// Waits until the next pass is due, somebody wants something, or the bytes that are lacking are there; visits the library meanwhile, if that is due, and
+    /// reminds whoever is needed.
+    async fn wait_for_turn(&self, next: Timestamp, lacking: Option<u64>) -> Wake {
+        let (desk, stop, clock) = (self.desk, self.stop, &SystemClock);
+        let mut tried: Option<Timestamp> = None;
+        while clock.now() < next && !stop.is_cancelled() {
+            let after = |at: Timestamp| at.checked_add(BETWEEN_LOOKS).unwrap_or(next);
+            // What came to nothing is tried again in an hour.
+            let visit = desk.login().visit_due().map(|due| tried.map_or(due, |tried| due.max(after(tried))));
+            let until = visit.unwrap_or(next).min(next).min(after(clock.now()));
+            tokio::select! {
+                () = wait_until(until, clock, stop) => {}
+                () = desk.signed_in.notified() => return Wake::SignedIn,
+                asked = self.state.asked() => return Wake::Asked(asked),
+                () = self.state.reread.notified() => return Wake::Reread,
+                () = self.room(lacking) => return Wake::Due,
+            }
+            desk.remind();
+            if visit.is_some_and(|due| due <= clock.now()) && clock.now() < next && !stop.is_cancelled() {
+                tried = Some(clock.now());
+                tokio::select! {
+                    turn = desk.turn() => desk.visit(&turn, stop).await,
+                    () = stop.cancelled() => return Wake::Due,
+                }
+            }
+        }
+        Wake::Due
+    }
+
+    /// Waits until the volume has so much room; where nothing is lacking, for ever.
+    async fn room(&self, lacking: Option<u64>) {
+        let Some(needed) = lacking else { return std::future::pending().await };
+        while self.archive.store.has_room_for(needed).is_err() {
+            tokio::time::sleep(LOOK_FOR_ROOM).await;
+        }
+        tracing::info!("the volume has room again; going on");
+    }
+}
+
+/// How a pass ended, in the log.
+fn say(ended: &Result<SyncReport, String>, well: Ended, before: Option<Ended>) {
+    match ended {
+        Err(e) => tracing::error!("the run could not start: {e}"),
+        // Said once: the same line every hour is one that nobody reads.
+        Ok(report) if well == Ended::SignInNeeded && before == Some(well) => {
+            tracing::debug!("{}", report.sentence());
+        }
+        Ok(report) if well == Ended::SignInNeeded => tracing::warn!("{}", report.sentence()),
+        Ok(report) => tracing::info!("{}", report.sentence()),
+    }
+}
+
+/// What a pass has found out about the login.
+fn finding(ended: &Result<SyncReport, String>, profile: &Path) -> Finding {
+    let Ok(report) = ended else { return Finding::Unclear };
+    match (report.outcome(), &report.account) {
+        (Outcome::SignInNeeded(why), _) => Finding::signed_out(why),
+        (_, Some(account)) => Finding::SignedIn {
+            account: account.clone(),
+            renewal_refused: cookie_jar::is_stale(profile, SystemClock.now()),
+        },
+        _ => Finding::Unclear,
+    }
+}
+
+/// What the log says of the plan.
+fn say_plan(schedule: &Schedule, next: Timestamp, now: Timestamp) {
+    let when = if next <= now {
+        "begins now".to_owned()
+    } else {
+        format!("begins at {}", next.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z"))
+    };
+    tracing::info!("runs by the schedule `{}`; the next one {when}", schedule.text());
+    if schedule.is_hasty() {
+        tracing::warn!("so many runs bring nothing, and Google may take them amiss: every hour is plenty");
+    }
+}

@@ -1,0 +1,150 @@
+//! The overview: what is safe, what goes on, what needs somebody. It is live: the parts that change are sent again,
+//! made by the same template.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use bytesize::ByteSize;
+use futures_util::stream;
+use jiff::Timestamp;
+
+use super::access::Session;
+use super::frame::{Frame, html};
+use super::web::local;
+use super::{State, sign_in};
+use crate::index::{RunNote, Totals};
+use crate::login;
+use crate::sync::report::{Outcome, SyncReport};
+
+/// How often is looked whether something has changed.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// A pass that goes on.
+struct Going {
+    archived: u64,
+    wanted: u64,
+    listing: bool,
+    rate: String,
+    left: Option<String>,
+    set_aside: u64,
+}
+
+/// What changes.
+#[derive(Template)]
+#[template(path = "live.html", config = ".askama.toml")]
+struct Live {
+    key: String,
+    login: String,
+    signed_in: bool,
+    totals: Result<Totals, String>,
+    size: String,
+    proven: Option<String>,
+    damaged: usize,
+    going: Option<Going>,
+    last: Option<Result<SyncReport, String>>,
+    /// How the last run ended before this process began.
+    earlier: Option<RunNote>,
+    next: Option<Timestamp>,
+    colour: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "overview.html", config = ".askama.toml")]
+struct OverviewPage {
+    frame: Frame,
+    live: String,
+}
+
+impl Live {
+    fn now(state: &State, key: &str) -> Self {
+        let totals = state.recent_totals();
+        let last = state.last();
+        let colour = match last.as_ref().map(|last| last.as_ref().map(SyncReport::outcome)) {
+            Some(Ok(Outcome::Complete)) => "good",
+            Some(Ok(Outcome::Partial | Outcome::Interrupted)) => "warn",
+            Some(_) => "bad",
+            None => "dim",
+        };
+        let known = state.desk.login();
+        Self {
+            key: key.to_owned(),
+            login: sign_in::in_words(&known),
+            signed_in: !matches!(
+                known.state,
+                login::State::NeedsPerson { .. } | login::State::Rejected { .. }
+            ),
+            size: totals.as_ref().map(|t| ByteSize(t.blob_bytes).to_string()).unwrap_or_default(),
+            proven: totals.as_ref().ok().and_then(proven),
+            totals,
+            damaged: state.damaged(),
+            going: going(state),
+            earlier: if last.is_none() { state.earlier() } else { None },
+            last,
+            next: state.next(),
+            colour,
+        }
+    }
+}
+
+/// How much of it is proven to be what was uploaded.
+fn proven(totals: &Totals) -> Option<String> {
+    let of = |word| {
+        let verdicts = totals.verdicts.iter().filter(|(verdict, _)| verdict.word() == word);
+        verdicts.map(|(_, files)| files).sum::<u64>()
+    };
+    let matching = of("matches-upload");
+    (matching > 0).then(|| format!("{matching} files are proven to be the very bytes that were uploaded."))
+}
+
+fn going(state: &State) -> Option<Going> {
+    let (now, began) = state.running()?;
+    let pace = now.pace(began.elapsed());
+    Some(Going {
+        archived: now.archived,
+        wanted: now.wanted,
+        listing: !now.listing_done,
+        rate: format!("{:.1} items/s, {}/s", pace.items_per_second, ByteSize(pace.bytes_per_second)),
+        left: pace.left.map(|left| format!("{left:#}")),
+        set_aside: now.set_aside,
+    })
+}
+
+async fn live(state: &Arc<State>, key: String) -> String {
+    let made = state.aside(move |state| Live::now(state, &key).render().map_err(|e| e.to_string())).await;
+    made.unwrap_or_else(|e| e)
+}
+
+/// The page.
+pub async fn page(Shared(state): Shared<Arc<State>>, session: Session) -> Response {
+    let live = live(&state, session.key()).await;
+    html(StatusCode::OK, &OverviewPage { frame: Frame::of(&session, "/"), live })
+}
+
+/// What changes on the page, as it changes: events `live` whose data is HTML.
+pub async fn events(Shared(state): Shared<Arc<State>>, session: Session) -> Response {
+    let stop = state.stop.clone();
+    let key = session.key();
+    let changes = stream::unfold(String::new(), move |before| {
+        let (state, key, stop) = (Arc::clone(&state), key.clone(), stop.clone());
+        async move {
+            loop {
+                let now = live(&state, key.clone()).await;
+                if now != before {
+                    let event = Event::default().event("live").data(&now);
+                    return Some((Ok::<_, Infallible>(event), now));
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(EVERY) => {}
+                    () = stop.cancelled() => return None,
+                }
+            }
+        }
+    });
+    Sse::new(changes).keep_alive(KeepAlive::new().interval(Duration::from_secs(20))).into_response()
+}

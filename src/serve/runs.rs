@@ -1,0 +1,295 @@
+//! The runs: how each ended, and one more when somebody asks for it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use askama::Template;
+use axum::Json;
+use axum::extract::{Form, Path as Wanted, State as Shared};
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::{IntoResponse, Response};
+use bytesize::ByteSize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use super::State;
+use super::access::{Session, wrong_key};
+use super::frame::{Frame, absent, html_of};
+use super::web::local;
+use crate::index::RunNote;
+use crate::small_file;
+use crate::sync::report::SyncReport;
+
+/// Reports that are kept, and runs that the page shows.
+const KEPT: usize = 100;
+
+/// What a person asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Asked {
+    /// A run, now.
+    Now,
+    /// One that lists the whole library.
+    Whole,
+    /// What was set aside, and nothing else.
+    SetAside,
+}
+
+/// A run as it is kept: what the index has no room for.
+#[derive(Clone, Serialize, Deserialize)]
+struct Kept {
+    began: Timestamp,
+    /// In a sentence or two.
+    said: String,
+    /// The whole report; of a run that could not start there is none.
+    report: Option<Value>,
+}
+
+/// The last runs of this appliance, latest first.
+pub struct Runs {
+    file: PathBuf,
+    kept: Mutex<Vec<Kept>>,
+    asked: Mutex<Option<Asked>>,
+    bell: Notify,
+}
+
+impl Runs {
+    /// Those that an earlier process has kept. A file that cannot be read holds none: it is no part of the archive.
+    pub fn open(file: &Path) -> Self {
+        let kept = std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Self {
+            file: file.to_owned(),
+            kept: Mutex::new(kept.unwrap_or_default()),
+            asked: Mutex::default(),
+            bell: Notify::new(),
+        }
+    }
+
+    /// Keeps how a run ended.
+    pub fn keep(&self, began: Timestamp, result: &Result<SyncReport, String>) {
+        let kept = match result {
+            Ok(report) => Kept {
+                began: report.started,
+                said: report.sentence(),
+                report: serde_json::to_value(report).ok(),
+            },
+            Err(why) => Kept { began, said: format!("The run could not start: {why}"), report: None },
+        };
+        let mut all = self.kept();
+        all.insert(0, kept);
+        all.truncate(KEPT);
+        if let Err(e) = small_file::replace(&self.file, &*all) {
+            tracing::warn!("the report of this run could not be kept in {}: {e}", self.file.display());
+        }
+    }
+
+    /// Waits until somebody asks for a run.
+    pub async fn asked(&self) -> Asked {
+        loop {
+            if let Some(asked) = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return asked;
+            }
+            self.bell.notified().await;
+        }
+    }
+
+    fn ask(&self, what: Asked) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+        self.bell.notify_one();
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A line of the list.
+#[derive(Serialize)]
+struct Line {
+    began: Timestamp,
+    ended: Option<Timestamp>,
+    outcome: String,
+    #[serde(skip)]
+    colour: &'static str,
+    said: String,
+    archived: u64,
+    set_aside: u64,
+    bytes: u64,
+}
+
+impl Line {
+    /// Where its report is.
+    fn path(&self) -> String {
+        format!("/runs/{}", self.began.as_millisecond())
+    }
+
+    fn size(&self) -> String {
+        ByteSize(self.bytes).to_string()
+    }
+}
+
+fn colour(outcome: &str) -> &'static str {
+    match outcome {
+        "complete" => "good",
+        "partial" | "interrupted" => "warn",
+        _ => "bad",
+    }
+}
+
+fn lines(state: &State) -> Result<Vec<Line>, String> {
+    let noted = state.reader()?.last_runs(KEPT).map_err(|e| e.to_string())?;
+    let kept = state.runs.kept().clone();
+    let said = |note: &RunNote| {
+        let same = kept.iter().find(|kept| kept.began.as_millisecond() == note.started.as_millisecond());
+        same.map_or_else(
+            || format!("{} listed, {} archived.", note.listed, note.archived),
+            |kept| kept.said.clone(),
+        )
+    };
+    let known: std::collections::HashSet<i64> =
+        noted.iter().map(|note| note.started.as_millisecond()).collect();
+    let mut lines: Vec<Line> = noted
+        .iter()
+        .map(|note| Line {
+            began: note.started,
+            ended: Some(note.ended),
+            colour: colour(&note.outcome),
+            outcome: note.outcome.clone(),
+            said: said(note),
+            archived: note.archived,
+            set_aside: note.quarantined + note.failed,
+            bytes: note.bytes,
+        })
+        .collect();
+    // The index notes runs that have reached the library; those that could not are kept here alone.
+    lines.extend(kept.iter().filter(|kept| !known.contains(&kept.began.as_millisecond())).map(|kept| {
+        let field = |name: &str| kept.report.as_ref().and_then(|report| report.get(name));
+        let outcome = field("outcome").and_then(Value::as_str).unwrap_or("could not start").to_owned();
+        Line {
+            began: kept.began,
+            ended: field("ended").and_then(|at| at.as_str()?.parse().ok()),
+            colour: colour(&outcome),
+            outcome,
+            said: kept.said.clone(),
+            archived: 0,
+            set_aside: 0,
+            bytes: 0,
+        }
+    }));
+    lines.sort_by_key(|line| std::cmp::Reverse(line.began));
+    Ok(lines)
+}
+
+#[derive(Template)]
+#[template(path = "runs.html", config = ".askama.toml")]
+struct RunsPage {
+    frame: Frame,
+    lines: Vec<Line>,
+    running: bool,
+}
+
+/// The list.
+pub async fn page(Shared(state): Shared<Arc<State>>, session: Session) -> Response {
+    let running = state.running().is_some();
+    let frame = Frame::of(&session, "/runs");
+    html_of(&session, state.aside(lines).await, |lines| RunsPage { frame, lines, running })
+}
+
+/// The list for scripts.
+pub async fn told(Shared(state): Shared<Arc<State>>) -> Response {
+    match state.aside(lines).await {
+        Ok(lines) => Json(lines).into_response(),
+        Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": e}))).into_response(),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "run.html", config = ".askama.toml")]
+struct RunPage {
+    frame: Frame,
+    line: Line,
+    facts: Vec<(String, String)>,
+    changes: Vec<String>,
+}
+
+/// One run's report.
+pub async fn one(
+    Shared(state): Shared<Arc<State>>,
+    session: Session,
+    Wanted(began): Wanted<i64>,
+) -> Response {
+    let found = state.aside(move |state| {
+        let kept = state.runs.kept().iter().find(|kept| kept.began.as_millisecond() == began).cloned();
+        let line = lines(state)?.into_iter().find(|line| line.began.as_millisecond() == began);
+        Ok(line.map(|line| (line, kept.and_then(|kept| kept.report))))
+    });
+    let (line, report) = match found.await {
+        Ok(Some(found)) => found,
+        Ok(None) => return absent(&session, "Nothing is known of such a run."),
+        Err(why) => return super::frame::trouble(&session, &why),
+    };
+    let changes = report.as_ref().and_then(|report| report.get("changes")?.as_array().cloned());
+    let changes = changes.iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect();
+    let page = RunPage {
+        frame: Frame::of(&session, "/runs"),
+        facts: report.as_ref().map(facts).unwrap_or_default(),
+        line,
+        changes,
+    };
+    html_of(&session, Ok(page), |page| page)
+}
+
+/// The numbers of a report that are not nothing, in words.
+fn facts(report: &Value) -> Vec<(String, String)> {
+    const WORDS: [(&str, &str); 13] = [
+        ("account", "Account"),
+        ("listed", "Listed by Google"),
+        ("already_archived", "Archived before"),
+        ("archived", "Archived by this run"),
+        ("files", "Files stored"),
+        ("revised", "Items with new facts"),
+        ("albums", "Albums that changed"),
+        ("gone", "No longer in the library"),
+        ("without_video", "Live Photos without their video"),
+        ("set_aside", "Set aside"),
+        ("unreadable", "Rows that could not be read"),
+        ("retries", "Attempts that had to be repeated"),
+        ("whole", "The whole library was listed"),
+    ];
+    let said = |value: &Value| match value {
+        Value::Number(number) if number.as_u64() == Some(0) => None,
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(is) => Some(if *is { "yes" } else { "no, only what is new" }.to_owned()),
+        _ => None,
+    };
+    WORDS.iter().filter_map(|(name, word)| Some(((*word).to_owned(), said(report.get(name)?)?))).collect()
+}
+
+/// What a form asks for.
+#[derive(Deserialize)]
+pub struct Begin {
+    key: String,
+    what: Asked,
+}
+
+/// Begins a run as soon as nothing else uses the browser.
+pub async fn begin(Shared(state): Shared<Arc<State>>, session: Session, Form(form): Form<Begin>) -> Response {
+    if form.key != session.key() {
+        return wrong_key();
+    }
+    state.runs.ask(form.what);
+    let to = if form.what == Asked::SetAside { "/set-aside?asked=1" } else { "/" };
+    (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response()
+}
+
+/// How long something took.
+fn took(line: &Line) -> String {
+    line.ended.map_or_else(String::new, |ended| {
+        let seconds = ended.duration_since(line.began).as_secs().max(0);
+        format!("{:#}", jiff::SignedDuration::from_secs(seconds))
+    })
+}
