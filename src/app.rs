@@ -2,6 +2,7 @@
 
 mod doctor;
 mod filled;
+mod home;
 mod mount;
 mod passes;
 pub mod proof;

@@ -7,6 +7,7 @@ use serde_json::Deserializer;
 
 use crate::cli;
 use crate::index::packed;
+use crate::notice::mqtt::packet;
 use crate::remote::browser::tab::Landing;
 use crate::remote::viewer::{locale, names, photo};
 use crate::remote::{direct, net, session};
@@ -59,4 +60,10 @@ pub fn archive_json(bytes: &[u8]) -> bool {
 /// A row of the index as the view reads it.
 pub fn index_row(bytes: &[u8]) -> bool {
     packed::unpack(1, 1, bytes).is_some()
+}
+
+/// What a broker sends: the number of packets that were taken before it ended or was refused.
+pub fn broker(bytes: &[u8]) -> usize {
+    let mut come = bytes::BytesMut::from(bytes);
+    std::iter::from_fn(|| packet::take(&mut come).ok().flatten()).count()
 }

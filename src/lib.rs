@@ -31,7 +31,7 @@
 //! | [`upkeep`] | everything read again within a month, damage mended, the index copied |
 //! | [`doctor`] | do the volume and the machine keep what all else relies on |
 //! | [`view`], [`export`] | views as templates over facts, mounted (`view/SEMANTICS.md` lists what that promises); the same tree as plain files |
-//! | [`schedule`], [`notice`] | when the next run is due; what people are told without asking, and the ways to them |
+//! | [`schedule`], [`notice`] | when the next run is due; what people and their homes are told without asking, and the ways to them |
 //! | [`login`] | is somebody signed in to Google, who must be told, and the browser in which they sign in |
 //! | [`serve`], [`telemetry`], [`signals`] | what a running appliance tells |
 //! | [`app`], [`cli`], [`exit`] | put it together, parse, end with a documented code |

@@ -3,11 +3,13 @@
 //! One vocabulary of [`Event`]s, each of which can be switched; one [`Notice`] for each thing that happened; any number of
 //! [`Channel`]s. A channel that fails is tried again, then logged; it never fails or delays a run.
 
+mod address;
 pub mod channel;
 pub mod healthchecks;
 pub mod http;
 mod mail;
 pub mod memory;
+pub mod mqtt;
 mod program;
 pub mod queue;
 

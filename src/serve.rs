@@ -7,7 +7,9 @@ mod completeness;
 mod doctor;
 pub mod door;
 mod frame;
+pub mod home;
 mod metrics;
+mod numbers;
 mod overview;
 mod photos;
 mod runs;
@@ -33,6 +35,7 @@ use self::runs::Runs;
 use crate::archive::Archive;
 use crate::index::{IndexReader, RunNote, Totals};
 use crate::login::desk::Desk;
+use crate::model::ArchiveId;
 use crate::remote::browser::launch::BrowserSettings;
 use crate::sync::progress::{Progress, Snapshot};
 use crate::sync::report::SyncReport;
@@ -77,6 +80,8 @@ pub struct State {
     runs: Runs,
     run: Mutex<Run>,
     counted: Mutex<Option<(Instant, Totals)>>,
+    /// A pass begins or has ended, or the next one is due at another time.
+    pub news: Notify,
 }
 
 impl std::ops::Deref for State {
@@ -108,13 +113,20 @@ impl State {
             runs: Runs::open(&appliance.profile.join("shoebox-runs.json")),
             run: Mutex::default(),
             counted: Mutex::default(),
+            news: Notify::new(),
             appliance,
         }
+    }
+
+    /// Name of the archive.
+    pub fn archive_id(&self) -> &ArchiveId {
+        self.archive.store.id()
     }
 
     /// A pass begins.
     pub fn begins(&self, progress: Arc<Progress>) {
         self.run().progress = Some((progress, Instant::now()));
+        self.news.notify_one();
     }
 
     /// A pass that began then has ended, or could not start.
@@ -123,11 +135,14 @@ impl State {
         let mut run = self.run();
         run.progress = None;
         run.last = Some(result);
+        drop(run);
+        self.news.notify_one();
     }
 
     /// When the next pass begins.
     pub fn due(&self, at: Timestamp) {
         self.run().due = Some(at);
+        self.news.notify_one();
     }
 
     /// Waits until a person asks for a pass.
@@ -153,6 +168,12 @@ impl State {
     /// How the latest run ended that the index knows of.
     pub fn earlier(&self) -> Option<RunNote> {
         self.archive.index.reader().ok()?.last_runs(1).ok()?.into_iter().next()
+    }
+
+    /// When a run last ended of which nothing was left over.
+    pub fn complete(&self) -> Result<Option<Timestamp>, String> {
+        let reader = self.archive.index.reader().map_err(|e| e.to_string())?;
+        reader.last_complete().map_err(|e| e.to_string())
     }
 
     /// What is archived.

@@ -58,7 +58,11 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
         &["archive", "index", "ingest", "model", "remote", "store", "sync", "upkeep", "view", "export"],
         "turns every error into an exit code",
     ),
-    ("fuzz", &["cli", "index", "remote", "store"], "opens private parsers to those who feed them bytes"),
+    (
+        "fuzz",
+        &["cli", "index", "notice", "remote", "store"],
+        "opens private parsers to those who feed them bytes",
+    ),
     ("sim", &["model", "remote"], "stands on the far side: it plays Google, it never sees an archive"),
 ];
 
@@ -78,6 +82,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("nom_exif", &["src/media/", "src/telemetry.rs"], "video metadata"),
     ("image", &["src/media/thumbnail.rs", "src/sim/", "src/sim.rs"], "pictures"),
     ("lettre", &["src/notice/"], "mail"),
+    ("rustls_platform_verifier", &["src/notice/mqtt/"], "TLS to a broker"),
     ("argon2", &["src/serve/door.rs"], "passwords"),
     ("croner", &["src/schedule.rs"], "cron expressions"),
     ("zip", &["src/ingest/unpack.rs", "src/sim/"], "zip"),

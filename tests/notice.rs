@@ -1,6 +1,8 @@
-//! What people are told, against servers that are as strict as the real ones; mail against a real one.
+//! What people are told, against servers that are as strict as the real ones; mail and MQTT against real ones.
 
 mod appliance;
+mod broker;
 mod desk;
+mod home;
 mod mail;
 mod services;

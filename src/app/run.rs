@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::future::OptionFuture;
 use tokio::sync::Notify;
 
+use super::home::Home;
 use super::passes::Passes;
 use super::tell::{self, Tell};
 use super::{RunSettings, Source, filled, mount, upkeep};
@@ -79,6 +81,13 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
     }));
     tracing::info!("the page is at http://{}/", listener.local_addr()?);
     let mut page = tokio::spawn(serve::web::serve(listener, Arc::clone(&state), stop.clone()));
+    let home = match settings.tell.broker.clone() {
+        Some(broker) => {
+            let (ca, url) = (settings.sync.browser.ca.as_deref(), settings.tell.url.as_deref());
+            Some(Home::begin(broker, ca, Arc::clone(&state), url)?)
+        }
+        None => None,
+    };
     let passed = Arc::new(Notify::new());
     let kept = upkeep::keep_up(
         Arc::clone(&archive),
@@ -91,12 +100,13 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
         Passes { archive: &archive, state: &state, desk: &desk, tell: &tell, passed: &passed, stop: &stop };
     passes.go_on(&settings, &*source).await?;
     // All at the same time: whoever stops us waits ten seconds at most.
-    let (_in_time, ended, _at_rest) = tokio::join!(
+    let (_in_time, ended, _at_rest, _said) = tokio::join!(
         // A file that is being read may be large: nobody waits for it, and what was not saved is read again.
         tokio::time::timeout(LAST_READ, kept),
         tokio::time::timeout(LAST_ANSWER, &mut page),
         // Whoever signs in right now has a browser that must write down its cookies.
         tokio::time::timeout(LAST_SIGN_IN, desk.turn()),
+        OptionFuture::from(home.map(Home::end)),
     );
     match ended {
         Ok(ended) => ended?.context("the page failed")?,

@@ -5,11 +5,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::home;
 use crate::model::Clock;
 use crate::model::name::printable;
 use crate::notice::healthchecks::{Check, Signal, run_id};
 use crate::notice::http::Client;
 use crate::notice::memory::Memory;
+use crate::notice::mqtt::Broker;
 use crate::notice::queue::Queue;
 use crate::notice::{Channel, Event, Herald, Notice};
 use crate::remote::{RemoteError, net};
@@ -30,6 +32,8 @@ pub struct TellSettings {
     pub events: BTreeSet<Event>,
     /// A check that is pinged at the beginning and the end of each run.
     pub check: Option<Check>,
+    /// The broker through which Home Assistant is told.
+    pub broker: Option<Broker>,
     /// Address of the page, as people reach it.
     pub url: Option<String>,
 }
@@ -71,8 +75,13 @@ pub async fn try_out(settings: TellSettings, ca: Option<&Path>) -> anyhow::Resul
             }
         }
     }
-    if settings.channels.is_empty() && settings.check.is_none() {
-        anyhow::bail!("there is nobody to tell: set --tell or --healthcheck");
+    if let Some(broker) = &settings.broker
+        && !home::try_out(broker, ca).await
+    {
+        code = exit::FAILURE;
+    }
+    if settings.channels.is_empty() && settings.check.is_none() && settings.broker.is_none() {
+        anyhow::bail!("there is nobody to tell: set --tell, --healthcheck or --mqtt");
     }
     Ok(code)
 }

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::app::TellSettings;
 use crate::notice::healthchecks::Check;
+use crate::notice::mqtt::Broker;
 use crate::notice::{Channel, Event};
 
 /// Who is told of what.
@@ -34,6 +35,10 @@ pub struct TellArgs {
     /// The Healthchecks server, if it is one of your own: `https://HOST/ping`.
     #[arg(long, env = "SHOEBOX_HEALTHCHECK_HOST", value_name = "URL")]
     healthcheck_host: Option<String>,
+    /// The MQTT broker through which Home Assistant finds shoebox by itself: `mqtt://USER:PASSWORD@HOST[:1883]`, or
+    /// `mqtts://…[:8883]`, with `?prefix=homeassistant&base=shoebox` if these are others.
+    #[arg(long, env = "SHOEBOX_MQTT", hide_env_values = true, value_name = "ADDRESS")]
+    mqtt: Option<Secret>,
     /// Address of the page, as people reach it; notices link to it.
     #[arg(long, env = "SHOEBOX_URL", value_name = "URL")]
     url: Option<String>,
@@ -73,6 +78,12 @@ impl TellArgs {
             .map(|id| Check::new(self.healthcheck_host.as_deref(), &id.0))
             .transpose()
             .map_err(|why| format!("--healthcheck: {why}"))?;
-        Ok(TellSettings { channels, events: self.tell_of.into_iter().collect(), check, url: self.url })
+        let broker = self
+            .mqtt
+            .map(|address| address.0.parse::<Broker>())
+            .transpose()
+            .map_err(|why| format!("--mqtt: {why}"))?;
+        let events = self.tell_of.into_iter().collect();
+        Ok(TellSettings { channels, events, check, broker, url: self.url })
     }
 }

@@ -255,6 +255,18 @@ impl IndexReader {
         })
     }
 
+    /// When the last run ended that was complete.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn last_complete(&self) -> Result<Option<Timestamp>, IndexError> {
+        self.ask(|conn| {
+            conn.prepare("SELECT ended FROM run WHERE outcome = 'complete' ORDER BY id DESC LIMIT 1")?
+                .query_row([], |row| parsed(row, "ended"))
+                .optional()
+        })
+    }
+
     /// The items that could not be archived so far, by key.
     ///
     /// # Errors

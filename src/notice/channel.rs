@@ -15,12 +15,10 @@
 //!
 //! The webhook addresses that Discord and Slack show are understood as they are. The form without `s` (`ntfy://HOST/TOPIC`, `gotify`, `apprise`, `mailto`) is unencrypted, for servers at home.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use percent_encoding::percent_decode_str;
-
+use super::address::{Address, decoded};
 use super::http::{Client, Request};
 use super::mail::Mailbox;
 use super::{Notice, Trouble, Weight, mail, program};
@@ -200,49 +198,6 @@ fn beginning(text: &str, most: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(most - 1).chain(['…']).collect()
-}
-
-/// `scheme://user:password@host:port/path?query`, taken apart without any rule about what a host may be.
-struct Address<'a> {
-    scheme: &'a str,
-    user: Option<String>,
-    password: Option<String>,
-    host: &'a str,
-    path: Vec<&'a str>,
-    query: BTreeMap<String, String>,
-}
-
-fn decoded(text: &str) -> String {
-    percent_decode_str(text).decode_utf8_lossy().into_owned()
-}
-
-impl<'a> Address<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
-        let (scheme, rest) = text.split_once("://")?;
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (login, host) =
-            authority.rsplit_once('@').map_or((None, authority), |(login, host)| (Some(login), host));
-        let (user, password) = match login.map(|login| login.split_once(':').unwrap_or((login, ""))) {
-            Some((user, "")) => (Some(decoded(user)), None),
-            Some((user, password)) => (Some(decoded(user)), Some(decoded(password))),
-            None => (None, None),
-        };
-        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        Some(Self {
-            scheme,
-            user,
-            password,
-            host,
-            path: path.split('/').filter(|piece| !piece.is_empty()).collect(),
-            query: pairs.map(|(name, value)| (name.to_owned(), decoded(value))).collect(),
-        })
-    }
-
-    /// Address of a server, encrypted if the scheme ends with `s`.
-    fn server(&self) -> String {
-        format!("http{}://{}", if self.scheme.ends_with('s') { "s" } else { "" }, self.host)
-    }
 }
 
 impl FromStr for Channel {

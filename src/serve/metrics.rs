@@ -10,21 +10,10 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::State;
-use crate::index::{RunNote, Totals};
+use super::numbers::Numbers;
 
 /// Every state that a login can be in.
 const LOGINS: [&str; 5] = ["unknown", "signed-in", "expiring", "needs-person", "rejected"];
-
-/// What is told, gathered.
-struct Numbers {
-    totals: Totals,
-    damaged: usize,
-    /// Wanted and archived by the present pass.
-    running: Option<(u64, u64)>,
-    last: Option<RunNote>,
-    next: Option<Timestamp>,
-    login: &'static str,
-}
 
 impl Numbers {
     fn text(&self) -> String {
@@ -57,9 +46,13 @@ impl Numbers {
             "1 while a run goes on.",
             &one(f64::from(u8::from(self.running.is_some()))),
         );
-        if let Some((wanted, archived)) = self.running {
-            gauge("shoebox_run_wanted_items", "Items that the present run fetches.", &one(wanted as f64));
-            gauge("shoebox_run_archived_items", "Of these, archived so far.", &one(archived as f64));
+        if let Some(running) = &self.running {
+            gauge(
+                "shoebox_run_wanted_items",
+                "Items that the present run fetches.",
+                &one(running.wanted as f64),
+            );
+            gauge("shoebox_run_archived_items", "Of these, archived so far.", &one(running.archived as f64));
         }
         if let Some(last) = &self.last {
             let outcome = format!("{{outcome=\"{}\"}}", last.outcome.replace(['"', '\\', '\n'], "_"));
@@ -93,28 +86,9 @@ impl Numbers {
     }
 }
 
-/// The last run; one that could not start is in no index.
-fn last(state: &State) -> Option<RunNote> {
-    match state.last() {
-        Some(Ok(report)) => Some(report.note()),
-        Some(Err(_)) => state.earlier().map(|note| RunNote { outcome: "not-started".into(), ..note }),
-        None => state.earlier(),
-    }
-}
-
 /// All numbers.
 pub async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
-    let gather = move || {
-        Ok::<_, String>(Numbers {
-            totals: state.totals()?,
-            damaged: state.damaged(),
-            running: state.running().map(|(now, _)| (now.wanted, now.archived)),
-            last: last(&state),
-            next: state.next(),
-            login: state.desk.login().state.word(),
-        })
-    };
-    match tokio::task::spawn_blocking(gather).await {
+    match tokio::task::spawn_blocking(move || Numbers::gather(&state)).await {
         Ok(Ok(numbers)) => {
             ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], numbers.text()).into_response()
         }
@@ -126,6 +100,8 @@ pub async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::{RunNote, Totals};
+    use crate::sync::progress::Snapshot;
 
     #[test]
     fn the_text_is_what_prometheus_reads() {
@@ -143,10 +119,13 @@ mod tests {
         let numbers = Numbers {
             totals,
             damaged: 0,
-            running: Some((9, 2)),
+            running: Some(Snapshot { wanted: 9, archived: 2, ..Snapshot::default() }),
             last: Some(last),
+            not_started: false,
+            complete: None,
             next: None,
             login: "expiring",
+            free: None,
         };
         let text = numbers.text();
         let mut names = std::collections::BTreeSet::new();

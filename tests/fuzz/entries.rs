@@ -16,6 +16,7 @@ use shoebox::model::{
     AlbumRecord, CaptureTime, DedupKey, ItemDetails, ItemRecord, MediaFacts, MediaKey, PartRole, Quality,
     ReadAt, RemoteFacts, RemoteItem, SystemClock,
 };
+use shoebox::notice::mqtt::Broker;
 use shoebox::remote::rpc::{albums, counts, details, frame, info, recent, timeline, trash};
 use shoebox::remote::viewer::locale;
 use shoebox::remote::{Claim, direct};
@@ -50,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     target("names", names, 1 << 10),
     target("views", views, 8 << 10),
     target("settings", settings, 4 << 10),
+    target("broker", broker, 1 << 10),
 ];
 
 /// A response body: the envelope, whichever calls are looked for.
@@ -291,4 +293,13 @@ fn settings(bytes: &[u8]) {
     fuzz::options(&text);
     let (rule, host) = text.split_once('\n').unwrap_or((&text, "photos.google.com"));
     fuzz::resolve_rule(rule, host);
+}
+
+/// Packets of MQTT, and an address of a broker.
+fn broker(bytes: &[u8]) {
+    assert!(fuzz::broker(bytes) <= bytes.len() / 2);
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(broker) = text.parse::<Broker>() {
+        assert!(!broker.place().contains(name::is_invisible), "{:?}", broker.place());
+    }
 }

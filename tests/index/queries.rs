@@ -186,7 +186,15 @@ fn the_last_runs_come_first() {
     for n in 0..5 {
         opened.index.writer().note_run(&run(n)).unwrap();
     }
-    assert_eq!(opened.index.reader().unwrap().last_runs(2).unwrap(), [run(4), run(3)]);
+    let reader = opened.index.reader().unwrap();
+    assert_eq!(reader.last_runs(2).unwrap(), [run(4), run(3)]);
+    assert_eq!(reader.last_complete().unwrap(), None);
+    for (n, outcome) in [(5, "complete"), (6, "complete"), (7, "partial")] {
+        let ended = now() + jiff::SignedDuration::from_secs(n);
+        let note = RunNote { outcome: outcome.into(), ended, ..run(0) };
+        opened.index.writer().note_run(&note).unwrap();
+    }
+    assert_eq!(reader.last_complete().unwrap(), Some(now() + jiff::SignedDuration::from_secs(6)));
 }
 
 #[test]
