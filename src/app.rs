@@ -30,6 +30,7 @@ use crate::model::{Clock, SystemClock};
 use crate::remote::browser::launch::BrowserSettings;
 use crate::remote::google::Method;
 use crate::serve::Offered;
+use crate::serve::tls::Tls;
 use crate::store::{RealDisk, Store};
 use crate::sync::SyncOptions;
 
@@ -167,6 +168,8 @@ pub enum Command {
     Health {
         /// Where it listens.
         listen: SocketAddr,
+        /// Whether its page is encrypted.
+        tls: bool,
     },
 }
 
@@ -217,6 +220,8 @@ pub struct RunSettings {
     pub jitter: Duration,
     /// The page's password; if there is none, the first visit sets it.
     pub password: Option<String>,
+    /// How the page is encrypted, if it is.
+    pub tls: Option<Tls>,
     /// Where noVNC is, which shows the sign-in browser.
     pub novnc: PathBuf,
     /// Whom to tell of what.
@@ -264,7 +269,7 @@ pub fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Report { data, form, since } => proof::report(&data, form, since.as_deref()),
         Command::QuarantineList { data, json } => proof::quarantine_list(&data, json),
         Command::QuarantineShow { data, key } => proof::quarantine_show(&data, &key),
-        Command::Health { listen } => runtime()?.block_on(run::health(listen)),
+        Command::Health { listen, tls } => runtime()?.block_on(run::health(listen, tls)),
     }
 }
 

@@ -25,6 +25,7 @@ mod settings;
 mod tell;
 mod upkeep;
 
+use page::TlsArg;
 use remote::{BrowserArgs, Remote};
 use run::RunArgs;
 use settings::{Kept, Settings};
@@ -190,6 +191,8 @@ enum Subcommands {
         /// Where its page listens.
         #[arg(long, env = "SHOEBOX_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR:PORT")]
         listen: SocketAddr,
+        #[command(flatten)]
+        tls: TlsArg,
     },
 }
 
@@ -355,7 +358,7 @@ impl Subcommands {
             }
             Self::RebuildIndex(data) => Command::RebuildIndex { data: data.dir },
             Self::Export { data, target } => Command::Export { data: data.dir, target },
-            Self::Health { listen } => Command::Health { listen },
+            Self::Health { listen, tls } => Command::Health { listen, tls: tls.tls.is_some() },
             Self::Tell { tell, ca } => Command::Tell { settings: tell.settings()?, ca },
         })
     }

@@ -16,6 +16,7 @@ mod runs;
 mod set_aside;
 mod settings;
 mod sign_in;
+pub mod tls;
 pub mod web;
 
 pub use self::runs::Asked;
@@ -60,6 +61,8 @@ pub struct Appliance {
     pub desk: Arc<Desk>,
     /// Where noVNC is.
     pub novnc: PathBuf,
+    /// Whether the page is encrypted by ourselves.
+    pub tls: bool,
     /// What may be set on the page.
     pub settings: Arc<dyn Offered>,
     /// Rings when the settings are to be read again.

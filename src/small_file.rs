@@ -13,14 +13,14 @@ use serde::Serialize;
 /// # Errors
 /// When the disk refuses.
 pub fn replace(file: &Path, value: &impl Serialize) -> io::Result<()> {
-    replace_bytes(file, &serde_json::to_vec(value).map_err(io::Error::other)?)
+    write(file, &serde_json::to_vec(value).map_err(io::Error::other)?)
 }
 
-/// The same with bytes of any kind.
+/// Replaces a file by these bytes, likewise.
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn replace_bytes(file: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = file.as_os_str().to_owned();
     name.push(".new");
     let new = Path::new(&name);

@@ -6,5 +6,6 @@ mod pages;
 mod person;
 mod sign_in;
 pub mod support;
+mod tls;
 mod upkeep;
 mod whole;

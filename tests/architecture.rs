@@ -82,6 +82,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("nom_exif", &["src/media/", "src/telemetry.rs"], "video metadata"),
     ("image", &["src/media/thumbnail.rs", "src/sim/", "src/sim.rs"], "pictures"),
     ("lettre", &["src/notice/"], "mail"),
+    ("rcgen", &["src/serve/tls.rs", "src/sim/"], "making certificates"),
     ("rustls_platform_verifier", &["src/notice/mqtt/"], "TLS to a broker"),
     ("argon2", &["src/serve/door.rs"], "passwords"),
     ("croner", &["src/schedule.rs"], "cron expressions"),

@@ -5,9 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use futures_util::future::OptionFuture;
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::home::Home;
 use super::passes::Passes;
@@ -18,6 +21,7 @@ use crate::login::Word;
 use crate::login::desk::{self, Desk};
 use crate::notice::Event;
 use crate::serve::door::Door;
+use crate::serve::tls::{Certificate, Greeted};
 use crate::serve::{self, Appliance, Offered, State};
 use crate::signals;
 
@@ -43,7 +47,7 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
     }
     let archive = Arc::new(super::open(&settings.data)?);
     filled::refuse_other(&settings.sync.profile, archive.store.id(), &settings.data)?;
-    let listener = tokio::net::TcpListener::bind(settings.listen)
+    let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
     let mounted = match &settings.view {
@@ -67,6 +71,15 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
         voice(&tell),
     ));
     let door = Door::open(&profile.join("shoebox-door.json"), settings.password.as_deref(), super::clock())?;
+    let certificate = match &settings.tls {
+        Some(tls) => {
+            let names = names(settings.listen, settings.tell.url.as_deref());
+            let certificate =
+                Certificate::open(tls, profile, &names).map_err(|why| anyhow!("--tls: {why}"))?;
+            Some(Arc::new(certificate))
+        }
+        None => None,
+    };
     let state = Arc::new(State::new(Appliance {
         archive: Arc::clone(&archive),
         view: settings.view.clone(),
@@ -75,12 +88,12 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
         door: Arc::new(door),
         desk: Arc::clone(&desk),
         novnc: settings.novnc.clone(),
+        tls: certificate.is_some(),
         settings: Arc::clone(&source) as Arc<dyn Offered>,
         reread,
         stop: stop.clone(),
     }));
-    tracing::info!("the page is at http://{}/", listener.local_addr()?);
-    let mut page = tokio::spawn(serve::web::serve(listener, Arc::clone(&state), stop.clone()));
+    let mut page = open_page(listener, certificate, &state, &stop)?;
     let home = match settings.tell.broker.clone() {
         Some(broker) => {
             let (ca, url) = (settings.sync.browser.ca.as_deref(), settings.tell.url.as_deref());
@@ -124,6 +137,36 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
     Ok(exit::OK)
 }
 
+/// Serves the page, encrypted if there is a certificate.
+fn open_page(
+    listener: TcpListener,
+    certificate: Option<Arc<Certificate>>,
+    state: &Arc<State>,
+    stop: &CancellationToken,
+) -> anyhow::Result<JoinHandle<std::io::Result<()>>> {
+    let (at, state, stop) = (listener.local_addr()?, Arc::clone(state), stop.clone());
+    let Some(certificate) = certificate else {
+        tracing::info!("the page is at http://{at}/");
+        return Ok(tokio::spawn(serve::web::serve(listener, state, stop)));
+    };
+    tracing::info!("the page is at https://{at}/; SHA-256 of its certificate: {}", certificate.fingerprint());
+    Ok(tokio::spawn(serve::web::serve(Greeted::new(listener, certificate)?, state, stop)))
+}
+
+/// Names under which the page may be asked for.
+fn names(listen: SocketAddr, url: Option<&str>) -> Vec<String> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    names.push(rustix::system::uname().nodename().to_string_lossy().into_owned());
+    names.extend((!listen.ip().is_unspecified()).then(|| listen.ip().to_string()));
+    let url = url.and_then(|url| reqwest::Url::parse(url).ok());
+    names.extend(url.and_then(|url| Some(url.host_str()?.trim_matches(['[', ']']).to_owned())));
+    // What is no name of a host cannot be in a certificate.
+    names.retain(|name| rustls::pki_types::ServerName::try_from(name.as_str()).is_ok());
+    names.sort();
+    names.dedup();
+    names
+}
+
 fn is_empty(dir: &std::path::Path) -> bool {
     match std::fs::read_dir(dir) {
         // A fresh ext4 volume holds this and nothing else.
@@ -158,15 +201,21 @@ fn private_dir(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Asks a running `run` whether it is well.
-pub async fn health(listen: SocketAddr) -> anyhow::Result<u8> {
+pub async fn health(listen: SocketAddr, tls: bool) -> anyhow::Result<u8> {
     crate::remote::net::install_tls();
     let mut at = listen;
     if at.ip().is_unspecified() {
         at.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(5))
+        // Its certificate is for the names that people use. Nothing is sent that anybody could want.
+        .tls_danger_accept_invalid_certs(true)
+        .build()?;
+    let scheme = if tls { "https" } else { "http" };
     let answer = client
-        .get(format!("http://{at}/healthz"))
+        .get(format!("{scheme}://{at}/healthz"))
         .send()
         .await
         .with_context(|| format!("no `shoebox run` answers on {at}"))?;

@@ -68,6 +68,7 @@ impl RunArgs {
             schedule: self.schedule,
             jitter: self.jitter.unwrap_or_default(),
             password: self.page.password.map(|password| password.0),
+            tls: self.page.tls.tls,
             novnc: self.page.novnc,
             tell: self.tell.settings()?,
             upkeep: self.upkeep.settings(),

@@ -85,7 +85,7 @@ pub async fn verify(tab: &Tab, profile: &Path) -> Result<Account, RemoteError> {
             let picture = tab.screenshot().await.ok();
             let picture = picture.and_then(|text| data_encoding::BASE64.decode(text.as_bytes()).ok());
             if let Some(picture) = picture
-                && let Err(e) = small_file::replace_bytes(&screen, &picture)
+                && let Err(e) = small_file::write(&screen, &picture)
             {
                 tracing::debug!("the picture of the screen is not kept in {}: {e}", screen.display());
             }

@@ -49,7 +49,7 @@ pub async fn guard(Shared(state): Shared<Arc<State>>, mut request: Request, next
     let path = request.uri().path().to_owned();
     let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
     let upgrades = request.headers().contains_key("upgrade");
-    if (writes || upgrades) && !is_ours(request.headers()) {
+    if (writes || upgrades) && !is_ours(request.headers(), state.tls) {
         return (StatusCode::FORBIDDEN, "this request comes from another site\n").into_response();
     }
     if OPEN.contains(&path.as_str()) {
@@ -87,13 +87,15 @@ pub async fn guard(Shared(state): Shared<Arc<State>>, mut request: Request, next
 }
 
 /// Browsers name the page that a request comes from; whoever is no browser cannot be tricked by another site.
-fn is_ours(heads: &HeaderMap) -> bool {
+/// `tls`: the page is at `https://` and nowhere else.
+fn is_ours(heads: &HeaderMap, tls: bool) -> bool {
     // Where there is TLS they say it outright, whatever a proxy has made of the host's name.
     if let Some(site) = heads.get("sec-fetch-site") {
         return site == "same-origin" || site == "none";
     }
     let Some(origin) = heads.get(ORIGIN) else { return true };
-    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    let origin = origin.filter(|(scheme, _)| !tls || *scheme == "https").map(|(_, host)| host);
     let hosts = [heads.get(HOST), heads.get("x-forwarded-host")];
     let mut hosts = hosts.into_iter().flatten().filter_map(|host| host.to_str().ok());
     origin.is_some_and(|origin| hosts.any(|host| host == origin))
@@ -192,8 +194,7 @@ pub async fn enter(
     });
     match entered.await.unwrap_or_else(|e| Err(Refusal::NotKept(e.to_string()))) {
         Ok(Token(token)) => {
-            let secure =
-                if heads.get("x-forwarded-proto").is_some_and(|p| p == "https") { "; Secure" } else { "" };
+            let secure = secure(&state, &heads);
             let cookie =
                 format!("{}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age=31536000{secure}", state.cookie);
             (StatusCode::SEE_OTHER, [(LOCATION, inside(&given.next)), (SET_COOKIE, cookie)]).into_response()
@@ -213,6 +214,12 @@ pub async fn enter(
     }
 }
 
+/// What keeps a cookie to encrypted connections, where there is one: ours, or a proxy's.
+fn secure(state: &State, heads: &HeaderMap) -> &'static str {
+    let outside = heads.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
+    if state.tls || outside { "; Secure" } else { "" }
+}
+
 /// A form with nothing but its key.
 #[derive(Deserialize)]
 pub struct Keyed {
@@ -220,14 +227,20 @@ pub struct Keyed {
 }
 
 /// Ends a session.
-pub async fn leave(Shared(state): Shared<Arc<State>>, session: Session, Form(form): Form<Keyed>) -> Response {
+pub async fn leave(
+    Shared(state): Shared<Arc<State>>,
+    session: Session,
+    heads: HeaderMap,
+    Form(form): Form<Keyed>,
+) -> Response {
     if form.key != session.key() {
         return wrong_key();
     }
     let door = Arc::clone(&state.door);
     // What was not written down is forgotten at the next start; the session is gone from memory in any case.
     let _ended = tokio::task::spawn_blocking(move || door.leave(&session.token)).await;
-    let cookie = format!("{}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0", state.cookie);
+    let secure = secure(&state, &heads);
+    let cookie = format!("{}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{secure}", state.cookie);
     (StatusCode::SEE_OTHER, [(LOCATION, "/door".to_owned()), (SET_COOKIE, cookie)]).into_response()
 }
 
@@ -239,4 +252,31 @@ pub(super) fn wrong_key() -> Response {
 /// An address that leads nowhere.
 pub async fn nowhere(session: Session) -> Response {
     absent(&session, "There is no such page.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ours(origin: &'static str, tls: bool) -> bool {
+        let mut heads = HeaderMap::new();
+        heads.insert(HOST, HeaderValue::from_static("nas:8080"));
+        heads.insert(ORIGIN, HeaderValue::from_static(origin));
+        is_ours(&heads, tls)
+    }
+
+    #[test]
+    fn an_origin_has_our_host_and_where_we_encrypt_our_scheme() {
+        for (origin, plain, encrypted) in [
+            ("http://nas:8080", true, false),
+            // A proxy may have put the encryption before us.
+            ("https://nas:8080", true, true),
+            ("https://nas:8081", false, false),
+            ("https://nas", false, false),
+            ("https://evil.example", false, false),
+            ("null", false, false),
+        ] {
+            assert_eq!((ours(origin, false), ours(origin, true)), (plain, encrypted), "{origin}");
+        }
+    }
 }

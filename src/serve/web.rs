@@ -9,10 +9,10 @@ use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::serve::Listener;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::photos::{bytes, small};
@@ -63,7 +63,11 @@ fn router() -> Router<Arc<State>> {
 }
 
 /// Serves until stopped.
-pub async fn serve(listener: TcpListener, state: Arc<State>, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve<L: Listener<Addr: std::fmt::Debug>>(
+    listener: L,
+    state: Arc<State>,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
     let app = router()
         .fallback(access::nowhere)
         .layer(middleware::from_fn_with_state(Arc::clone(&state), access::guard))
