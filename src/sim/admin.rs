@@ -21,6 +21,7 @@ pub(crate) async fn serve(listener: TcpListener, google: Arc<Google>) {
         .route("/items", post(add_item))
         .route("/items/{key}", axum::routing::delete(remove_item))
         .route("/items/{key}/edit", post(edit_item))
+        .route("/session", get(screen))
         .route("/session/{what}", post(session))
         .with_state(google);
     if let Err(e) = axum::serve(listener, app).await {
@@ -61,6 +62,11 @@ async fn remove_item(State(google): State<Arc<Google>>, Path(key): Path<String>)
 
 async fn edit_item(State(google): State<Arc<Google>>, Path(key): Path<String>) {
     google.library.edit_item(&key);
+}
+
+/// Path of the screen of a sign-in that was shown last.
+async fn screen(State(google): State<Arc<Google>>) -> String {
+    google.session.last_screen().unwrap_or_default()
 }
 
 async fn session(State(google): State<Arc<Google>>, Path(what): Path<String>) -> StatusCode {

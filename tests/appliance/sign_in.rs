@@ -37,11 +37,15 @@ async fn lapsed(screens: Vec<Screen>) -> (Stage, Running, String) {
     (stage, running, listen)
 }
 
-/// The screen of the sign-in that the container's browser is at, as its window's title tells: by the simulator.
-async fn screen_is(stage: &Stage, path: &str) {
+/// Waits for a screen of the sign-in in the appliance's browser; the simulator says which one it showed last.
+async fn screen_is(last: impl AsyncFn() -> Option<String>, path: &str) {
     let until = Instant::now() + Duration::from_secs(60);
-    while !stage.sim.session().last_screen().is_some_and(|screen| screen.contains(path)) {
-        assert!(Instant::now() < until, "{path} is not shown, but {:?}", stage.sim.session().last_screen());
+    loop {
+        let screen = last().await;
+        if screen.as_ref().is_some_and(|screen| screen.contains(path)) {
+            break;
+        }
+        assert!(Instant::now() < until, "{path} is not shown, but {screen:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     // It has been asked for, and is drawn by and by.
@@ -73,19 +77,20 @@ async fn a_person_signs_in_on_the_page_and_the_library_is_archived() {
     let person = Person::new().await;
     let url = format!("http://{listen}");
     super::support::eventually("the page", || std::net::TcpStream::connect(&listen).is_ok());
+    let last = async || stage.sim.session().last_screen();
     person.begins_to_sign_in(&url, PASSWORD).await;
     // What made it ask was seen, and is shown.
     let seen = ask(&listen, "/sign-in/seen").await.unwrap();
     assert_eq!(&seen.bytes().await.unwrap()[..8], b"\x89PNG\r\n\x1a\n");
-    screen_is(&stage, "identifier").await;
+    screen_is(&last, "identifier").await;
     person.picture("3-identifier.png").await;
     nobody_else_sees_the_display(&stage.dir.path().join("profile"));
     person.type_into_picture("ann@example.org").await;
-    screen_is(&stage, "challenge/pwd").await;
+    screen_is(&last, "challenge/pwd").await;
     person.picture("4-password.png").await;
     person.type_into_picture("pässword").await;
-    screen_is(&stage, "challenge/dp").await;
-    screen_is(&stage, "passkey").await;
+    screen_is(&last, "challenge/dp").await;
+    screen_is(&last, "passkey").await;
     person.picture("5-passkey.png").await;
     person.js::<bool>("(document.getElementById('tab').click(), true)").await;
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -114,6 +119,25 @@ async fn a_person_signs_in_on_the_page_and_the_library_is_archived() {
         crate::remote::browser::marked_processes(&stage.dir.path().join("profile")),
         Vec::<i32>::new()
     );
+}
+
+/// The same on an appliance that somebody else has started: the container tier, which names its page (`PAGE`), the
+/// password to choose (`PAGE_PASSWORD`) and the simulator's control port (`GOOGLE`, host and port).
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "docker/test-container starts the appliance and then this"]
+async fn a_person_signs_in_on_a_page_that_is_elsewhere() {
+    shoebox::remote::net::install_tls();
+    let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
+    let (page, password, google) = (variable("PAGE"), variable("PAGE_PASSWORD"), variable("GOOGLE"));
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let last = async || client.get(format!("http://{google}/session")).send().await.ok()?.text().await.ok();
+    let person = Person::new().await;
+    person.begins_to_sign_in(&page, &password).await;
+    screen_is(&last, "identifier").await;
+    person.type_into_picture("ann@example.org").await;
+    screen_is(&last, "challenge/pwd").await;
+    person.type_into_picture("pässword").await;
+    person.reads("Everything goes on by itself").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
