@@ -27,7 +27,10 @@ FROM debian:trixie-slim AS base
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
       chromium xvfb fonts-liberation fonts-noto-color-emoji libnss3-tools fuse3 tini ca-certificates tzdata \
- && rm -rf /var/lib/apt/lists/*
+# Drivers for graphics hardware, which is not there, with a whole compiler: 220 MB. Nothing is linked to them, and without
+# hardware Chromium draws by itself.
+ && rm -rf /var/lib/apt/lists/* /usr/lib/*/libLLVM*.so* /usr/lib/*/libgallium*.so /usr/lib/*/libz3.so* \
+      /usr/lib/chromium/libVkLayer_* /usr/lib/chromium/libVkICD_mock_icd.so
 
 FROM base AS sim
 COPY --from=build /out/photos-sim /out/shoebox /usr/local/bin/
@@ -36,18 +39,21 @@ ENTRYPOINT ["/usr/bin/tini", "--"]
 CMD ["demo-google"]
 
 FROM base AS shoebox
-LABEL org.opencontainers.image.title="shoebox" \
-      org.opencontainers.image.description="Archives every original of a Google Photos library" \
-      org.opencontainers.image.licenses="MIT OR Apache-2.0"
 # What shows the sign-in browser inside the page.
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends tigervnc-standalone-server matchbox-window-manager \
- && rm -rf /var/lib/apt/lists/*
+# Perl is for a script beside the server, which nothing here calls.
+ && rm -rf /var/lib/apt/lists/* /usr/share/perl/5* /usr/lib/*/perl/5* /usr/lib/*/libperl.so*
 COPY --from=novnc /novnc /usr/share/shoebox/novnc
-COPY --from=build /out/shoebox /usr/local/bin/shoebox
+# Under its own name shoebox is the entry: who calls it by `docker exec` becomes the user, too.
+COPY --from=build /out/shoebox /usr/local/lib/shoebox
 COPY docker/entrypoint /usr/local/bin/entrypoint
-# For users of the machine whom PUID names: a place for the display's socket, and a view that others may read.
-RUN mkdir -p -m 1777 /tmp/.X11-unix && echo user_allow_other >>/etc/fuse.conf
+# For containers with `user:`, where a helper mounts: a view that others may read.
+RUN ln -s entrypoint /usr/local/bin/shoebox && echo user_allow_other >>/etc/fuse.conf
+
+LABEL org.opencontainers.image.title="shoebox" \
+      org.opencontainers.image.description="Archives every original of a Google Photos library" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0"
 ENV SHOEBOX_DATA=/data \
     SHOEBOX_PROFILE=/config/profile \
     SHOEBOX_VIEW=/view/photos \
@@ -57,7 +63,5 @@ EXPOSE 8080
 STOPSIGNAL SIGTERM
 # A lapsed login is reported, but is no illness: a restart would not cure it.
 HEALTHCHECK --interval=60s --timeout=10s --start-period=120s CMD ["shoebox", "health"]
-# tini reaps orphans; without -g, so that a stop reaches shoebox alone, which ends its browser in the way
-# that keeps the login.
-ENTRYPOINT ["/usr/bin/tini", "--", "/usr/local/bin/entrypoint"]
+ENTRYPOINT ["/usr/local/bin/entrypoint"]
 CMD ["run"]
