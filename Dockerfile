@@ -1,5 +1,5 @@
 # shoebox with its browser. Targets: `shoebox` (what people run, the default), `sim` (the demo's Google) and `samba` (a
-# share of the view).
+# share of the view). Nothing here names an architecture; docker/bake.hcl builds for two.
 FROM rust:1.95-trixie AS build
 WORKDIR /src
 # Cheaper builds for tests: --build-arg PROFILE=container.
@@ -50,12 +50,12 @@ COPY docker/demo-google /usr/local/bin/demo-google
 ENTRYPOINT ["/usr/bin/tini", "--"]
 CMD ["demo-google"]
 
-FROM base AS shoebox
+FROM base AS product
 # What shows the sign-in browser inside the page.
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends tigervnc-standalone-server matchbox-window-manager \
 # Perl is for a script beside the server, which nothing here calls.
- && rm -rf /var/lib/apt/lists/* /usr/share/perl/5* /usr/lib/*/perl/5* /usr/lib/*/libperl.so*
+ && rm -rf /var/lib/apt/lists/* /usr/share/perl/5* /usr/lib/*/perl/5* /usr/lib/*/libperl.so* /usr/bin/perl5*-linux-gnu
 COPY --from=novnc /novnc /usr/share/shoebox/novnc
 # Under its own name shoebox is the entry: who calls it by `docker exec` becomes the user, too.
 COPY --from=build /out/shoebox /usr/local/lib/shoebox
@@ -63,9 +63,27 @@ COPY docker/entrypoint /usr/local/bin/entrypoint
 # For containers with `user:`, where a helper mounts: a view that others may read.
 RUN ln -s entrypoint /usr/local/bin/shoebox && echo user_allow_other >>/etc/fuse.conf
 
+# What is in the image: Debian's packages, the libraries in shoebox, noVNC.
+FROM build AS crates
+RUN cargo tree --locked --edges normal --prefix none --format '{p}' >/crates
+FROM product AS contents
+COPY --from=crates /crates /src/Cargo.lock /tmp/
+COPY docker/sbom /usr/local/bin/
+RUN sbom /tmp/crates /tmp/Cargo.lock /usr/share/shoebox/novnc >/sbom.cdx.json
+
+FROM product AS shoebox
+COPY --from=contents /sbom.cdx.json /usr/share/shoebox/sbom.cdx.json
+# Given by whoever builds; docker/bake.hcl does. There is no date among them: the same sources make the same image.
+ARG VERSION=unknown
+ARG REVISION=unknown
+ARG SOURCE=unknown
 LABEL org.opencontainers.image.title="shoebox" \
       org.opencontainers.image.description="Archives every original of a Google Photos library" \
-      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.base.name="docker.io/library/debian:trixie-slim" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.source="$SOURCE"
 ENV SHOEBOX_DATA=/data \
     SHOEBOX_PROFILE=/config/profile \
     SHOEBOX_VIEW=/view/photos \
