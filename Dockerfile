@@ -1,5 +1,16 @@
 # shoebox with its browser. Targets: `shoebox` (what people run, the default), `sim` (the demo's Google) and `samba` (a
 # share of the view). Nothing here names an architecture; docker/bake.hcl builds for two.
+FROM debian:trixie-slim AS samba
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends samba tini \
+ && rm -rf /var/lib/apt/lists/* \
+# Whoever comes by the network reads as this user, who owns nothing.
+ && useradd --system --no-create-home --shell /usr/sbin/nologin photos
+COPY docker/samba-share /usr/local/bin/samba-share
+EXPOSE 445
+HEALTHCHECK --interval=60s --timeout=10s CMD ["samba-share", "health"]
+ENTRYPOINT ["/usr/bin/tini", "--", "/usr/local/bin/samba-share"]
+
 FROM rust:1.95-trixie AS build
 WORKDIR /src
 # Cheaper builds for tests: --build-arg PROFILE=container.
@@ -32,17 +43,6 @@ RUN apt-get update \
 # hardware Chromium draws by itself.
  && rm -rf /var/lib/apt/lists/* /usr/lib/*/libLLVM*.so* /usr/lib/*/libgallium*.so /usr/lib/*/libz3.so* \
       /usr/lib/chromium/libVkLayer_* /usr/lib/chromium/libVkICD_mock_icd.so
-
-FROM debian:trixie-slim AS samba
-RUN apt-get update \
- && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends samba tini \
- && rm -rf /var/lib/apt/lists/* \
-# Whoever comes by the network reads as this user, who owns nothing.
- && useradd --system --no-create-home --shell /usr/sbin/nologin photos
-COPY docker/samba-share /usr/local/bin/samba-share
-EXPOSE 445
-HEALTHCHECK --interval=60s --timeout=10s CMD ["samba-share", "health"]
-ENTRYPOINT ["/usr/bin/tini", "--", "/usr/local/bin/samba-share"]
 
 FROM base AS sim
 COPY --from=build /out/photos-sim /out/shoebox /usr/local/bin/
