@@ -78,8 +78,8 @@ pub enum Finding {
     SignedIn {
         /// E-mail address of the account, or Google's number of it.
         account: String,
-        /// Google was asked to renew the session, and refused.
-        renewal_refused: bool,
+        /// Google was asked to renew the session, and refused: what to know of that.
+        renewal_refused: Option<String>,
     },
     /// Somebody must sign in.
     SignedOut {
@@ -97,6 +97,16 @@ impl Finding {
     pub fn signed_out(why: &str) -> Self {
         Self::SignedOut { why: why.to_owned(), rejected: why.contains("rejected") }
     }
+}
+
+/// That Google does not renew the session, with what helps: some measured that it does so for Chromium alone. `chrome`
+/// says whether the browser is Google Chrome already.
+pub fn not_renewed(chrome: bool) -> String {
+    let fact = "Google refuses to renew this browser's session";
+    if chrome || !cfg!(target_arch = "x86_64") {
+        return fact.into();
+    }
+    format!("{fact}; Google Chrome often keeps it where Chromium does not: set SHOEBOX_BROWSER=chrome")
 }
 
 /// What a person is to be told.
@@ -134,10 +144,8 @@ impl Login {
     pub fn observe(&mut self, finding: Finding, now: Timestamp) -> Option<Word> {
         let next = match finding {
             Finding::Unclear => return None,
-            Finding::SignedIn { account, renewal_refused: false } => State::SignedIn { account },
-            Finding::SignedIn { account, renewal_refused: true } => {
-                State::Expiring { account, why: "Google refuses to renew this browser's session".into() }
-            }
+            Finding::SignedIn { account, renewal_refused: None } => State::SignedIn { account },
+            Finding::SignedIn { account, renewal_refused: Some(why) } => State::Expiring { account, why },
             Finding::SignedOut { why, rejected: false } => State::NeedsPerson { why },
             Finding::SignedOut { why, rejected: true } => State::Rejected { why },
         };
@@ -210,7 +218,7 @@ mod tests {
     use jiff::ToSpan as _;
 
     fn signed_in() -> Finding {
-        Finding::SignedIn { account: "117".into(), renewal_refused: false }
+        Finding::SignedIn { account: "117".into(), renewal_refused: None }
     }
 
     fn signed_out() -> Finding {
@@ -248,7 +256,8 @@ mod tests {
     fn a_session_that_is_not_renewed_is_shown_and_alarms_nobody_before_it_ends() {
         let now = Timestamp::UNIX_EPOCH;
         let mut session = Login::unknown(now);
-        let refused = || Finding::SignedIn { account: "117".into(), renewal_refused: true };
+        let refused =
+            || Finding::SignedIn { account: "117".into(), renewal_refused: Some(not_renewed(false)) };
         assert_eq!(session.observe(refused(), now), None);
         assert_eq!((session.state.word(), session.visit_due()), ("expiring", Some(now + 12.hours())));
         assert_eq!(session.observe(signed_in(), now + 12.hours()), None);

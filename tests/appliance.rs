@@ -1,5 +1,6 @@
 //! The real program, as a person or a container starts it.
 
+mod chrome;
 mod doctor;
 mod errors;
 mod pages;

@@ -1,6 +1,5 @@
 //! The passes of a running appliance, one after the other: when they are due, and when somebody asks for one.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +13,8 @@ use super::rounds::{Ended, Rounds, wait_until};
 use super::tell::Tell;
 use super::{RunSettings, Source, SyncSettings, sync};
 use crate::archive::Archive;
-use crate::login::Finding;
 use crate::login::desk::Desk;
+use crate::login::{self, Finding};
 use crate::model::{Clock as _, SystemClock};
 use crate::remote::browser::cookie_jar;
 use crate::schedule::Schedule;
@@ -105,7 +104,7 @@ impl Passes<'_> {
             drop(turn);
             let well = Ended::of(ended.as_ref().ok().map(SyncReport::outcome));
             say(&ended, well, before);
-            self.desk.observe(finding(&ended, &how.profile));
+            self.desk.observe(finding(&ended, &how));
             self.tell.run_ended(run, &ended);
             next = match listing {
                 // Another attempt at a few items is no look at the library.
@@ -184,13 +183,14 @@ fn say(ended: &Result<SyncReport, String>, well: Ended, before: Option<Ended>) {
 }
 
 /// What a pass has found out about the login.
-fn finding(ended: &Result<SyncReport, String>, profile: &Path) -> Finding {
+fn finding(ended: &Result<SyncReport, String>, settings: &SyncSettings) -> Finding {
     let Ok(report) = ended else { return Finding::Unclear };
     match (report.outcome(), &report.account) {
         (Outcome::SignInNeeded(why), _) => Finding::signed_out(why),
         (_, Some(account)) => Finding::SignedIn {
             account: account.clone(),
-            renewal_refused: cookie_jar::is_stale(profile, SystemClock.now()),
+            renewal_refused: cookie_jar::is_stale(&settings.profile, SystemClock.now())
+                .then(|| login::not_renewed(settings.browser.chrome.is_some())),
         },
         _ => Finding::Unclear,
     }

@@ -1,12 +1,15 @@
 //! The options of commands that reach Google Photos.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 
 use super::duration;
 use crate::app::SyncSettings;
+use crate::remote::browser::chrome::{self, Repository};
 use crate::remote::browser::launch::{BrowserSettings, Display};
 use crate::remote::google::Method;
 use crate::remote::net::ResolveRule;
@@ -64,9 +67,18 @@ pub struct Remote {
 /// The browser, and how it reaches the world.
 #[derive(Args, Debug)]
 pub struct BrowserArgs {
-    /// The browser to use; found by itself if left out.
-    #[arg(long, env = "SHOEBOX_BROWSER", value_name = "PATH")]
-    browser: Option<PathBuf>,
+    /// The browser to use: a program, or `chrome`, which fetches Google Chrome from Google into the directory beside the
+    /// profile and looks for a newer one once a day (amd64 only). Found by itself if left out.
+    #[arg(
+        long,
+        env = "SHOEBOX_BROWSER",
+        value_parser = OsStringValueParser::new().try_map(|text| which(text, std::env::consts::ARCH)),
+        value_name = "PATH|chrome"
+    )]
+    browser: Option<Which>,
+    /// Where Google Chrome is fetched from, for those who have a mirror of Google's repository.
+    #[arg(long, env = "SHOEBOX_CHROME_FROM", default_value = chrome::GOOGLE, value_name = "URL")]
+    chrome_from: Repository,
     /// How the browser shows itself.
     #[arg(long, env = "SHOEBOX_DISPLAY", default_value = "auto", value_name = "DISPLAY")]
     display: DisplayArg,
@@ -93,8 +105,14 @@ pub struct BrowserArgs {
 impl BrowserArgs {
     /// The settings that these say.
     pub fn settings(self) -> BrowserSettings {
+        let (program, chrome) = match self.browser {
+            Some(Which::Program(program)) => (Some(program), None),
+            Some(Which::Chrome) => (None, Some(self.chrome_from)),
+            None => (None, None),
+        };
         BrowserSettings {
-            program: self.browser,
+            program,
+            chrome,
             args: self.browser_arg,
             resolve: self.resolve,
             ca: self.ca,
@@ -106,6 +124,28 @@ impl BrowserArgs {
             most_memory: Some(self.browser_memory.as_u64()),
         }
     }
+}
+
+/// `--browser`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// This one.
+    Program(PathBuf),
+    /// Google Chrome, fetched.
+    Chrome,
+}
+
+fn which(text: OsString, machine: &str) -> Result<Which, String> {
+    if text != "chrome" {
+        return Ok(Which::Program(text.into()));
+    }
+    if machine != "x86_64" {
+        return Err(format!(
+            "Google has no Chrome for this machine ({machine}), only for amd64: leave it out to use Chromium, which the \
+             container brings"
+        ));
+    }
+    Ok(Which::Chrome)
 }
 
 /// `--method`.
@@ -168,5 +208,21 @@ impl Remote {
                 ..SyncOptions::default()
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn chrome_is_a_word_and_everything_else_a_program() {
+        assert_eq!(which("chrome".into(), "x86_64"), Ok(Which::Chrome));
+        for path in ["./chrome", "/opt/google/chrome/chrome", "chromium"] {
+            assert_eq!(which(path.into(), "aarch64"), Ok(Which::Program(path.into())));
+        }
+        let why = which("chrome".into(), "aarch64").unwrap_err();
+        assert!(why.contains("aarch64") && why.contains("Chromium"), "{why}");
     }
 }

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::process::Command;
 
 use super::Finding;
+use crate::remote::browser::chrome;
 use crate::remote::browser::launch::{BrowserSettings, Display, in_path};
 use crate::remote::net::http_client;
 use crate::view::mountpoint;
@@ -22,9 +23,20 @@ const MOST_SKEW: SignedDuration = SignedDuration::from_mins(2);
 /// Examines the machine: FUSE, browser, display, memory, network and clock; and the profile, where one is given.
 pub async fn examine(browser: &BrowserSettings, profile: Option<&Path>) -> Vec<Finding> {
     let mut findings = vec![fuse()];
-    match browser.find_program() {
+    let program = match &browser.chrome {
+        Some(_) => Ok(profile.and_then(chrome::fetched_for)),
+        None => browser.find_program().map(Some),
+    };
+    match program {
         Ok(program) => {
-            findings.push(version(program).await);
+            findings.push(match program {
+                Some(program) => version(program).await,
+                None => Finding::doubtful(
+                    "browser",
+                    "Google Chrome is not fetched yet",
+                    "the next sync or sign-in fetches it",
+                ),
+            });
             findings.push(sandbox());
             findings.push(display(browser.display));
         }

@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Finding, Login, Word};
 use crate::model::Clock;
 use crate::remote::RemoteError;
-use crate::remote::browser::cookie_jar;
 use crate::remote::browser::launch::BrowserSettings;
 use crate::remote::browser::profile::{self, Profile};
 use crate::remote::browser::sign_in::{SignIn, Size};
+use crate::remote::browser::{chrome, cookie_jar};
 use crate::remote::google::{self, Visit};
 
 /// Longest sign-in.
@@ -148,7 +148,7 @@ impl Desk {
             visited = self.look() => visited,
             () = stop.cancelled() => return profile::end_browser_on(&self.profile).await,
         };
-        self.observe(visited.map_or_else(|e| finding_of(&e), |visit| finding(&visit)));
+        self.observe(visited.map_or_else(|e| finding_of(&e), |visit| self.finding(&visit)));
     }
 
     async fn look(&self) -> Result<Visit, RemoteError> {
@@ -169,7 +169,12 @@ impl Desk {
                 _ => Ok(()),
             };
         };
-        self.stand(Standing::Busy("The browser is starting …"), None);
+        let starting = if self.browser.chrome.is_some() && chrome::fetched_for(&self.profile).is_none() {
+            "Google Chrome is fetched first, some 130 MB …"
+        } else {
+            "The browser is starting …"
+        };
+        self.stand(Standing::Busy(starting), None);
         let desk = Arc::clone(self);
         tokio::spawn(async move {
             let turn = Turn(permit);
@@ -197,7 +202,11 @@ impl Desk {
             tokio::task::spawn_blocking(move || Profile::take(&path)).await.map_err(|e| e.to_string())?;
         let taken = taken.map_err(|e| e.to_string())?;
         let before = cookie_jar::signed_in_at(taken.path());
-        let shown = SignIn::start(&self.browser, taken, &self.run, size).await.map_err(|e| e.to_string())?;
+        let shown = tokio::select! {
+            shown = SignIn::start(&self.browser, taken, &self.run, size) => shown.map_err(|e| e.to_string())?,
+            // A browser may have to be fetched, and nobody waits for that.
+            () = stop.cancelled() => return Err("The archive is stopping.".into()),
+        };
         let until = Instant::now() + LONGEST;
         self.stand(Standing::Showing(until), Some(shown.socket().to_owned()));
         tracing::info!("the sign-in browser is shown on the page");
@@ -220,7 +229,7 @@ impl Desk {
                 return Err("The archive is stopping.".into());
             }
         };
-        self.observe(visited.as_ref().map_or_else(finding_of, finding));
+        self.observe(visited.as_ref().map_or_else(finding_of, |visit| self.finding(visit)));
         match visited {
             Ok(visit) => {
                 self.signed_in.notify_one();
@@ -251,6 +260,13 @@ impl Desk {
         }
     }
 
+    fn finding(&self, visit: &Visit) -> Finding {
+        let account = visit.account.email.clone().unwrap_or_else(|| visit.account.id.clone());
+        let chrome = self.browser.chrome.is_some();
+        let renewal_refused = visit.renewal_refused.then(|| super::not_renewed(chrome));
+        Finding::SignedIn { account, renewal_refused }
+    }
+
     fn stand(&self, standing: Standing, socket: Option<PathBuf>) {
         let mut inner = self.inner();
         (inner.standing, inner.socket) = (standing, socket);
@@ -259,11 +275,6 @@ impl Desk {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
-}
-
-fn finding(visit: &Visit) -> Finding {
-    let account = visit.account.email.clone().unwrap_or_else(|| visit.account.id.clone());
-    Finding::SignedIn { account, renewal_refused: visit.renewal_refused }
 }
 
 /// What an error says about the session: nothing, unless Google said that nobody is signed in.

@@ -1,6 +1,7 @@
 //! One Chromium process: started by us, connected to over loopback, watched, and ended so that it keeps
 //! its cookies. Only this folder and its users under `remote` name chromiumoxide.
 
+pub mod chrome;
 pub mod cookie_jar;
 pub mod downloads;
 pub mod launch;
@@ -8,6 +9,7 @@ pub mod process;
 pub mod profile;
 pub mod sign_in;
 pub mod tab;
+mod version;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -70,6 +72,9 @@ impl Chromium {
         let name = display.as_ref().map(|(_, name)| name.as_str());
         let process = process::start_browser(settings, profile, port, name)?;
         let socket = debugging_socket(&process, port).await?;
+        if let (Some(_), Some(program)) = (&settings.chrome, settings.program.clone()) {
+            tokio::task::spawn_blocking(move || chrome::has_started(&program));
+        }
         let config = HandlerConfig {
             ignore_https_errors: false,
             viewport: None,

@@ -50,7 +50,8 @@ pub async fn visit(
     profile: &Profile,
     folder: &Path,
 ) -> Result<Visit, RemoteError> {
-    let chromium = Chromium::start(settings, profile, folder).await?;
+    let settings = settings.ready(profile).await?;
+    let chromium = Chromium::start(&settings, profile, folder).await?;
     let found = async {
         let tab = chromium.new_tab().await?;
         session::verify(&tab, profile.path()).await
@@ -116,13 +117,13 @@ const START_ATTEMPTS: u32 = 3;
 
 impl GooglePhotos {
     /// Starts the browser on its profile and makes sure that somebody is signed in.
-    pub async fn connect(settings: GoogleSettings) -> Result<Self, RemoteError> {
-        settings.browser.find_program()?;
+    pub async fn connect(mut settings: GoogleSettings) -> Result<Self, RemoteError> {
         let http = net::http_client(&settings.browser.resolve, settings.browser.ca.as_ref(), settings.stall)?;
         let path = settings.profile.clone();
         let profile = tokio::task::spawn_blocking(move || Profile::take(&path))
             .await
             .map_err(|e| RemoteError::Browser(e.to_string()))??;
+        settings.browser = settings.browser.ready(&profile).await?;
         let library = Self {
             lanes: Semaphore::new(settings.lanes.max(1)),
             settings,

@@ -17,6 +17,7 @@ use shoebox::model::{
     ReadAt, RemoteFacts, RemoteItem, SystemClock,
 };
 use shoebox::notice::mqtt::Broker;
+use shoebox::remote::browser::chrome;
 use shoebox::remote::rpc::{albums, counts, details, frame, info, recent, timeline, trash};
 use shoebox::remote::viewer::locale;
 use shoebox::remote::{Claim, direct};
@@ -291,6 +292,9 @@ fn settings(bytes: &[u8]) {
         assert!(quiet.left_at(Timestamp::UNIX_EPOCH).is_none_or(|left| left.as_secs() <= 86_400));
     }
     fuzz::options(&text);
+    if let Ok(listed) = chrome::newest(&text) {
+        assert!(!listed.path.starts_with('/') && !listed.path.split('/').any(|name| name == ".."));
+    }
     let (rule, host) = text.split_once('\n').unwrap_or((&text, "photos.google.com"));
     fuzz::resolve_rule(rule, host);
 }

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::chrome::{self, Repository};
 use super::profile::Profile;
+use super::version;
 use crate::remote::RemoteError;
 use crate::remote::net::ResolveRule;
 
@@ -25,6 +27,8 @@ pub enum Display {
 pub struct BrowserSettings {
     /// The program; found by itself if not given.
     pub program: Option<PathBuf>,
+    /// Google Chrome is wanted, fetched from here where it is not there yet; then the program is not asked for.
+    pub chrome: Option<Repository>,
     /// Further arguments, last on the command line.
     pub args: Vec<String>,
     /// Where hosts are found.
@@ -49,6 +53,20 @@ const CANDIDATES: [&str; 6] = [
 ];
 
 impl BrowserSettings {
+    /// These settings with a program that is there and may open the profile. Fetches one first, where that is wanted;
+    /// whoever calls owns the profile, so that no browser runs on it.
+    ///
+    /// # Errors
+    /// When there is none and none can be had.
+    pub async fn ready(&self, profile: &Profile) -> Result<Self, RemoteError> {
+        let program = match &self.chrome {
+            Some(repository) => chrome::program(repository, self, profile).await?,
+            None => self.find_program()?,
+        };
+        version::guard(profile, &program).await?;
+        Ok(Self { program: Some(program), ..self.clone() })
+    }
+
     /// The browser to start.
     pub fn find_program(&self) -> Result<PathBuf, RemoteError> {
         if let Some(program) = &self.program {

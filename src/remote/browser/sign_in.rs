@@ -52,7 +52,7 @@ impl SignIn {
         run: &Path,
         size: Size,
     ) -> Result<Self, RemoteError> {
-        settings.find_program()?;
+        let settings = &settings.ready(&profile).await?;
         settings.trust_ca(&profile)?;
         // Nobody else can have made it: it must not be there yet.
         let folder = run.join(format!("shoebox-display-{}-{:08x}", std::process::id(), fastrand::u32(..)));
@@ -93,7 +93,7 @@ impl SignIn {
 }
 
 /// A directory of our own, removed in the end.
-struct Folder(PathBuf);
+pub(super) struct Folder(pub(super) PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {
