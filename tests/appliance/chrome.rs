@@ -117,6 +117,9 @@ impl Repository {
     }
 }
 
+/// What is wrong, how the repository is made so, and words that tell it.
+type Case<'a> = (&'a str, Box<dyn Fn(&Repository) + 'a>, &'a [&'a str]);
+
 /// Requires a tool to succeed.
 fn tool(command: &mut Command) {
     let output = command.output().unwrap();
@@ -321,7 +324,7 @@ async fn a_package_that_is_not_what_it_should_be_is_refused_and_named() {
     let altered_words = ["SHA-256", &hash];
     let through = ("./opt/google/chrome/inside", outside.as_path());
 
-    let cases: Vec<(&str, Box<dyn Fn(&Repository)>, &[&str])> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("altered", Box::new(|r| r.has_with("1.2.3.4-1", &honest, &altered, &hash)), &altered_words),
         ("shorter", Box::new(|r| r.has_with("1.2.3.4-1", &honest, half, &hash)), &["shorter than the"]),
         ("longer", Box::new(|r| r.has_with("1.2.3.4-1", &honest, &longer, &hash)), &["longer than the"]),

@@ -150,14 +150,15 @@ pub(super) async fn unpack(package: &Path, into: &Path) -> Result<PathBuf, Remot
     Ok(browser)
 }
 
-/// The first line that tells why a program ended.
+/// The first lines that a program said before it ended.
 fn complaint(log: &Path) -> String {
     let mut said = String::new();
     if let Ok(file) = File::open(log) {
         // What is no text says nothing.
         let _unreadable = file.take(COMPLAINT).read_to_string(&mut said);
     }
-    said.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing").to_owned()
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).take(3).collect();
+    if lines.is_empty() { "nothing".into() } else { lines.join("; ") }
 }
 
 /// Nothing but files, directories and links within them is taken over.
