@@ -3,6 +3,7 @@
 mod doctor;
 mod filled;
 mod home;
+mod login;
 mod mount;
 mod passes;
 pub mod proof;
@@ -50,6 +51,13 @@ pub enum Command {
         settings: Box<SyncSettings>,
         /// Print the report as JSON.
         json: bool,
+    },
+    /// Sign in to Google on this machine's display.
+    Login {
+        /// The browser profile.
+        profile: PathBuf,
+        /// The browser.
+        browser: Box<BrowserSettings>,
     },
     /// Show the view.
     Mount {
@@ -248,6 +256,7 @@ pub fn execute(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Init { data } => init(&data),
         Command::Sync { data, settings, json } => runtime()?.block_on(sync::once(&data, *settings, json)),
+        Command::Login { profile, browser } => runtime()?.block_on(login::sign_in(&profile, &browser)),
         Command::Mount { data, mountpoint, view } => mount::until_stopped(&data, &mountpoint, &view),
         Command::Tell { settings, ca } => runtime()?.block_on(tell::try_out(settings, ca.as_deref())),
         Command::Unmount { mountpoint } => mount::unmount(&mountpoint),
@@ -284,7 +293,9 @@ fn clock() -> Arc<dyn Clock> {
 fn init(data: &Path) -> anyhow::Result<u8> {
     make_archive(data)?;
     println!("Made a new archive in {}.", data.display());
-    println!("Next: sign in to Google with the browser on the profile you will use, then `shoebox sync`.");
+    println!(
+        "Next: `shoebox login --profile DIR` on a desktop, or `shoebox run` and its page; then `shoebox sync`."
+    );
     Ok(exit::OK)
 }
 

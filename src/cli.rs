@@ -33,9 +33,9 @@ use tell::TellArgs;
 
 /// Archives every original of a Google Photos library, proves it, and serves it as a read-only file system.
 ///
-/// Start with `shoebox init --data DIR`, sign in to Google with the browser on the profile you will use, then
-/// `shoebox sync`. Every option can also be given as an environment variable; with `_FILE` at its end it names a file
-/// that holds the value.
+/// Start with `shoebox init --data DIR`, sign in to Google with `shoebox login --profile DIR`, then `shoebox sync`.
+/// Every option can also be given as an environment variable; with `_FILE` at its end it names a file that holds the
+/// value.
 #[derive(Parser, Debug)]
 #[command(
     name = "shoebox",
@@ -72,6 +72,17 @@ enum Subcommands {
     ///
     /// The only command that does: a missing or empty volume never silently becomes a second archive.
     Init(Data),
+    /// Sign in to Google: opens a browser on this machine's display, which closes by itself.
+    ///
+    /// For desktops; the page of `shoebox run` does the same where there is no display. No program drives that browser.
+    /// Ends with 0 when somebody is signed in, with 3 if not.
+    Login {
+        /// The browser profile that shall hold the Google login.
+        #[arg(long, env = "SHOEBOX_PROFILE", value_name = "DIR")]
+        profile: PathBuf,
+        #[command(flatten)]
+        browser: BrowserArgs,
+    },
     /// Fetch everything that is not archived yet, once.
     Sync {
         #[command(flatten)]
@@ -312,6 +323,9 @@ impl Subcommands {
     fn command(self) -> Result<Command, String> {
         Ok(match self {
             Self::Init(data) => Command::Init { data: data.dir },
+            Self::Login { profile, browser } => {
+                Command::Login { profile, browser: Box::new(browser.settings()) }
+            }
             Self::Sync { data, remote, whole, json } => {
                 let listing = if whole { ListingMode::Whole } else { ListingMode::Auto };
                 Command::Sync { data: data.dir, settings: Box::new(remote.settings(listing)), json }

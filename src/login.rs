@@ -8,6 +8,7 @@
 //! What says nothing about the session (no network, a browser that does not start) changes nothing.
 
 pub mod desk;
+pub mod desktop;
 
 use std::fs;
 use std::io;
@@ -16,6 +17,9 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::remote::RemoteError;
+use crate::remote::browser::launch::BrowserSettings;
+use crate::remote::google::Visit;
 use crate::small_file;
 
 /// A person who is needed is reminded once in this time.
@@ -107,6 +111,18 @@ pub fn not_renewed(chrome: bool) -> String {
         return fact.into();
     }
     format!("{fact}; Google Chrome often keeps it where Chromium does not: set SHOEBOX_BROWSER=chrome")
+}
+
+/// What a visit with this browser says of the session: nothing, unless Google said who is signed in, or that nobody is.
+fn finding(visited: &Result<Visit, RemoteError>, browser: &BrowserSettings) -> Finding {
+    match visited {
+        Ok(visit) => Finding::SignedIn {
+            account: visit.account.email.clone().unwrap_or_else(|| visit.account.id.clone()),
+            renewal_refused: visit.renewal_refused.then(|| not_renewed(browser.chrome.is_some())),
+        },
+        Err(RemoteError::SignedOut { evidence }) => Finding::signed_out(evidence),
+        Err(_) => Finding::Unclear,
+    }
 }
 
 /// What a person is to be told.

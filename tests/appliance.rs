@@ -3,6 +3,7 @@
 mod chrome;
 mod doctor;
 mod errors;
+mod login;
 mod pages;
 mod person;
 mod sign_in;

@@ -153,8 +153,8 @@ fn memory() -> Finding {
 }
 
 fn login(profile: &Path) -> Finding {
-    let advice = "sign in to Google with the browser on this profile, and make it readable for the user that shoebox \
-                  runs as";
+    let advice = "sign in to Google with `shoebox login` or on the page of `shoebox run`, and make the profile readable \
+                  for the user that shoebox runs as";
     match std::fs::read_dir(profile).map(|mut entries| entries.next().is_none()) {
         Ok(true) => Finding::doubtful(
             "profile",

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Finding, Login, Word};
+use super::{Finding, Login, Word, finding};
 use crate::model::Clock;
 use crate::remote::RemoteError;
 use crate::remote::browser::launch::BrowserSettings;
@@ -23,7 +23,7 @@ pub const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// How often the profile is looked at for a login.
 const LOOK: Duration = Duration::from_secs(2);
 /// After the login is there, a person may still have a screen to answer.
-const SETTLE: Duration = Duration::from_secs(8);
+pub(super) const SETTLE: Duration = Duration::from_secs(8);
 
 /// What a person who looks at the desk sees.
 #[derive(Clone, Debug)]
@@ -148,7 +148,7 @@ impl Desk {
             visited = self.look() => visited,
             () = stop.cancelled() => return profile::end_browser_on(&self.profile).await,
         };
-        self.observe(visited.map_or_else(|e| finding_of(&e), |visit| self.finding(&visit)));
+        self.observe(finding(&visited, &self.browser));
     }
 
     async fn look(&self) -> Result<Visit, RemoteError> {
@@ -212,7 +212,7 @@ impl Desk {
         tracing::info!("the sign-in browser is shown on the page");
         tokio::select! {
             () = shown.ended() => {}
-            () = async { self.logged_in(before).await; tokio::time::sleep(SETTLE).await } => {}
+            () = async { logged_in(&self.profile, before).await; tokio::time::sleep(SETTLE).await } => {}
             () = self.end.notified() => {}
             () = tokio::time::sleep_until(until) => {}
             () = stop.cancelled() => {}
@@ -229,7 +229,7 @@ impl Desk {
                 return Err("The archive is stopping.".into());
             }
         };
-        self.observe(visited.as_ref().map_or_else(finding_of, |visit| self.finding(visit)));
+        self.observe(finding(&visited, &self.browser));
         match visited {
             Ok(visit) => {
                 self.signed_in.notify_one();
@@ -246,27 +246,6 @@ impl Desk {
         }
     }
 
-    /// Waits until the profile holds a login that was not there before.
-    async fn logged_in(&self, before: Option<i64>) {
-        loop {
-            tokio::time::sleep(LOOK).await;
-            let profile = self.profile.clone();
-            let mark = tokio::task::spawn_blocking(move || cookie_jar::signed_in_at(&profile))
-                .await
-                .unwrap_or_default();
-            if mark.is_some() && mark != before {
-                return;
-            }
-        }
-    }
-
-    fn finding(&self, visit: &Visit) -> Finding {
-        let account = visit.account.email.clone().unwrap_or_else(|| visit.account.id.clone());
-        let chrome = self.browser.chrome.is_some();
-        let renewal_refused = visit.renewal_refused.then(|| super::not_renewed(chrome));
-        Finding::SignedIn { account, renewal_refused }
-    }
-
     fn stand(&self, standing: Standing, socket: Option<PathBuf>) {
         let mut inner = self.inner();
         (inner.standing, inner.socket) = (standing, socket);
@@ -277,10 +256,15 @@ impl Desk {
     }
 }
 
-/// What an error says about the session: nothing, unless Google said that nobody is signed in.
-pub fn finding_of(error: &RemoteError) -> Finding {
-    match error {
-        RemoteError::SignedOut { evidence } => Finding::signed_out(evidence),
-        _ => Finding::Unclear,
+/// Waits until the profile holds a login that was not there before.
+pub(super) async fn logged_in(profile: &Path, before: Option<i64>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let profile = profile.to_owned();
+        let mark =
+            tokio::task::spawn_blocking(move || cookie_jar::signed_in_at(&profile)).await.unwrap_or_default();
+        if mark.is_some() && mark != before {
+            return;
+        }
     }
 }

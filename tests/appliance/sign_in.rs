@@ -38,7 +38,7 @@ async fn lapsed(screens: Vec<Screen>) -> (Stage, Running, String) {
 }
 
 /// Waits for a screen of the sign-in in the appliance's browser; the simulator says which one it showed last.
-async fn screen_is(last: impl AsyncFn() -> Option<String>, path: &str) {
+pub async fn screen_is(last: impl AsyncFn() -> Option<String>, path: &str) {
     let until = Instant::now() + Duration::from_secs(60);
     loop {
         let screen = last().await;

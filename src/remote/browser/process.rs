@@ -226,18 +226,21 @@ pub fn start_window_keeper(profile: &Profile, shown: &Shown<'_>) -> Result<Proce
     Process::spawn(command, Stdio::null(), "matchbox-window-manager")
 }
 
-/// Starts the browser for a person: nothing can drive it.
+/// Starts the browser for a person: nothing can drive it. Where it is not shown, it is on the person's own display.
 pub fn start_sign_in_browser(
     settings: &BrowserSettings,
     profile: &Profile,
-    shown: &Shown<'_>,
+    shown: Option<&Shown<'_>>,
     url: &str,
 ) -> Result<Process, RemoteError> {
     let program = settings.find_program()?;
     let mut command = Command::new(&program);
     command.args(settings.sign_in_line(profile, url));
     mark(&mut command, profile);
-    shown.to(&mut command);
+    match shown {
+        Some(shown) => shown.to(&mut command),
+        None => sign_in::on_own_display(&mut command)?,
+    }
     Process::spawn(command, Stdio::null(), &program.display().to_string())
 }
 

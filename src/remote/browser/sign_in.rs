@@ -1,10 +1,11 @@
 //! The browser in which a person signs in: the same program on the same profile, with no debugging port and no mark of
-//! automation, on a display of its own that is shown to them over the network.
+//! automation, on a display of its own that is shown to them over the network, or on the one that they sit at.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use super::launch::{self, BrowserSettings};
@@ -65,7 +66,7 @@ impl SignIn {
         let (display, name) = process::start_shown_display(&profile, &socket, &key, size).await?;
         let display_of = process::Shown { display: &name, key: &key };
         let window_keeper = process::start_window_keeper(&profile, &display_of)?;
-        let browser = process::start_sign_in_browser(settings, &profile, &display_of, LIBRARY)?;
+        let browser = process::start_sign_in_browser(settings, &profile, Some(&display_of), LIBRARY)?;
         Ok(Self { browser, window_keeper, display, socket, _folder: folder, profile })
     }
 
@@ -76,9 +77,7 @@ impl SignIn {
 
     /// Waits until the person has closed the browser, or it has ended by itself.
     pub async fn ended(&self) {
-        while self.browser.ended_within(Duration::from_secs(3600)).await.is_none()
-            && self.browser.is_running()
-        {}
+        end_of(&self.browser).await;
     }
 
     /// Ends the browser in the way that keeps its cookies, then the rest; gives the profile back.
@@ -90,6 +89,99 @@ impl SignIn {
         super::profile::kill_helpers(self.profile.path());
         self.profile
     }
+}
+
+/// Waits until a process has ended; how, if anybody knows.
+async fn end_of(process: &Process) -> Option<ExitStatus> {
+    loop {
+        let ended = process.ended_within(Duration::from_secs(3600)).await;
+        if ended.is_some() || !process.is_running() {
+            return ended;
+        }
+    }
+}
+
+/// A sign-in on the display that the person sits at. Dropping it ends the browser.
+pub struct OwnDisplay {
+    browser: Process,
+    // Last: the profile is free once the browser is gone.
+    profile: Profile,
+}
+
+impl OwnDisplay {
+    /// Whether there is a display; why not, and what to do instead.
+    pub fn is_there() -> Result<(), RemoteError> {
+        own_display().map(drop)
+    }
+
+    /// Starts the browser.
+    ///
+    /// # Errors
+    /// Without a display, and without a browser.
+    pub async fn start(settings: &BrowserSettings, profile: Profile) -> Result<Self, RemoteError> {
+        let settings = &settings.ready(&profile).await?;
+        settings.trust_ca(&profile)?;
+        let browser = process::start_sign_in_browser(settings, &profile, None, LIBRARY)?;
+        Ok(Self { browser, profile })
+    }
+
+    /// Waits until the person has closed the browser.
+    ///
+    /// # Errors
+    /// When it has ended in another way: it did not start, or it crashed.
+    pub async fn closed(&self) -> Result<(), RemoteError> {
+        match end_of(&self.browser).await {
+            Some(status) if !status.success() => {
+                Err(super::start_failure(&status.to_string(), &self.browser.last_words()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the browser in the way that keeps its cookies; gives the profile back.
+    pub async fn finish(self) -> Profile {
+        if self.browser.is_running() {
+            self.browser.end(PATIENCE).await;
+        }
+        self.browser.kill();
+        super::profile::kill_helpers(self.profile.path());
+        self.profile
+    }
+}
+
+/// What programs find the person's display by.
+enum Own {
+    X11,
+    Wayland(OsString),
+}
+
+fn own_display() -> Result<Own, RemoteError> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    match (set("DISPLAY"), set("WAYLAND_DISPLAY")) {
+        (Some(_), _) => Ok(Own::X11),
+        (None, Some(display)) => Ok(Own::Wayland(display)),
+        (None, None) => Err(RemoteError::Environment(
+            "there is no display to show a browser on (neither DISPLAY nor WAYLAND_DISPLAY is set): run this on a \
+             desktop, or sign in on the page that `shoebox run` serves, with any browser"
+                .into(),
+        )),
+    }
+}
+
+/// Lets a browser that has a home of its own draw on the person's display.
+pub(super) fn on_own_display(command: &mut Command) -> Result<(), RemoteError> {
+    match own_display()? {
+        Own::Wayland(display) => {
+            command.env("WAYLAND_DISPLAY", display).arg("--ozone-platform=wayland");
+        }
+        Own::X11 if std::env::var_os("XAUTHORITY").is_none() => {
+            if let Some(home) = std::env::var_os("HOME") {
+                command.env("XAUTHORITY", Path::new(&home).join(".Xauthority"));
+            }
+        }
+        Own::X11 => {}
+    }
+    Ok(())
 }
 
 /// A directory of our own, removed in the end.
