@@ -77,6 +77,14 @@ impl Person {
         self.js::<bool>(&script).await;
     }
 
+    /// Clicks into the picture, at a place of the browser's display.
+    pub async fn click_into_picture(&self, x: f64, y: f64) {
+        let script = "(() => { const e = document.querySelector('#screen canvas'); e.scrollIntoView();
+             const r = e.getBoundingClientRect(); return [r.left, r.top, r.width / e.width]; })()";
+        let (left, top, scale): (f64, f64, f64) = self.js(script).await;
+        self.tab.click(left + x * scale, top + y * scale).await.unwrap();
+    }
+
     pub async fn picture(&self, name: &str) {
         use data_encoding::BASE64;
         if let Some(dir) = std::env::var_os("SCREENSHOTS") {

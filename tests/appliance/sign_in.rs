@@ -141,6 +141,36 @@ async fn a_person_signs_in_on_a_page_that_is_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_person_chooses_an_account_and_is_told_that_google_refuses_the_browser() {
+    let (stage, mut running, listen) = lapsed(vec![Screen::Chooser, Screen::Rejected]).await;
+    let person = Person::new().await;
+    let url = format!("http://{listen}");
+    super::support::eventually("the page", || std::net::TcpStream::connect(&listen).is_ok());
+    let last = async || stage.sim.session().last_screen();
+    person.begins_to_sign_in(&url, PASSWORD).await;
+    screen_is(&last, "signinchooser").await;
+    // The first account of the list, at the top of the page: below whatever the browser has there.
+    for y in (90..200).step_by(10) {
+        if stage.sim.session().last_screen().unwrap().ends_with("signinchooser") {
+            person.click_into_picture(60.0, f64::from(y)).await;
+            tokio::time::sleep(Duration::from_millis(700)).await;
+        }
+    }
+    screen_is(&last, "signin/rejected").await;
+    person.picture("8-rejected.png").await;
+    stage.sim.session().sign_out(SignedOutModel::Rejected);
+    let done = "(setTimeout(() => document.querySelector('form[action=\"/sign-in/end\"]').requestSubmit(), 50), true)";
+    person.js::<bool>(done).await;
+    person.reads("You are not signed in yet: Google rejected the sign-in").await;
+    person.reads("Google does not let this browser in").await;
+    let status = ask(&listen, "/api/status").await.unwrap().text().await.unwrap();
+    assert!(status.contains("\"state\":\"rejected\""), "{status}");
+    // The button is there again: another way in may be tried.
+    person.reads("Open the browser").await;
+    assert!(running.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_who_knows_the_password_gets_in_and_no_other_site_does() {
     shoebox::remote::net::install_tls();
     let dir = tempfile::tempdir().unwrap();
