@@ -134,7 +134,8 @@ pub(super) async fn program(
         }
     }
     // Whatever was brought is there, unless somebody takes it away right now.
-    Err(trouble.unwrap_or_else(|| RemoteError::Environment("Google Chrome is gone again".into())))
+    let why = trouble.map_or_else(|| "Google Chrome is gone again".into(), |e| e.to_string());
+    Err(RemoteError::Environment(format!("{why}. Or leave SHOEBOX_BROWSER out to use Chromium")))
 }
 
 /// The newest Chrome that was fetched for a profile, if any.

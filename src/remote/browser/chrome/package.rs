@@ -201,15 +201,11 @@ pub(super) async fn try_out(program: &Path) -> Result<(), RemoteError> {
         "it is no program".into()
     };
     let missing = missing_libraries(program).await;
-    let advice = "or leave SHOEBOX_BROWSER out to use Chromium";
     Err(environment(if missing.is_empty() {
-        format!(
-            "Google Chrome does not run: {} ended with {why}; run it by hand to see why, {advice}",
-            program.display()
-        )
+        format!("Google Chrome does not run: {why}")
     } else {
         format!(
-            "Google Chrome does not run, because this machine lacks {}: install the packages that have these, {advice}",
+            "Google Chrome does not run, because this machine lacks {}: install the packages that have these",
             missing.join(", ")
         )
     }))
