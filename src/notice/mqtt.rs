@@ -76,7 +76,7 @@ fn host(text: &str, else_port: u16) -> Option<(String, u16)> {
         Some(rest) => {
             let (host, rest) = rest.split_once(']')?;
             host.parse::<std::net::Ipv6Addr>().ok()?;
-            (host, rest.strip_prefix(':').or(if rest.is_empty() { None } else { return None }))
+            (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) })
         }
         None => match text.split_once(':') {
             Some((host, port)) => (host, Some(port)),
