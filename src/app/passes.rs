@@ -79,6 +79,7 @@ impl Passes<'_> {
                             rounds.change(new.schedule.clone(), new.jitter);
                             // The profile is this process's for as long as it lives.
                             how = SyncSettings { profile: how.profile, ..new.sync };
+                            self.tell.change(new.tell);
                             schedule = new.schedule;
                             next = rounds.next(clock.now());
                             tracing::info!("the settings were read again");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::home;
@@ -88,26 +88,47 @@ pub async fn try_out(settings: TellSettings, ca: Option<&Path>) -> anyhow::Resul
 
 /// Tells.
 pub struct Tell {
-    settings: TellSettings,
-    herald: Herald,
+    ways: Mutex<Ways>,
     pings: Queue,
     client: Client,
     memory: Mutex<Memory>,
     clock: Arc<dyn Clock>,
 }
 
+/// Whom, and through whom.
+struct Ways {
+    settings: TellSettings,
+    herald: Herald,
+}
+
+impl Ways {
+    fn new(settings: TellSettings, client: &Client) -> Self {
+        let herald = Herald::new(settings.channels.clone(), client.clone());
+        Self { settings, herald }
+    }
+}
+
 impl Tell {
     /// Tells by these settings; what was told is kept in `file`.
     pub fn new(settings: TellSettings, client: Client, file: &Path, clock: Arc<dyn Clock>) -> Self {
-        let herald = Herald::new(settings.channels.clone(), client.clone());
-        let pings = Queue::default();
-        Self { settings, herald, pings, client, memory: Mutex::new(Memory::load(file)), clock }
+        let ways = Mutex::new(Ways::new(settings, &client));
+        Self { ways, pings: Queue::default(), client, memory: Mutex::new(Memory::load(file)), clock }
+    }
+
+    /// Tells by other settings from now on. What is still being told arrives where it was sent.
+    pub fn change(&self, settings: TellSettings) {
+        *self.ways() = Ways::new(settings, &self.client);
+    }
+
+    fn ways(&self) -> MutexGuard<'_, Ways> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A run begins; the answer names it.
     pub fn run_begins(&self) -> String {
         let run = run_id();
-        if let Some(check) = self.settings.check.clone() {
+        let check = self.ways().settings.check.clone();
+        if let Some(check) = check {
             let (client, run) = (self.client.clone(), run.clone());
             telemetry::record();
             self.pings.push(async move { check.ping(&client, Signal::Start, &run, "").await });
@@ -117,7 +138,8 @@ impl Tell {
 
     /// A run has ended.
     pub fn run_ended(&self, run: String, ended: &Result<SyncReport, String>) {
-        if let Some(check) = self.settings.check.clone() {
+        let check = self.ways().settings.check.clone();
+        if let Some(check) = check {
             let code = ended.as_ref().map_or(exit::FAILURE, |report| exit::code_of_sync(report.outcome()));
             // Somebody who asked it to stop is not alarmed by that.
             let signal = match ended {
@@ -183,19 +205,21 @@ impl Tell {
 
     /// Tells it, if it is wanted.
     pub fn tell(&self, event: Event, reminder: bool, title: &str, text: &str) {
-        if !self.settings.events.contains(&event) {
+        let ways = self.ways();
+        if !ways.settings.events.contains(&event) {
             return;
         }
         let page = if event == Event::SignInNeeded { "/sign-in" } else { "/" };
-        let link = self.settings.url.as_ref().map(|url| format!("{}{page}", url.trim_end_matches('/')));
+        let link = ways.settings.url.as_ref().map(|url| format!("{}{page}", url.trim_end_matches('/')));
         let title = if reminder { format!("{title} (still)") } else { title.to_owned() };
         let at = self.clock.now();
-        self.herald.tell(Notice { event, reminder, title, text: text.to_owned(), link, at });
+        ways.herald.tell(Notice { event, reminder, title, text: text.to_owned(), link, at });
     }
 
     /// Waits a moment for what is still being told.
     pub async fn finish(self) {
-        let all = async { tokio::join!(self.herald.finish(), self.pings.finish()) };
+        let herald = self.ways.into_inner().unwrap_or_else(PoisonError::into_inner).herald;
+        let all = async { tokio::join!(herald.finish(), self.pings.finish()) };
         if tokio::time::timeout(LAST_WORDS, all).await.is_err() {
             tracing::warn!("not everything could be told in time");
         }

@@ -288,6 +288,21 @@ async fn what_is_set_on_the_page_counts_from_the_next_run_on() {
         assert!(Instant::now() < until, "{}", appliance.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    // Whom to tell: a secret, which the page takes and never shows.
+    let hook = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    person.opens(&appliance, "/settings").await;
+    person.js::<bool>("(document.getElementById('tell-of').value = 'run-ok', true)").await;
+    person.send("#tell", &format!("http://{}/s3cret", hook.local_addr().unwrap())).await;
+    person.reads("Kept.").await;
+    assert!(!person.js::<String>("document.documentElement.outerHTML").await.contains("s3cret"));
+    let told = std::thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        let (mut caller, _) = hook.accept().unwrap();
+        let mut bytes = [0; 4096];
+        let n = caller.read(&mut bytes).unwrap();
+        caller.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        String::from_utf8_lossy(&bytes[..n]).into_owned()
+    });
     // Albums that others share are archived once they are chosen.
     let shared = |stage: &Stage| stage.sim.ledger().items.iter().filter(|item| item.shared.is_some()).count();
     assert!(shared(&appliance.stage) > 0);
@@ -302,9 +317,10 @@ async fn what_is_set_on_the_page_counts_from_the_next_run_on() {
     assert_eq!(appliance.runs(2).await["outcome"], "complete", "{}", appliance.log());
     let after = appliance.json("/api/status").await["items"].as_u64().unwrap();
     assert!(after > before, "{before} and {after}");
-    // What the environment says, the page cannot change: it says so.
+    let told = tokio::task::spawn_blocking(|| told.join().unwrap()).await.unwrap();
+    assert!(told.starts_with("POST /s3cret"), "{told}");
     let log = appliance.log();
-    assert!(log.contains("the settings were read again"), "{log}");
+    assert!(log.contains("the settings were read again") && !log.contains("s3cret"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -325,6 +341,9 @@ async fn the_overview_changes_by_itself_and_every_page_fits_a_phone_and_a_desk()
     phone.reads("Waiting for the next run").await;
     assert!(phone.js::<bool>("window.same === true").await, "the page was loaded again");
     appliance.stage.sim.faults().clear();
+    let settings = desk.opens(&appliance, "/settings").await;
+    assert!(settings.contains("Set on the command line"), "{settings}");
+    assert!(desk.js::<bool>("document.getElementById('schedule').disabled").await);
     desk.opens(&appliance, "/doctor").await;
     desk.presses("Examine").await;
     desk.reads("This machine").await;
