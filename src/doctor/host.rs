@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -108,14 +109,24 @@ fn sandbox() -> Finding {
     let is = |path: &str, value: &str| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
     let refused = is("/proc/sys/kernel/unprivileged_userns_clone", "0")
         || is("/proc/sys/user/max_user_namespaces", "0")
-        || is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1");
+        || is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1")
+        || cannot_separate();
     if refused {
-        let advice = "allow user namespaces on the host (`sysctl kernel.unprivileged_userns_clone=1`, or an AppArmor \
-                      profile for the browser)";
+        let advice = "in a container without `SYS_ADMIN`, take `security_opt: [seccomp:./docker/seccomp.json]`; else allow \
+                      user namespaces on the host (`sysctl kernel.unprivileged_userns_clone=1`, or an AppArmor profile \
+                      for the browser)";
         Finding::doubtful("sandbox", "this machine refuses the browser its sandbox", advice)
     } else {
         Finding::good("sandbox", "the browser may have its sandbox")
     }
+}
+
+/// Whether a name space is refused when it is asked for, as a container's filter of system calls does. Where there is no
+/// program that asks, nobody knows.
+fn cannot_separate() -> bool {
+    let mut ask = std::process::Command::new("unshare");
+    ask.args(["--user", "true"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    ask.status().is_ok_and(|status| !status.success())
 }
 
 fn display(wanted: Display) -> Finding {

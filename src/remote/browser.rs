@@ -317,7 +317,8 @@ async fn debugging_socket(process: &Process, port: u16) -> Result<String, Remote
 fn start_failure(how: &str, last_words: &str) -> RemoteError {
     let advice = if last_words.contains("No usable sandbox") || last_words.contains("Operation not permitted")
     {
-        "the host forbids its sandbox: allow unprivileged user namespaces, or pass --browser-arg=--no-sandbox"
+        "its sandbox is forbidden: in a container take docker/seccomp.json, else allow unprivileged user namespaces \
+         (`shoebox doctor` tells more), or pass --browser-arg=--no-sandbox"
     } else if last_words.contains("in use by another") {
         "the profile is open in another browser: close it first"
     } else {
