@@ -4,7 +4,8 @@
 # With the same base images and packages, the same sources make the same images: dates of files are SOURCE_DATE_EPOCH's,
 # and only then the images say a date. Tags follow from the version alone: 0.1.0, 0.1, latest. `docker buildx bake local`
 # builds for this machine alone and loads what it has built.
-variable "REGISTRY" { default = "ghcr.io/shoebox" }
+# No registry has them yet.
+variable "REGISTRY" { default = "registry.example.org/shoebox" }
 variable "VERSION" { default = "unknown" }
 variable "REVISION" { default = "unknown" }
 variable "SOURCE" { default = "unknown" }
