@@ -12,6 +12,7 @@ mod metrics;
 mod numbers;
 mod overview;
 mod photos;
+mod places;
 mod runs;
 mod set_aside;
 mod settings;
@@ -82,7 +83,7 @@ pub struct State {
     examined: doctor::Examined,
     runs: Runs,
     run: Mutex<Run>,
-    counted: Mutex<Option<(Instant, Totals)>>,
+    counted: Mutex<Option<(Instant, Duration, Totals)>>,
     /// A pass begins or has ended, or the next one is due at another time.
     pub news: Notify,
 }
@@ -188,10 +189,12 @@ impl State {
     fn recent_totals(&self) -> Result<Totals, String> {
         let mut last = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
-            Some((at, totals)) if at.elapsed() < RECENT => Ok(totals.clone()),
+            // Two percent of the time at most go into them.
+            Some((at, took, totals)) if at.elapsed() < RECENT.max(*took * 50) => Ok(totals.clone()),
             _ => {
+                let began = Instant::now();
                 let totals = self.totals()?;
-                *last = Some((Instant::now(), totals.clone()));
+                *last = Some((Instant::now(), began.elapsed(), totals.clone()));
                 Ok(totals)
             }
         }

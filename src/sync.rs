@@ -142,7 +142,10 @@ pub async fn run<R: RemoteLibrary>(
     }
     let outcome = if stop.is_cancelled() { Outcome::Interrupted } else { outcome };
     let report = SyncReport::new(&pass.progress, outcome, started, pass.clock.now());
-    if let Err(e) = pass.archive.index.writer().note_run(&report.note()) {
+    // Another attempt at a few items is no run: the next one would be put off by it.
+    if pass.options.listing != ListingMode::SetAside
+        && let Err(e) = pass.archive.index.writer().note_run(&report.note())
+    {
         tracing::warn!("the run could not be noted in the index: {e}");
     }
     report

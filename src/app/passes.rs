@@ -40,6 +40,12 @@ enum Wake {
     Reread,
 }
 
+/// How passes are made, as the settings say now.
+struct Plan {
+    rounds: Rounds,
+    how: SyncSettings,
+}
+
 /// What the passes are made with.
 pub struct Passes<'a> {
     /// The archive.
@@ -61,32 +67,21 @@ impl Passes<'_> {
     pub async fn go_on(&self, settings: &RunSettings, source: &dyn Source) -> anyhow::Result<()> {
         let clock = SystemClock;
         let runs = self.archive.index.reader()?.last_runs(1)?;
-        let (mut schedule, mut how) = (settings.schedule.clone(), settings.sync.clone());
-        let mut rounds = Rounds::after(&runs, schedule.clone(), settings.jitter, TimeZone::system());
-        let mut next = rounds.next(clock.now());
+        let mut plan = Plan {
+            rounds: Rounds::after(&runs, settings.schedule.clone(), settings.jitter, TimeZone::system()),
+            how: settings.sync.clone(),
+        };
+        let mut next = plan.rounds.next(clock.now());
         let (mut before, mut lacking) = (None, None);
-        say_plan(&schedule, next, clock.now());
+        say_plan(&settings.schedule, next, clock.now());
         loop {
             self.state.due(next);
             let listing = match self.wait_for_turn(next, lacking).await {
-                Wake::Due | Wake::SignedIn => ListingMode::Auto,
-                Wake::Asked(Asked::Now) => ListingMode::Auto,
+                Wake::Due | Wake::SignedIn | Wake::Asked(Asked::Now) => ListingMode::Auto,
                 Wake::Asked(Asked::Whole) => ListingMode::Whole,
                 Wake::Asked(Asked::SetAside) => ListingMode::SetAside,
                 Wake::Reread => {
-                    match source.read() {
-                        Ok(new) => {
-                            rounds.change(new.schedule.clone(), new.jitter);
-                            // The profile is this process's for as long as it lives.
-                            how = SyncSettings { profile: how.profile, ..new.sync };
-                            self.tell.change(new.tell);
-                            schedule = new.schedule;
-                            next = rounds.next(clock.now());
-                            tracing::info!("the settings were read again");
-                            say_plan(&schedule, next, clock.now());
-                        }
-                        Err(why) => tracing::error!("the settings stay as they were: {why}"),
-                    }
+                    next = self.read_again(&mut plan, source).unwrap_or(next);
                     continue;
                 }
             };
@@ -97,29 +92,60 @@ impl Passes<'_> {
             if self.stop.is_cancelled() {
                 return Ok(());
             }
+            // Somebody may have changed them while another used the browser.
+            if self.state.reread.notified().now_or_never().is_some() {
+                self.read_again(&mut plan, source);
+            }
             let began = clock.now();
             // Who has signed in before this run need not start another.
             let _heard = self.desk.signed_in.notified().now_or_never();
-            let run = self.tell.run_begins();
-            let ended = self.pass(&how, listing).await;
+            // Another attempt at a few items is no look at the library: nobody is told of it, and the plan stands.
+            let whole = listing != ListingMode::SetAside;
+            let run = whole.then(|| self.tell.run_begins());
+            let ended = self.pass(&plan.how, listing).await;
             drop(turn);
             let well = Ended::of(ended.as_ref().ok().map(SyncReport::outcome));
             say(&ended, well, before);
-            self.desk.observe(finding(&ended, &how));
-            self.tell.run_ended(run, &ended);
-            next = match listing {
-                // Another attempt at a few items is no look at the library.
-                ListingMode::SetAside => rounds.next(clock.now()),
-                _ => rounds.ended(began, well, clock.now()),
+            self.desk.observe(finding(&ended, &plan.how));
+            if let Some(run) = run {
+                self.tell.run_ended(run, &ended);
+                before = Some(well);
+            }
+            next = if whole {
+                plan.rounds.ended(began, well, clock.now())
+            } else {
+                plan.rounds.next(clock.now())
             };
-            before = Some(well);
-            self.state.ended(began, ended.clone());
-            self.state.due(next);
-            self.passed.notify_one();
-            lacking = match ended.as_ref().map(SyncReport::outcome) {
+            let needed = match ended.as_ref().map(SyncReport::outcome) {
                 Ok(Outcome::DiskFull { needed, .. }) => Some(*needed),
                 _ => None,
             };
+            lacking = if whole { needed } else { needed.or(lacking) };
+            self.state.ended(began, ended);
+            self.state.due(next);
+            self.passed.notify_one();
+        }
+    }
+
+    /// Reads the settings again; when the next pass is due then.
+    fn read_again(&self, plan: &mut Plan, source: &dyn Source) -> Option<Timestamp> {
+        let now = SystemClock.now();
+        match source.read() {
+            Ok(new) => {
+                plan.rounds.change(new.schedule.clone(), new.jitter);
+                // The profile is this process's for as long as it lives.
+                let profile = std::mem::take(&mut plan.how.profile);
+                plan.how = SyncSettings { profile, ..new.sync };
+                self.tell.change(new.tell);
+                let next = plan.rounds.next(now);
+                tracing::info!("the settings were read again");
+                say_plan(&new.schedule, next, now);
+                Some(next)
+            }
+            Err(why) => {
+                tracing::error!("the settings stay as they were: {why}");
+                None
+            }
         }
     }
 
@@ -135,6 +161,13 @@ impl Passes<'_> {
     /// reminds whoever is needed.
     async fn wait_for_turn(&self, next: Timestamp, lacking: Option<u64>) -> Wake {
         let (desk, stop, clock) = (self.desk, self.stop, &SystemClock);
+        // Where one pass is due when the last one ends, people are heard all the same.
+        if self.state.reread.notified().now_or_never().is_some() {
+            return Wake::Reread;
+        }
+        if let Some(asked) = self.state.asked().now_or_never() {
+            return Wake::Asked(asked);
+        }
         let mut tried: Option<Timestamp> = None;
         while clock.now() < next && !stop.is_cancelled() {
             let after = |at: Timestamp| at.checked_add(BETWEEN_LOOKS).unwrap_or(next);
@@ -142,10 +175,12 @@ impl Passes<'_> {
             let visit = desk.login().visit_due().map(|due| tried.map_or(due, |tried| due.max(after(tried))));
             let until = visit.unwrap_or(next).min(next).min(after(clock.now()));
             tokio::select! {
-                () = wait_until(until, clock, stop) => {}
-                () = desk.signed_in.notified() => return Wake::SignedIn,
-                asked = self.state.asked() => return Wake::Asked(asked),
+                // What was changed before a run was asked for counts for it.
+                biased;
                 () = self.state.reread.notified() => return Wake::Reread,
+                asked = self.state.asked() => return Wake::Asked(asked),
+                () = desk.signed_in.notified() => return Wake::SignedIn,
+                () = wait_until(until, clock, stop) => {}
                 () = self.room(lacking) => return Wake::Due,
             }
             desk.remind();

@@ -53,6 +53,8 @@ pub struct Rounds {
     last: Option<Timestamp>,
     /// Passes that have failed in a row.
     failed: usize,
+    /// Whether the last pass found nobody signed in.
+    signed_out: bool,
 }
 
 impl Rounds {
@@ -61,7 +63,7 @@ impl Rounds {
     pub fn after(runs: &[RunNote], schedule: Schedule, jitter: Duration, zone: TimeZone) -> Self {
         let through = |run: &&RunNote| ["complete", "partial"].contains(&run.outcome.as_str());
         let last = runs.first().filter(through).map(|run| run.started);
-        Self { schedule, jitter, zone, last, failed: 0 }
+        Self { schedule, jitter, zone, last, failed: 0, signed_out: false }
     }
 
     /// Another schedule from now on.
@@ -76,23 +78,22 @@ impl Rounds {
         let due = self.schedule.due(self.last, now, &self.zone);
         // What is overdue is not put off any longer.
         let by = if due > now { self.jitter.mul_f64(fastrand::f64()) } else { Duration::ZERO };
-        due.checked_add(by).unwrap_or(due)
+        let due = due.checked_add(by).unwrap_or(due);
+        let after =
+            |time: SignedDuration| self.last.and_then(|last| last.checked_add(time).ok()).unwrap_or(due);
+        if self.signed_out {
+            return due.max(after(BETWEEN_PROBES));
+        }
+        let retry = self.failed.checked_sub(1).and_then(|nth| RETRIES.get(nth));
+        retry.map_or(due, |&minutes| due.min(after(SignedDuration::from_mins(minutes))))
     }
 
     /// A pass that began then has ended: when the next one begins.
     pub fn ended(&mut self, began: Timestamp, how: Ended, now: Timestamp) -> Timestamp {
         self.last = Some(began);
         self.failed = if how == Ended::Failed { self.failed + 1 } else { 0 };
-        let due = self.next(now);
-        let after = |time: SignedDuration| began.checked_add(time).unwrap_or(due);
-        match how {
-            Ended::Through => due,
-            Ended::SignInNeeded => due.max(after(BETWEEN_PROBES)),
-            Ended::Failed => {
-                let retry = RETRIES.get(self.failed - 1).map(|&minutes| SignedDuration::from_mins(minutes));
-                retry.map_or(due, |retry| due.min(after(retry)))
-            }
-        }
+        self.signed_out = how == Ended::SignInNeeded;
+        self.next(now)
     }
 }
 
@@ -172,6 +173,18 @@ mod tests {
             next + 10.minutes(),
             "counted on after a success"
         );
+    }
+
+    #[test]
+    fn another_look_at_the_plan_changes_nothing() {
+        let mut rounds = rounds("30 3 * * *", &[]);
+        let now = at("2026-05-01T03:30:00Z");
+        assert_eq!(rounds.ended(now, Ended::Failed, now + 1.minute()), now + 10.minutes());
+        rounds.change("30 4 * * *".parse().unwrap(), Duration::ZERO);
+        assert_eq!(rounds.next(now + 2.minutes()), now + 10.minutes(), "the retry is forgotten");
+        rounds.ended(now, Ended::SignInNeeded, now + 1.minute());
+        rounds.change("every 20m".parse().unwrap(), Duration::ZERO);
+        assert_eq!(rounds.next(now + 2.minutes()), now + 1.hour(), "the probe comes too early");
     }
 
     #[test]

@@ -97,7 +97,9 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
     let home = match settings.tell.broker.clone() {
         Some(broker) => {
             let (ca, url) = (settings.sync.browser.ca.as_deref(), settings.tell.url.as_deref());
-            Some(Home::begin(broker, ca, Arc::clone(&state), url)?)
+            let home = Home::begin(broker, ca, Arc::clone(&state), url);
+            // Who has set it on the page must be able to mend it there.
+            home.inspect_err(|e| tracing::error!("Home Assistant is not told: {e:#}")).ok()
         }
         None => None,
     };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -56,12 +57,14 @@ pub fn offer(command: Command, kept: &Kept) -> Command {
 pub struct Settings {
     args: Vec<OsString>,
     file: PathBuf,
+    /// One change at a time.
+    changing: Mutex<()>,
 }
 
 impl Settings {
     /// Those of a `run` with these arguments and this profile.
     pub fn new(args: Vec<OsString>, profile: &Path) -> Self {
-        Self { args, file: profile.join("shoebox-settings.json") }
+        Self { args, file: profile.join("shoebox-settings.json"), changing: Mutex::default() }
     }
 
     fn kept(&self) -> Result<Kept, String> {
@@ -75,14 +78,20 @@ impl Settings {
 
     /// What the file holds, but for values that are none: those are named in the log, and left out.
     fn usable(&self) -> Kept {
-        let mut kept = self.kept().unwrap_or_else(|why| {
+        let all = self.kept().unwrap_or_else(|why| {
             tracing::error!("{why}; the page's settings do not count until it is mended or deleted");
             Kept::new()
         });
-        while let Err((name, why)) = self.try_out(&kept) {
-            tracing::error!("the page's setting `{name}` does not count: {why}");
-            if kept.remove(&name).is_none() {
-                return Kept::new();
+        if self.try_out(&all).is_ok() {
+            return all;
+        }
+        // One after the other: who is wrong is not always who is named.
+        let mut kept = Kept::new();
+        for (name, value) in all {
+            kept.insert(name.clone(), value);
+            if let Err((_, why)) = self.try_out(&kept) {
+                tracing::error!("the page's setting `{name}` does not count: {why}");
+                kept.remove(&name);
             }
         }
         kept
@@ -109,6 +118,14 @@ impl Settings {
         let Subcommands::Run(run) = cli.command else {
             return Err((String::new(), "this is no `run`".into()));
         };
+        // Whoever knows the page's password shall not choose programs of this machine.
+        let tell = kept.get("tell").filter(|value| value.split(';').any(|to| to.trim().starts_with("exec:")));
+        if tell.is_some() {
+            return Err((
+                "tell".into(),
+                "a program is named in the environment or on the command line only".into(),
+            ));
+        }
         run.settings().map_err(|why| {
             let name = whose(&why);
             let said = why.split_once(": ").map_or(why.as_str(), |(_, said)| said);
@@ -150,6 +167,7 @@ impl Offered for Settings {
     }
 
     fn keep(&self, values: &BTreeMap<String, Option<String>>) -> Result<(), (String, String)> {
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut kept = self.usable();
         for (name, value) in values {
             if !OFFERED.iter().any(|(_, offered, _)| offered == name) {
@@ -284,6 +302,7 @@ mod tests {
             ("method", "magic"),
             ("quiet-hours", "25:00-26:00"),
             ("tell", "pigeon://a"),
+            ("tell", "ntfy://a;exec:///bin/true"),
             ("verify-within", "1d"),
             ("include-shared", "perhaps"),
         ] {

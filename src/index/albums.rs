@@ -81,6 +81,20 @@ impl IndexReader {
         })
     }
 
+    /// The number of items of an album that are archived.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn album_size(&self, key: &MediaKey) -> Result<u64, IndexError> {
+        self.ask(|conn| {
+            conn.prepare_cached(
+                "SELECT count(*) AS n FROM album_item JOIN item ON item.key = album_item.key
+                 WHERE album_item.album = ?1",
+            )?
+            .query_row([key.as_str()], |row| unsigned(row, "n"))
+        })
+    }
+
     /// How an album adds up: `shown` is the number of its items in the latest record.
     ///
     /// # Errors

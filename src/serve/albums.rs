@@ -62,7 +62,7 @@ fn is_named(named: &[String], key: &str, title: &str) -> bool {
     named.iter().any(|name| name == title || name.rsplit('/').next() == Some(key))
 }
 
-fn lines(state: &State, named: &[String], all: bool) -> Result<Vec<Line>, String> {
+fn lines(state: &State, named: &[String]) -> Result<Vec<Line>, String> {
     let reader = state.reader()?;
     let say = |e: crate::index::IndexError| e.to_string();
     let mut lines = Vec::new();
@@ -70,7 +70,7 @@ fn lines(state: &State, named: &[String], all: bool) -> Result<Vec<Line>, String
         let balance = reader.album_balance(&album.record.key).map_err(say)?;
         let key = album.record.key.as_str().to_owned();
         lines.push(Line {
-            wanted: all || is_named(named, &key, &album.title),
+            wanted: is_named(named, &key, &album.title),
             key,
             kind: album.kind,
             items: album.count.unwrap_or(balance.shown),
@@ -88,7 +88,7 @@ pub async fn page(Shared(state): Shared<Arc<State>>, session: Session, uri: axum
     let kept = uri.query() == Some("kept");
     let found = state.aside(|state| {
         let (all, named, fixed) = choice(&state.settings.list()?);
-        Ok((lines(state, &named, all)?, all, fixed))
+        Ok((lines(state, &named)?, all, fixed))
     });
     html_of(&session, found.await, |(lines, all, fixed)| {
         let (own, others) = lines.into_iter().partition(|line| line.kind.is_own());
@@ -106,8 +106,8 @@ pub async fn choose(
         return wrong_key();
     }
     let kept = state.aside(move |state| {
-        let (all, named, _) = choice(&state.settings.list()?);
-        let others = lines(state, &named, all)?.into_iter().filter(|line| !line.kind.is_own());
+        let (_, named, _) = choice(&state.settings.list()?);
+        let others = lines(state, &named)?.into_iter().filter(|line| !line.kind.is_own());
         let others: Vec<_> = others.collect();
         // What somebody has named that has not been listed yet stays.
         let known = |name: &String| {

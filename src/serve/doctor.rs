@@ -81,7 +81,10 @@ pub async fn examine(
     // A second one while one goes on is the same one.
     if !std::mem::replace(&mut state.examined.get().0, true) {
         tokio::spawn(async move {
-            let machine = host::examine(&state.browser, Some(&state.profile)).await;
+            let examined = Arc::clone(&state);
+            let machine =
+                tokio::spawn(async move { host::examine(&examined.browser, Some(&examined.profile)).await });
+            let machine = machine.await.unwrap_or_default();
             let root = state.archive.store.root().to_owned();
             let volume =
                 tokio::task::spawn_blocking(move || volume::examine(&root)).await.unwrap_or_default();

@@ -187,6 +187,11 @@ struct MonthPage {
     older: Option<(String, String)>,
 }
 
+/// Where the next page begins.
+fn more(from: usize, all: usize) -> Option<usize> {
+    from.checked_add(ON_A_PAGE).filter(|next| *next < all)
+}
+
 fn days(items: Vec<ArchivedItem>) -> Vec<Day> {
     let mut days: Vec<Day> = Vec::new();
     for item in items {
@@ -234,7 +239,7 @@ pub async fn month(
         days: days(items),
         path: format!("/photos/{}", month.path()),
         from,
-        next: (from + ON_A_PAGE < photos).then_some(from + ON_A_PAGE),
+        next: more(from, photos),
         newer: link(at.checked_sub(1)),
         older: link(Some(at + 1)),
     };
@@ -256,19 +261,19 @@ pub async fn album(
         let ask = || {
             Ok::<_, crate::index::IndexError>((
                 reader.album(&key)?,
-                reader.album_balance(&key)?,
+                reader.album_size(&key)?,
                 reader.album_items(&key, from, ON_A_PAGE)?,
             ))
         };
-        let (album, balance, numbers) = ask().map_err(|e| e.to_string())?;
-        Ok((album, balance, items(&reader, &numbers)?))
+        let (album, size, numbers) = ask().map_err(|e| e.to_string())?;
+        Ok((album, size, items(&reader, &numbers)?))
     });
-    let (album, balance, items) = match found.await {
+    let (album, size, items) = match found.await {
         Ok(found) => found,
         Err(why) => return trouble(&session, &why),
     };
     let Some(album) = album else { return absent(&session, "There is no such album.") };
-    let photos = usize::try_from(balance.archived + balance.set_aside).unwrap_or(usize::MAX);
+    let photos = usize::try_from(size).unwrap_or(usize::MAX);
     let page = MonthPage {
         frame,
         title: if album.title.is_empty() { "(untitled album)".into() } else { printable(&album.title) },
@@ -276,7 +281,7 @@ pub async fn album(
         days: vec![Day { name: String::new(), tiles: items.into_iter().map(tile).collect() }],
         path,
         from,
-        next: (from + ON_A_PAGE < photos).then_some(from + ON_A_PAGE),
+        next: more(from, photos),
         newer: None,
         older: None,
     };

@@ -164,9 +164,10 @@ fn lines(state: &State) -> Result<Vec<Line>, String> {
             bytes: note.bytes,
         })
         .collect();
-    // The index notes runs that have reached the library; those that could not are kept here alone.
+    // The index notes whole runs that have reached the library; all others are kept here alone.
     lines.extend(kept.iter().filter(|kept| !known.contains(&kept.began.as_millisecond())).map(|kept| {
         let field = |name: &str| kept.report.as_ref().and_then(|report| report.get(name));
+        let number = |name: &str| field(name).and_then(Value::as_u64).unwrap_or_default();
         let outcome = field("outcome").and_then(Value::as_str).unwrap_or("could not start").to_owned();
         Line {
             began: kept.began,
@@ -174,9 +175,9 @@ fn lines(state: &State) -> Result<Vec<Line>, String> {
             colour: colour(&outcome),
             outcome,
             said: kept.said.clone(),
-            archived: 0,
-            set_aside: 0,
-            bytes: 0,
+            archived: number("archived"),
+            set_aside: number("set_aside") + number("unreadable"),
+            bytes: number("bytes"),
         }
     }));
     lines.sort_by_key(|line| std::cmp::Reverse(line.began));

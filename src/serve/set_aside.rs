@@ -1,5 +1,6 @@
 //! What was set aside: why, since when, with the evidence, and another attempt when somebody asks for it.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use crate::model::name::printable;
 /// Largest picture of a page that is passed on, and most of a note that is shown, bytes.
 const MOST_PICTURE: u64 = 20 * 1024 * 1024;
 const MOST_NOTE: usize = 20_000;
+/// Items that the page shows.
+const ON_A_PAGE: usize = 200;
 
 /// Names and reasons as they can be shown: what somebody has hidden in them is seen.
 fn shown(failure: Failure) -> Failure {
@@ -44,6 +47,8 @@ struct Line {
 struct SetAsidePage {
     frame: Frame,
     lines: Vec<Line>,
+    /// How many there are.
+    all: usize,
     running: bool,
     asked: bool,
 }
@@ -63,14 +68,21 @@ fn has_picture(path: &Path) -> bool {
     std::fs::File::open(path).is_ok_and(|file| thumbnail::can_be_made(kind::of(&file)))
 }
 
-fn lines(state: &State) -> Result<Vec<Line>, String> {
+fn lines(state: &State) -> Result<(Vec<Line>, usize), String> {
     let failures = state.reader()?.failures().map_err(|e| e.to_string())?;
+    let all = failures.len();
+    // Once for all: there may be thousands of both.
+    let mut evidence: HashMap<String, Vec<PathBuf>> = HashMap::new();
+    for path in state.archive.store.all_evidence().map_err(|e| e.to_string())? {
+        let key = file_name(&path).split('.').next().unwrap_or_default().to_owned();
+        evidence.entry(key).or_default().push(path);
+    }
     let line = |failure: Failure| {
-        let evidence = state.archive.store.evidence(failure.key.as_str()).unwrap_or_default();
-        let picture = evidence.iter().find(|path| has_picture(path)).map(|path| file_name(path));
+        let files = evidence.get(failure.key.as_str()).into_iter().flatten();
+        let picture = files.into_iter().find(|path| has_picture(path)).map(|path| file_name(path));
         Line { failure: shown(failure), picture }
     };
-    Ok(failures.into_iter().map(line).collect())
+    Ok((failures.into_iter().take(ON_A_PAGE).map(line).collect(), all))
 }
 
 /// The list.
@@ -78,7 +90,13 @@ pub async fn page(Shared(state): Shared<Arc<State>>, session: Session, Query(sai
     let frame = Frame::of(&session, "/runs");
     let running = state.running().is_some();
     let asked = said.asked.is_some();
-    html_of(&session, state.aside(lines).await, |lines| SetAsidePage { frame, lines, running, asked })
+    html_of(&session, state.aside(lines).await, |(lines, all)| SetAsidePage {
+        frame,
+        lines,
+        all,
+        running,
+        asked,
+    })
 }
 
 /// The list for scripts.

@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::photos::{bytes, small};
+use super::places::{self, Seated};
 use super::{State, access, albums, assets, completeness, doctor, metrics, overview, photos};
 use super::{runs, set_aside, settings, sign_in};
 
@@ -72,7 +73,8 @@ pub async fn serve<L: Listener<Addr: std::fmt::Debug>>(
         .fallback(access::nowhere)
         .layer(middleware::from_fn_with_state(Arc::clone(&state), access::guard))
         .with_state(state);
-    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
+    let seated = Seated::new(listener, places::MOST, places::SILENCE);
+    axum::serve(seated, app).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 /// By the clock of the zone that the machine is set to.

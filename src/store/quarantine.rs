@@ -65,21 +65,28 @@ impl Store {
 }
 
 impl Store {
+    /// Files in `quarantine/`, sorted: what is about an item begins with its key and a dot.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn all_evidence(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let dir = self.inner.layout.quarantine();
+        let entries = self.inner.disk.list(&dir).map_err(StoreError::io("list", &dir))?;
+        let mut found: Vec<_> = entries.into_iter().map(|entry| dir.join(entry.name)).collect();
+        found.sort();
+        Ok(found)
+    }
+
     /// Files in `quarantine/` that are about an item, sorted.
     ///
     /// # Errors
     /// When the directory cannot be listed.
     pub fn evidence(&self, key: &str) -> Result<Vec<PathBuf>, StoreError> {
-        let dir = self.inner.layout.quarantine();
-        let entries = self.inner.disk.list(&dir).map_err(StoreError::io("list", &dir))?;
-        let about = |name: &str| name.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
-        let mut found: Vec<_> = entries
-            .into_iter()
-            .filter(|entry| entry.name.to_str().is_some_and(about))
-            .map(|entry| dir.join(entry.name))
-            .collect();
-        found.sort();
-        Ok(found)
+        let about = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.and_then(|name| name.strip_prefix(key)).is_some_and(|rest| rest.starts_with('.'))
+        };
+        Ok(self.all_evidence()?.into_iter().filter(about).collect())
     }
 }
 

@@ -80,7 +80,7 @@ impl Person {
     async fn presses(&self, words: &str) {
         let press = format!(
             "(() => {{ const all = [...document.querySelectorAll('main a, main button, main summary')];
-             const e = all.find(e => e.innerText.trim().startsWith('{words}')); setTimeout(() => e.click(), 30); return !!e; }})()"
+             const e = all.find(e => e.innerText.trim().startsWith({words:?})); setTimeout(() => e.click(), 30); return !!e; }})()"
         );
         assert!(self.js::<bool>(&press).await, "there is nothing that says `{words}`");
     }

@@ -22,8 +22,8 @@ use crate::store::StoreError;
 
 /// Bytes that are read at once.
 const CHUNK: u64 = 256 * 1024;
-/// A blob never changes.
-const FOR_EVER: &str = "private, max-age=31536000, immutable";
+/// A blob never changes, but a damaged one is mended.
+const FOR_NOW: &str = "private, max-age=3600";
 
 /// How a file is wanted.
 #[derive(Deserialize)]
@@ -80,7 +80,7 @@ fn answer(file: File, size: u64, kind: Kind, name: Option<&str>, range: Option<&
         (CONTENT_DISPOSITION, disposition),
         (CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox".to_owned()),
         (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-        (CACHE_CONTROL, FOR_EVER.to_owned()),
+        (CACHE_CONTROL, FOR_NOW.to_owned()),
         (ACCEPT_RANGES, "bytes".to_owned()),
     ];
     let range = (status == StatusCode::PARTIAL_CONTENT)

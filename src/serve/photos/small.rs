@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,13 +25,13 @@ const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# Small pictures
 /// Where small pictures are kept.
 pub struct Small {
     dir: PathBuf,
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
 }
 
 impl Small {
     /// Kept in `cache/` of the archive.
     pub fn of(archive: &Archive) -> Self {
-        Self { dir: archive.store.root().join("cache/thumbnails"), turn: Semaphore::new(AT_ONCE) }
+        Self { dir: archive.store.root().join("cache/thumbnails"), turn: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     fn path(&self, sha256: &Sha256) -> PathBuf {
@@ -47,9 +48,16 @@ pub async fn picture(Shared(state): Shared<Arc<State>>, Wanted(hash): Wanted<Str
     if let Ok(Ok(bytes)) = tokio::task::spawn_blocking(move || fs::read(kept)).await {
         return jpeg(bytes);
     }
-    let Ok(_turn) = state.small.turn.acquire().await else { return StatusCode::NOT_FOUND.into_response() };
+    let Ok(turn) = Arc::clone(&state.small.turn).acquire_owned().await else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let archive = Arc::clone(&state.archive);
-    let made = tokio::task::spawn_blocking(move || make(&archive, &sha256, &path)).await;
+    let made = tokio::task::spawn_blocking(move || {
+        // Held until it is made, also when nobody waits for it any more.
+        let _turn = turn;
+        make(&archive, &sha256, &path)
+    });
+    let made = made.await;
     match made {
         Ok(Ok(bytes)) => jpeg(bytes),
         Ok(Err(why)) => {
@@ -64,6 +72,10 @@ fn make(archive: &Archive, sha256: &Sha256, path: &Path) -> Result<Vec<u8>, Stri
     // Whoever waited for a turn may find it made.
     if let Ok(bytes) = fs::read(path) {
         return Ok(bytes);
+    }
+    // What is kept outlives the damage that it would show.
+    if !archive.store.is_sound(sha256).map_err(|e| e.to_string())? {
+        return Err("the file is damaged or gone".into());
     }
     let file = archive.store.open_blob(sha256).map_err(|e| e.to_string())?;
     let bytes = thumbnail::of(Arc::new(file), &sha256.hex())?;
@@ -80,14 +92,15 @@ fn make(archive: &Archive, sha256: &Sha256, path: &Path) -> Result<Vec<u8>, Stri
 fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let Some(dir) = path.parent() else { return Ok(()) };
     if !dir.exists() {
-        fs::create_dir_all(dir)?;
+        // No more than the photos themselves is anybody's business.
+        fs::DirBuilder::new().recursive(true).mode(0o750).create(dir)?;
         if let Some(cache) = dir.ancestors().nth(2) {
             fs::write(cache.join("CACHEDIR.TAG"), TAG)?;
         }
     }
     // Two may make the same one.
     let new = path.with_extension(format!("{:x}.new", fastrand::u64(..)));
-    let mut file = fs::File::create(&new)?;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(&new)?;
     file.write_all(bytes)?;
     file.sync_data()?;
     fs::rename(new, path)
