@@ -22,7 +22,7 @@
 //! | --- | --- |
 //! | [`model`] | the vocabulary: pure types |
 //! | [`remote`] | the far side behind one trait; the real one drives Chromium and calls Google's own RPCs inside the page |
-//! | [`media`] | what a file says about itself, and whether it is whole |
+//! | [`media`] | what a file says about itself, whether it is whole, and a small picture of it |
 //! | [`store`] | blobs and records on disk; `store/FORMAT.md` is the specification |
 //! | [`index`] | what the records say, in SQLite |
 //! | [`archive`] | lock, store and index opened together; recovery is every start |
@@ -33,7 +33,8 @@
 //! | [`view`], [`export`] | views as templates over facts, mounted (`view/SEMANTICS.md` lists what that promises); the same tree as plain files |
 //! | [`schedule`], [`notice`] | when the next run is due; what people and their homes are told without asking, and the ways to them |
 //! | [`login`] | is somebody signed in to Google, who must be told, and the browser in which they sign in |
-//! | [`serve`], [`telemetry`], [`signals`] | what a running appliance tells |
+//! | [`serve`] | the page: what is safe, photos, runs, settings, the sign-in; and what programs are told |
+//! | [`telemetry`], [`signals`] | logs and progress; stop, stop at once, read the settings again |
 //! | [`app`], [`cli`], [`exit`] | put it together, parse, end with a documented code |
 //! | `small_file` | what all of these keep in small files, replaced whole or not at all |
 //! | `fuzz` | feature `fuzz`: doors to private parsers, for those who feed them hostile bytes |

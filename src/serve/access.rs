@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use super::State;
 use super::door::{Door, Refusal, Token, form_key};
-use super::frame::{absent, html};
+use super::frame::html;
 
 /// What anybody may see.
 const OPEN: [&str; 5] = ["/door", "/healthz", "/readyz", "/style.css", "/icon.svg"];
@@ -247,11 +247,6 @@ pub async fn leave(
 /// What a form without its key gets.
 pub(super) fn wrong_key() -> Response {
     (StatusCode::FORBIDDEN, "this form is out of date: load the page again\n").into_response()
-}
-
-/// An address that leads nowhere.
-pub async fn nowhere(session: Session) -> Response {
-    absent(&session, "There is no such page.")
 }
 
 #[cfg(test)]

@@ -13,8 +13,7 @@ use serde_json::json;
 
 use super::State;
 use super::access::Session;
-use super::frame::{Frame, html_of};
-use super::web::local;
+use super::frame::{Frame, html_of, local};
 use crate::proof::{self, Library, Line, Report};
 
 /// A report is drawn up again after this time: of a large archive it takes seconds.

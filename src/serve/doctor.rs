@@ -11,8 +11,7 @@ use jiff::Timestamp;
 
 use super::State;
 use super::access::{Keyed, Session, wrong_key};
-use super::frame::{Frame, html};
-use super::web::local;
+use super::frame::{Frame, html, local};
 use crate::doctor::{Finding, Severity, host, volume};
 
 /// What was found the last time.

@@ -4,6 +4,8 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{Html, IntoResponse, Response};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::access::Session;
 
@@ -85,4 +87,9 @@ pub fn html_of<T, P: Template>(
         Ok(found) => html(StatusCode::OK, &page(found)),
         Err(why) => trouble(session, &why),
     }
+}
+
+/// By the clock of the zone that the machine is set to.
+pub fn local(at: &Timestamp) -> String {
+    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z").to_string()
 }

@@ -15,8 +15,7 @@ use futures_util::stream;
 use jiff::Timestamp;
 
 use super::access::Session;
-use super::frame::{Frame, html};
-use super::web::local;
+use super::frame::{Frame, html, local};
 use super::{State, sign_in};
 use crate::index::{RunNote, Totals};
 use crate::login;

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use self::catalogue::{Catalogue, Month};
 use super::State;
 use super::access::Session;
-use super::frame::{Frame, absent, html_of, trouble};
+use super::frame::{Frame, absent, html_of, local, trouble};
 use crate::index::IndexReader;
 use crate::media::kind::Kind;
 use crate::media::thumbnail;
@@ -434,7 +434,7 @@ fn facts(item: &ArchivedItem, place: Option<String>) -> Vec<(&'static str, Strin
     }
     facts.extend(item.media_type.as_deref().map(|kind| ("Kind", kind.to_owned())));
     facts.push(("Account", item.account.clone().into_owned()));
-    facts.push(("Archived", super::web::local(&item.added)));
+    facts.push(("Archived", local(&item.added)));
     facts
 }
 

@@ -17,8 +17,7 @@ use tokio::sync::Notify;
 
 use super::State;
 use super::access::{Session, wrong_key};
-use super::frame::{Frame, absent, html_of};
-use super::web::local;
+use super::frame::{Frame, absent, html_of, local};
 use crate::index::RunNote;
 use crate::small_file;
 use crate::sync::report::SyncReport;

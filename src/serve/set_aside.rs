@@ -17,8 +17,7 @@ use serde_json::json;
 
 use super::State;
 use super::access::Session;
-use super::frame::{Frame, absent, html_of, trouble};
-use super::web::local;
+use super::frame::{Frame, absent, html_of, local, trouble};
 use crate::index::Failure;
 use crate::media::kind::{self, Kind};
 use crate::media::thumbnail;

@@ -10,11 +10,11 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::Listener;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::access::Session;
+use super::frame::absent;
 use super::photos::{bytes, small};
 use super::places::{self, Seated};
 use super::{State, access, albums, assets, completeness, doctor, metrics, overview, photos};
@@ -70,16 +70,16 @@ pub async fn serve<L: Listener<Addr: std::fmt::Debug>>(
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let app = router()
-        .fallback(access::nowhere)
+        .fallback(nowhere)
         .layer(middleware::from_fn_with_state(Arc::clone(&state), access::guard))
         .with_state(state);
     let seated = Seated::new(listener, places::MOST, places::SILENCE);
     axum::serve(seated, app).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
-/// By the clock of the zone that the machine is set to.
-pub(super) fn local(at: &Timestamp) -> String {
-    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z").to_string()
+/// An address that leads nowhere.
+async fn nowhere(session: Session) -> Response {
+    absent(&session, "There is no such page.")
 }
 
 async fn status(Shared(state): Shared<Arc<State>>) -> Response {
