@@ -53,7 +53,7 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
         ByteSize(totals.blob_bytes)
     );
     for (verdict, files) in &totals.verdicts {
-        println!("          {files:>8} {}", meaning(verdict.word()));
+        println!("          {files:>8} {}", verdict.meaning());
     }
     match runs.first() {
         Some(run) => println!(
@@ -90,15 +90,6 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
         }
     }
     Ok(exit::OK)
-}
-
-fn meaning(verdict: &str) -> &str {
-    match verdict {
-        "matches-upload" => "proven: the very bytes that were uploaded (Google's hash)",
-        "size-matches" => "the size Google lists; there is no hash to compare with",
-        "differs-expected" => "not the upload, as expected: storage saver or edited",
-        _ => "nothing to compare with",
-    }
 }
 
 /// `shoebox verify`.

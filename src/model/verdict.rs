@@ -19,6 +19,10 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::MatchesUpload, Self::SizeMatches, Self::DiffersExpected, Self::Unproven];
+
     /// The word used in records and reports.
     pub const fn word(self) -> &'static str {
         match self {
@@ -26,6 +30,16 @@ impl Verdict {
             Self::SizeMatches => "size-matches",
             Self::DiffersExpected => "differs-expected",
             Self::Unproven => "unproven",
+        }
+    }
+
+    /// What it means, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::MatchesUpload => "proven: the very bytes that were uploaded, by Google's own hash",
+            Self::SizeMatches => "the size that Google lists; there is no hash to compare with",
+            Self::DiffersExpected => "not the upload, as expected: storage saver or edited",
+            Self::Unproven => "nothing to compare with",
         }
     }
 

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::State;
 use super::access::Session;
 use super::frame::{Frame, html_of, local};
+use crate::model::Verdict;
 use crate::proof::{self, Library, Line, Report};
 
 /// A report is drawn up again after this time: of a large archive it takes seconds.
@@ -78,15 +79,6 @@ struct CompletenessPage {
     open: u64,
 }
 
-fn meaning(verdict: &str) -> &'static str {
-    match verdict {
-        "matches-upload" => "proven: the very bytes that were uploaded, by Google's own hash",
-        "size-matches" => "of the size that Google lists; there is no hash to compare with",
-        "differs-expected" => "not the upload, as expected: storage saver or edited",
-        _ => "nothing to compare with",
-    }
-}
-
 /// The page.
 pub async fn page(Shared(state): Shared<Arc<State>>, session: Session) -> Response {
     let frame = Frame::of(&session, "/");
@@ -94,10 +86,10 @@ pub async fn page(Shared(state): Shared<Arc<State>>, session: Session) -> Respon
         let libraries: Vec<_> =
             report.libraries.iter().map(|library| (library.clone(), all(library), years(library))).collect();
         let pending: u64 = report.libraries.iter().map(|library| library.total.pending).sum();
-        let verdicts = report
-            .verdicts
-            .iter()
-            .map(|(word, sum)| (meaning(word), sum.files, bytesize::ByteSize(sum.bytes).to_string()))
+        let sums =
+            Verdict::ALL.iter().filter_map(|verdict| Some((verdict, report.verdicts.get(verdict.word())?)));
+        let verdicts = sums
+            .map(|(verdict, sum)| (verdict.meaning(), sum.files, bytesize::ByteSize(sum.bytes).to_string()))
             .collect();
         let open = pending + report.set_aside.len() as u64;
         CompletenessPage { frame, libraries, verdicts, open, report }

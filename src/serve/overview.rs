@@ -19,6 +19,7 @@ use super::frame::{Frame, html, local};
 use super::{State, sign_in};
 use crate::index::{RunNote, Totals};
 use crate::login;
+use crate::model::Verdict;
 use crate::sync::report::{Outcome, SyncReport};
 
 /// How often is looked whether something has changed.
@@ -93,11 +94,8 @@ impl Live {
 
 /// How much of it is proven to be what was uploaded.
 fn proven(totals: &Totals) -> Option<String> {
-    let of = |word| {
-        let verdicts = totals.verdicts.iter().filter(|(verdict, _)| verdict.word() == word);
-        verdicts.map(|(_, files)| files).sum::<u64>()
-    };
-    let matching = of("matches-upload");
+    let proven = totals.verdicts.iter().filter(|(verdict, _)| *verdict == Verdict::MatchesUpload);
+    let matching: u64 = proven.map(|(_, files)| files).sum();
     (matching > 0).then(|| format!("{matching} files are proven to be the very bytes that were uploaded."))
 }
 

@@ -22,7 +22,7 @@ use crate::media::kind::Kind;
 use crate::media::thumbnail;
 use crate::model::camera::camera_dir;
 use crate::model::name::printable;
-use crate::model::{ArchivedItem, ArchivedPart, ItemState, MediaKey, PartRole, TimeSource};
+use crate::model::{ArchivedItem, ArchivedPart, ItemState, MediaKey, PartRole, TimeSource, Verdict};
 
 /// Photos on one page.
 const ON_A_PAGE: usize = 240;
@@ -354,7 +354,8 @@ fn look_up(state: &State, frame: Frame, key: &MediaKey) -> Result<Option<ItemPag
     for part in &item.parts {
         let facts = reader.part_facts(ordinal, &part.sha256).map_err(say)?;
         place = place.or_else(|| facts.as_ref()?.place.as_ref()?.name.clone());
-        let (colour, verdict) = facts.as_ref().map_or(("dim", ""), |facts| proven(facts.verdict.word()));
+        let (colour, verdict) =
+            facts.as_ref().map_or(("dim", ""), |facts| (colour(facts.verdict), facts.verdict.meaning()));
         pieces.push(Piece {
             word: part.role.word(),
             version: part.version,
@@ -438,12 +439,11 @@ fn facts(item: &ArchivedItem, place: Option<String>) -> Vec<(&'static str, Strin
     facts
 }
 
-/// Colour and meaning of a verdict.
-fn proven(verdict: &str) -> (&'static str, &'static str) {
+/// The colour of a verdict.
+fn colour(verdict: Verdict) -> &'static str {
     match verdict {
-        "matches-upload" => ("good", "proven: the very bytes that were uploaded"),
-        "size-matches" => ("good", "the size that Google lists"),
-        "differs-expected" => ("dim", "not the upload, as expected: storage saver or edited"),
-        _ => ("warn", "nothing to compare with"),
+        Verdict::MatchesUpload | Verdict::SizeMatches => "good",
+        Verdict::DiffersExpected => "dim",
+        Verdict::Unproven => "warn",
     }
 }
