@@ -87,14 +87,14 @@ enum Subcommands {
     Sync {
         #[command(flatten)]
         data: Data,
-        #[command(flatten)]
-        remote: Remote,
         /// List the whole library, whether that is due or not.
         #[arg(long, env = "SHOEBOX_WHOLE")]
         whole: bool,
         /// Print the report as JSON.
         #[arg(long, env = "SHOEBOX_JSON")]
         json: bool,
+        #[command(flatten)]
+        remote: Remote,
     },
     /// Show the archive as a read-only file system until stopped.
     Mount {
@@ -229,11 +229,11 @@ enum Quarantine {
     Retry {
         #[command(flatten)]
         data: Data,
-        #[command(flatten)]
-        remote: Remote,
         /// Print the report as JSON.
         #[arg(long, env = "SHOEBOX_JSON")]
         json: bool,
+        #[command(flatten)]
+        remote: Remote,
     },
 }
 
@@ -503,6 +503,22 @@ mod tests {
             command.get_subcommands().for_each(check);
         }
         check(&Cli::command());
+    }
+
+    #[test]
+    fn options_stand_under_the_heading_that_is_theirs() {
+        let heading = |command: &str, option: &str| {
+            let command = Cli::command().find_subcommand(command).unwrap().clone();
+            let arg = command.get_arguments().find(|arg| arg.get_long() == Some(option)).unwrap().clone();
+            arg.get_help_heading().map(str::to_owned)
+        };
+        for (of, option) in
+            [("run", "schedule"), ("run", "listen"), ("run", "init"), ("run", "view"), ("sync", "whole")]
+        {
+            assert_eq!(heading(of, option), None, "{of} --{option}");
+        }
+        assert_eq!(heading("run", "method").as_deref(), Some("Google Photos"));
+        assert_eq!(heading("run", "tell").as_deref(), Some("Telling people"));
     }
 
     #[test]

@@ -20,8 +20,9 @@ use crate::sync::ListingMode;
 pub struct RunArgs {
     #[command(flatten)]
     data: Data,
-    #[command(flatten)]
-    remote: Remote,
+    /// Make the archive first if the data directory is empty.
+    #[arg(long, env = "SHOEBOX_INIT")]
+    init: bool,
     /// Where to show the view; left out, there is none.
     #[arg(long, env = "SHOEBOX_VIEW", value_name = "MOUNTPOINT")]
     view: Option<PathBuf>,
@@ -37,15 +38,15 @@ pub struct RunArgs {
     /// Put runs off by a random time up to this long, so that not everybody asks Google at the same minute.
     #[arg(long, env = "SHOEBOX_JITTER", value_parser = duration, value_name = "TIME")]
     jitter: Option<Duration>,
+    // From here on parts of the help with headings of their own, which would take in what follows them.
+    #[command(flatten)]
+    remote: Remote,
     #[command(flatten)]
     page: PageArgs,
     #[command(flatten)]
     tell: TellArgs,
     #[command(flatten)]
     upkeep: UpkeepArgs,
-    /// Make the archive first if the data directory is empty.
-    #[arg(long, env = "SHOEBOX_INIT")]
-    init: bool,
 }
 
 impl RunArgs {
