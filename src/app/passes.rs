@@ -16,7 +16,6 @@ use crate::archive::Archive;
 use crate::login::desk::Desk;
 use crate::login::{self, Finding};
 use crate::model::{Clock as _, SystemClock};
-use crate::remote::browser::cookie_jar;
 use crate::schedule::Schedule;
 use crate::serve::{Asked, State};
 use crate::sync::ListingMode;
@@ -225,7 +224,8 @@ fn finding(ended: &Result<SyncReport, String>, settings: &SyncSettings) -> Findi
         (Outcome::SignInNeeded(why), _) => Finding::signed_out(why),
         (_, Some(account)) => Finding::SignedIn {
             account: account.clone(),
-            renewal_refused: cookie_jar::is_stale(&settings.profile, SystemClock.now())
+            renewal_refused: report
+                .renewal_refused
                 .then(|| login::not_renewed(settings.browser.chrome.is_some())),
         },
         _ => Finding::Unclear,

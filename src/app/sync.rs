@@ -79,6 +79,7 @@ pub async fn pass(
     .await;
     drop(shown);
     report.account = Some(google.email().map_or_else(|| google.account(), str::to_owned));
+    report.renewal_refused = google.is_renewal_refused();
     report.changes = google.changes();
     google.close().await;
     Ok(report)

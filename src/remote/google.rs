@@ -54,12 +54,13 @@ pub async fn visit(
     let chromium = Chromium::start(&settings, profile, folder).await?;
     let found = async {
         let tab = chromium.new_tab().await?;
-        session::verify(&tab, profile.path()).await
+        let account = session::verify(&tab, profile.path()).await?;
+        Ok(Visit { account, renewal_refused: session::is_renewal_refused(&chromium).await })
     };
     let found = found.await;
     chromium.close().await;
-    let renewal_refused = cookie_jar::is_stale(profile.path(), jiff::Timestamp::now());
-    Ok(Visit { account: found?, renewal_refused })
+    let stale = cookie_jar::is_stale(profile.path(), jiff::Timestamp::now());
+    found.map(|visit| Visit { renewal_refused: visit.renewal_refused || stale, ..visit })
 }
 
 /// How the library is reached.
@@ -89,6 +90,8 @@ pub struct GooglePhotos {
     session: RwLock<Option<Session>>,
     pub(super) lanes: Semaphore,
     account: OnceLock<Account>,
+    /// Google was asked to renew the session, and refused.
+    renewal_refused: AtomicBool,
     /// Something looked like a lost session: look before the next call.
     suspect: AtomicBool,
     pub(super) downloads: AtomicU32,
@@ -131,6 +134,7 @@ impl GooglePhotos {
             http,
             session: RwLock::new(None),
             account: OnceLock::new(),
+            renewal_refused: AtomicBool::new(false),
             suspect: AtomicBool::new(false),
             downloads: AtomicU32::new(0),
             starts: AtomicU32::new(0),
@@ -163,6 +167,12 @@ impl GooglePhotos {
     /// E-mail address of the signed-in account, if known.
     pub fn email(&self) -> Option<&str> {
         self.account.get()?.email.as_deref()
+    }
+
+    /// Whether Google does not renew the session of this browser.
+    pub fn is_renewal_refused(&self) -> bool {
+        self.renewal_refused.load(Ordering::Relaxed)
+            || cookie_jar::is_stale(self.profile.path(), jiff::Timestamp::now())
     }
 
     /// A picture of the page that makes the calls, PNG, for whoever looks at trouble.
@@ -263,6 +273,8 @@ impl GooglePhotos {
     async fn enter(&self, chromium: &Chromium) -> Result<Tab, RemoteError> {
         let tab = chromium.new_tab().await?;
         self.confirm(&tab).await?;
+        let refused = session::is_renewal_refused(chromium).await;
+        self.renewal_refused.store(refused, Ordering::Relaxed);
         Ok(tab)
     }
 

@@ -6,8 +6,12 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::RemoteError;
+use super::browser::Chromium;
 use super::browser::tab::{Landing, Tab};
 use crate::small_file;
+
+/// The page that renews the session while one of Google's is open.
+const RENEWAL: &str = "https://accounts.google.com/RotateCookiesPage";
 
 /// The library's front page.
 pub const LIBRARY: &str = "https://photos.google.com/";
@@ -95,6 +99,29 @@ pub async fn verify(tab: &Tab, profile: &Path) -> Result<Account, RemoteError> {
         Err(_) => {}
     }
     found
+}
+
+/// Whether Google, asked to renew the session, refuses: it does so to some browsers although somebody is signed in, and
+/// the session ends soon after. Asked for by the page that Google's own pages keep open for it (contract 2.4), in a tab
+/// of its own; no answer and any other answer say nothing.
+pub async fn is_renewal_refused(chromium: &Chromium) -> bool {
+    let asked = async {
+        let tab = chromium.new_tab().await?;
+        let seen = async {
+            let landing = tab.open(RENEWAL, Duration::from_secs(20)).await?;
+            let shown: Evidence = tab.evaluate(GATHER, Duration::from_secs(10)).await?;
+            // Where the answer has no body, the browser shows a page of its own that names the status.
+            let named = shown.failure.is_some_and(|code| code.ends_with(" 401"));
+            Ok(named || (landing.status == 401 && landing.place.starts_with(RENEWAL)))
+        };
+        let seen = seen.await;
+        tab.close().await;
+        seen
+    };
+    asked.await.unwrap_or_else(|e: RemoteError| {
+        tracing::debug!("whether the session is renewed is not known: {e}");
+        false
+    })
 }
 
 /// Opens the library past the cache and decides. A first "no" is asked once more after a warm-up, because

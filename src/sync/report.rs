@@ -115,6 +115,8 @@ pub struct SyncReport {
     /// Whose library it is, if it was reached: e-mail address, or Google's number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// Whether Google refused to renew the browser's session.
+    pub renewal_refused: bool,
     /// What Google has changed since the last pass, in a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
@@ -155,6 +157,7 @@ impl SyncReport {
             without_video: counted.without_video,
             whole: counted.lists_everything,
             account: None,
+            renewal_refused: false,
             changes: Vec::new(),
             full_outcome: outcome,
         }

@@ -436,3 +436,24 @@ async fn what_scripts_may_ask_is_described_and_answers() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_google_does_not_renew_is_shown_with_what_helps() {
+    let config = SimConfig { items: 2, ..SimConfig::default() };
+    let refuse = |stage: &Stage| stage.sim.session().refuse_rotation(true);
+    let appliance = Appliance::start(config, &["--schedule", "12h"], refuse).await;
+    let run = appliance.runs(1).await;
+    assert_eq!(run["outcome"], "complete", "{run}");
+    let desk = appliance.person(1440, 900).await;
+    desk.opens(&appliance, "/").await;
+    desk.reads("Google refuses to renew this browser's session").await;
+    if cfg!(target_arch = "x86_64") {
+        desk.reads("SHOEBOX_BROWSER=chrome").await;
+    }
+    assert_eq!(appliance.json("/api/status").await["login"]["state"], "expiring");
+    // Google is asked again at each run.
+    appliance.stage.sim.session().refuse_rotation(false);
+    desk.presses("Run now").await;
+    appliance.runs(2).await;
+    assert_eq!(appliance.json("/api/status").await["login"]["state"], "signed-in");
+}
