@@ -3,7 +3,9 @@
 mod doctor;
 mod filled;
 mod home;
+mod inspect;
 mod login;
+mod migrate;
 mod mount;
 mod passes;
 pub mod proof;
@@ -77,6 +79,22 @@ pub enum Command {
     ViewList {
         /// A file of views.
         views: Option<PathBuf>,
+    },
+    /// What files say about themselves.
+    Inspect {
+        /// Files and folders.
+        paths: Vec<PathBuf>,
+        /// Print JSON, a line for each file.
+        json: bool,
+    },
+    /// Record what is known better now than when it was archived.
+    Migrate {
+        /// The archive.
+        data: PathBuf,
+        /// A file of views.
+        views: Option<PathBuf>,
+        /// Only show what would move.
+        dry_run: bool,
     },
     /// Check a file of views.
     ViewCheck {
@@ -261,6 +279,8 @@ pub fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Tell { settings, ca } => runtime()?.block_on(tell::try_out(settings, ca.as_deref())),
         Command::Unmount { mountpoint } => mount::unmount(&mountpoint),
         Command::ViewList { views } => views::list(views.as_deref()),
+        Command::Migrate { data, views, dry_run } => migrate::migrate(&data, views.as_deref(), dry_run),
+        Command::Inspect { paths, json } => inspect::inspect(&paths, json),
         Command::ViewCheck { file } => views::check(&file),
         Command::ViewPreview { data, views, which, limit } => {
             views::preview(&data, views.as_deref(), which, limit)

@@ -1,7 +1,7 @@
 //! An opened archive: store and index, brought into step. Recovery is part of every start.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::index::{Index, IndexError, IndexReader, RebuildReport, rebuild};
 use crate::model::{Clock, ErrorClass};
@@ -54,9 +54,16 @@ pub struct Archive {
     pub index: Index,
     /// What opening it had to do.
     pub recovery: Recovery,
+    turn: Mutex<()>,
 }
 
 impl Archive {
+    /// Whoever adds a record to an item waits for a turn, and looks in it what the last one is: one record at a time.
+    /// An item's number must not become visible before a lower one either, because names in the view are dealt by number.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Opens for writing: takes the lock, makes a missing or damaged index again and replays the records
     /// that the index has missed.
     ///
@@ -91,7 +98,7 @@ impl Archive {
         if recovery.replayed > 0 {
             tracing::info!(records = recovery.replayed, "the index has caught up with the records");
         }
-        Ok(Self { store, index, recovery })
+        Ok(Self { store, index, recovery, turn: Mutex::default() })
     }
 
     /// Opens for reading, without the lock; nothing is recovered.
@@ -105,7 +112,7 @@ impl Archive {
     ) -> Result<Self, ArchiveError> {
         let store = Store::open_read_only(root, disk, clock)?;
         let index = Index::open_read_only(&index_path(root), store.id())?;
-        Ok(Self { store, index, recovery: Recovery::default() })
+        Ok(Self { store, index, recovery: Recovery::default(), turn: Mutex::default() })
     }
 
     /// Makes the index again from the records, whatever state it is in.

@@ -113,6 +113,30 @@ enum Subcommands {
         /// Where the view was.
         mountpoint: PathBuf,
     },
+    /// Print what files say about themselves, each fact with the part of the file that says it.
+    ///
+    /// Of folders, all files in them. Needs no archive; changes nothing.
+    Inspect {
+        /// Files or folders.
+        #[arg(required = true, value_name = "FILE")]
+        paths: Vec<PathBuf>,
+        /// Print JSON, one object a line.
+        #[arg(long, env = "SHOEBOX_JSON")]
+        json: bool,
+    },
+    /// Record what this version reads better out of the archived files than the version that archived them.
+    ///
+    /// `shoebox run` does so by itself where no path moves. Where one does (another date, camera or place), it waits for
+    /// this command. Nothing is forgotten: what was recorded stays, as do inodes.
+    Migrate {
+        #[command(flatten)]
+        data: Data,
+        #[command(flatten)]
+        views: ViewsFile,
+        /// Only show which paths would move.
+        #[arg(long, env = "SHOEBOX_DRY_RUN")]
+        dry_run: bool,
+    },
     /// Do everything: sync on a schedule, show the view, serve the page. What the container starts.
     Run(RunArgs),
     /// Tell what is archived, how the last runs ended and what was set aside.
@@ -350,6 +374,10 @@ impl Subcommands {
             }
             Self::Unmount { mountpoint } => Command::Unmount { mountpoint },
             Self::View(ViewCommand::List { views }) => Command::ViewList { views: views.file },
+            Self::Migrate { data, views, dry_run } => {
+                Command::Migrate { data: data.dir, views: views.file, dry_run }
+            }
+            Self::Inspect { paths, json } => Command::Inspect { paths, json },
             Self::View(ViewCommand::Check { file }) => Command::ViewCheck { file },
             Self::View(ViewCommand::Preview { data, views, name, path, show, limit }) => {
                 let which = match (name, path) {

@@ -7,6 +7,11 @@ use serde_json::Deserializer;
 
 use crate::cli;
 use crate::index::packed;
+use crate::media;
+use crate::media::kind::Kind;
+use crate::media::said::Found;
+use crate::media::tag::{iptc, xmp};
+use crate::model::MediaFacts;
 use crate::notice::mqtt::packet;
 use crate::remote::browser::tab::Landing;
 use crate::remote::viewer::{locale, names, photo};
@@ -50,6 +55,17 @@ pub fn resolve_rule(text: &str, host: &str) -> bool {
 /// Times and rates of the command line.
 pub fn options(text: &str) -> bool {
     cli::duration(text).is_ok() || cli::remote::rate(text).is_ok()
+}
+
+/// Bytes as XMP, as IPTC, and as what Photoshop puts around that.
+pub fn tags(bytes: &[u8]) -> MediaFacts {
+    let mut found = Found::default();
+    xmp::read(bytes, &mut found);
+    iptc::read(bytes, &mut found);
+    if let Some(datasets) = iptc::of_photoshop(bytes) {
+        iptc::read(datasets, &mut found);
+    }
+    media::facts(Kind::Jpeg, &found, "")
 }
 
 /// `archive.json`.

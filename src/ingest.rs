@@ -172,7 +172,7 @@ fn keep_one(
         IngestError::Rejected { reason: rejected.reason, sha256, partial: Box::new(rejected.partial) }
     })?;
     let digests = *verified.digests();
-    let facts = media::inspect(bytes, name);
+    let facts = media::inspect(&*bytes, name);
     let blob = store.put(verified)?;
     let verdict = Verdict::judge(
         expected.role,
@@ -263,7 +263,7 @@ pub fn compose(
         state: ItemState::Present,
         // What the view's paths follow from stays as it was first recorded.
         name: previous.map_or_else(|| details.name.clone(), |(record, _)| record.name.clone()),
-        taken: previous.map_or_else(|| CaptureTime::choose(facts, item), |(record, _)| record.taken),
+        taken: previous.map_or_else(|| CaptureTime::choose(facts, *item), |(record, _)| record.taken),
         remote,
         parts: entries,
         unknown: previous.map(|(record, _)| record.unknown.clone()).unwrap_or_default(),

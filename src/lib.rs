@@ -22,13 +22,13 @@
 //! | --- | --- |
 //! | [`model`] | the vocabulary: pure types |
 //! | [`remote`] | the far side behind one trait; the real one drives Chromium and calls Google's own RPCs inside the page |
-//! | [`media`] | what a file says about itself, whether it is whole, and a small picture of it |
+//! | [`media`] | what a file says about itself and what of that is believed, whether it is whole, and a small picture of it |
 //! | [`store`] | blobs and records on disk; `store/FORMAT.md` is the specification |
 //! | [`index`] | what the records say, in SQLite |
 //! | [`archive`] | lock, store and index opened together; recovery is every start |
 //! | [`plan`], [`ingest`], [`sync`] | decide, take in, drive one pass |
 //! | [`proof`] | is everything there: Google's counts beside the archive's, one hash over all |
-//! | [`upkeep`] | everything read again within a month, damage mended, the index copied |
+//! | [`upkeep`] | everything read again within a month, damage mended, the index copied, facts read anew by a later version |
 //! | [`doctor`] | do the volume and the machine keep what all else relies on |
 //! | [`view`], [`export`] | views as templates over facts, mounted (`view/SEMANTICS.md` lists what that promises); the same tree as plain files |
 //! | [`schedule`], [`notice`] | when the next run is due; what people and their homes are told without asking, and the ways to them |

@@ -98,9 +98,6 @@ pub(crate) struct Pass<R> {
     pub(crate) listing: AtomicU64,
     /// For short questions of items.
     pub(crate) reader: Mutex<IndexReader>,
-    /// One record at a time: an item's number must not become visible before a lower one, because names in
-    /// the view are dealt by number.
-    pub(crate) recording: Mutex<()>,
     pub(crate) progress: Arc<Progress>,
     /// Ends the pass: a person asked, or something happened that concerns every item.
     pub(crate) stop: CancellationToken,
@@ -124,7 +121,6 @@ pub async fn run<R: RemoteLibrary>(
         reader,
         listing: AtomicU64::new(0),
         claims: Claims::default(),
-        recording: Mutex::new(()),
         pace: Pace::new(options.seed, options.limits, Arc::clone(&clock)),
         // A child: our own reasons to stop shall not stop the caller.
         stop: stop.child_token(),

@@ -5,6 +5,7 @@
 //! had their turn a little before the time is over; those that have waited almost as long as they may are read whatever
 //! the day's number. Time and bytes of a day are limited. What was found damaged is looked at again before all else.
 
+pub mod facts;
 mod state;
 
 use std::ops::ControlFlow;

@@ -24,8 +24,8 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
     ("view", &["model", "store", "index"], "reads what is there; can neither fetch nor write the archive"),
     (
         "upkeep",
-        &["model", "store", "index", "archive", "small_file"],
-        "keeps what is there; the far side is the next sync's",
+        &["model", "store", "index", "archive", "media", "small_file"],
+        "keeps what is there, and what is known of it; the far side is the next sync's",
     ),
     ("doctor", &["store", "remote", "view"], "tries the very operations that these rely on"),
     ("export", &["model", "store", "index", "view", "archive"], "the view's names, as plain files"),
@@ -60,7 +60,7 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
     ),
     (
         "fuzz",
-        &["cli", "index", "notice", "remote", "store"],
+        &["cli", "index", "media", "model", "notice", "remote", "store"],
         "opens private parsers to those who feed them bytes",
     ),
     ("sim", &["model", "remote"], "stands on the far side: it plays Google, it never sees an archive"),

@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod archive;
+mod facts;
 mod queries;

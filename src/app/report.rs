@@ -17,7 +17,7 @@ use crate::model::name::{printable, printable_json};
 use crate::signals;
 use crate::store::RealDisk;
 use crate::store::scrub::{Finding, FindingKind, ScrubOptions, checkpoint_path, scrub, still_stands};
-use crate::upkeep;
+use crate::upkeep::{self, facts};
 
 /// `shoebox status`.
 pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
@@ -25,6 +25,7 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
     let reader = archive.index.reader()?;
     let (totals, failures, runs) = (reader.totals()?, reader.failures()?, reader.last_runs(5)?);
     let damage = upkeep::standing(&archive.store);
+    let waiting = facts::waiting(&archive.store);
     if json {
         let verdicts: BTreeMap<_, _> = totals.verdicts.iter().map(|(v, n)| (v.word(), n)).collect();
         let failures: Vec<_> = failures
@@ -40,7 +41,7 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
             .collect();
         let report = json!({"archive": archive.store.id().to_string(), "items": totals.items, "files": totals.parts,
             "bytes": totals.bytes, "stored_bytes": totals.blob_bytes, "verdicts": verdicts, "set_aside": failures,
-            "runs": runs, "damage": damage});
+            "runs": runs, "damage": damage, "waiting_for_migration": waiting});
         println!("{}", printable_json(&report.to_string()));
         return Ok(exit::OK);
     }
@@ -77,6 +78,13 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
         println!(
             "          what Google still has comes back with the next sync; else `shoebox verify --repair-from COPY`"
         );
+    }
+    if waiting > 0 {
+        let items = if waiting == 1 { "1 item".to_owned() } else { format!("{waiting} items") };
+        println!(
+            "Waiting   {items} of which this version knows date, camera or place better: `shoebox migrate --dry-run`"
+        );
+        println!("          shows which paths would move");
     }
     if !failures.is_empty() {
         println!("Set aside {}, tried again in every run:", failures.len());

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::tell::Tell;
 use crate::archive::Archive;
 use crate::notice::Event;
-use crate::upkeep;
+use crate::upkeep::{self, facts};
 
 /// When is looked first whether upkeep is due: the first pass is on its way then.
 const FIRST_LOOK: Duration = Duration::from_secs(10);
@@ -66,6 +66,7 @@ pub fn keep_up(
                 }
                 Wake::Time => next = Instant::now() + LOOK_EVERY,
             }
+            reread(&archive, &stop);
             let now = super::clock().now();
             if !upkeep::is_due(&archive, now) {
                 continue;
@@ -97,6 +98,27 @@ pub fn keep_up(
         let _nobody_waits = ended.send(());
     });
     wait
+}
+
+/// Reads out of archived files what an earlier version did not know, where that moves no path.
+fn reread(archive: &Archive, stop: &CancellationToken) {
+    if !facts::is_due(archive).unwrap_or(false) {
+        return;
+    }
+    let clock = super::clock();
+    match facts::reread(archive, &*clock, &mut || match stop.is_cancelled() {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    }) {
+        Ok(report) if report.revised + report.waiting > 0 => tracing::info!(
+            items = report.items,
+            revised = report.revised,
+            waiting = report.waiting,
+            "this version reads more out of archived files; what would move a path waits for `shoebox migrate`"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!("archived files could not be read anew: {error}"),
+    }
 }
 
 /// Tells a person of damage, and of its end.

@@ -8,8 +8,8 @@ use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ArchivedItem, BorrowedItem, BorrowedPart, CaptureTime, Creation, ItemState, MediaKey, PartRole, Sha256,
-    TimeSource,
+    ArchivedItem, BorrowedItem, BorrowedPart, CaptureTime, Creation, ItemState, MediaKey, Origin, PartRole,
+    Sha256, TimeSource,
 };
 
 /// [`ArchivedItem`] without its number and change, in the order in which it is written.
@@ -27,6 +27,8 @@ struct Packed<'a> {
     make: Option<&'a str>,
     model: Option<&'a str>,
     lens: Option<&'a str>,
+    origin: Option<Origin>,
+    date_conflict: bool,
     media_type: Option<&'a str>,
     position: Option<(f64, f64)>,
     favourite: bool,
@@ -79,6 +81,8 @@ pub fn pack(item: &ArchivedItem) -> Result<Vec<u8>, postcard::Error> {
         make: item.make.as_deref(),
         model: item.model.as_deref(),
         lens: item.lens.as_deref(),
+        origin: item.origin,
+        date_conflict: item.date_conflict,
         media_type: item.media_type.as_deref(),
         position: item.position,
         favourite: item.favourite,
@@ -132,6 +136,8 @@ pub(crate) fn unpack(ordinal: u64, change: u64, bytes: &[u8]) -> Option<Borrowed
         make: packed.make.map(Cow::Borrowed),
         model: packed.model.map(Cow::Borrowed),
         lens: packed.lens.map(Cow::Borrowed),
+        origin: packed.origin,
+        date_conflict: packed.date_conflict,
         media_type: packed.media_type.map(Cow::Borrowed),
         position: packed.position,
         favourite: packed.favourite,
@@ -176,6 +182,8 @@ mod tests {
             make: Some("".into()),
             model: None,
             lens: Some("50 mm".into()),
+            origin: Some(Origin::Edited),
+            date_conflict: true,
             media_type: Some("image/jpeg".into()),
             position: Some((-89.5, 179.25)),
             favourite: true,

@@ -72,7 +72,7 @@ impl Expectation {
     /// doubt, because a person may have set another time in Google Photos.
     fn other_time(&self, bytes: &Arc<dyn ReadAt>) -> Option<String> {
         let shown = self.shown?;
-        let facts = media::inspect(Arc::clone(bytes), "");
+        let facts = media::inspect(&**bytes, "");
         // A video tells its time in UTC.
         facts.media_type.filter(|kind| kind.starts_with("image/"))?;
         let local = facts.taken?.local;
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_namesake_is_told_by_its_time_until_it_comes_again() {
         let jpeg = std::fs::read("tests/media/jpg_full_offset_gps.jpg").unwrap();
-        let taken = media::inspect(shared(&jpeg), "").taken.unwrap().local;
+        let taken = media::inspect(&*shared(&jpeg), "").taken.unwrap().local;
         let shown = |minutes: i64| Some(taken.checked_add(SignedDuration::from_mins(minutes)).unwrap());
         let nothing_known = Expectation { dedup_key: None, listed_size: None, ..expectation() };
         check(&Expectation { shown: shown(0), ..nothing_known.clone() }, &jpeg).unwrap();

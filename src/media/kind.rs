@@ -1,6 +1,6 @@
 //! Kinds of files, told by their first bytes.
 
-use super::budget::read_up_to;
+use super::source::read_up_to;
 use crate::model::ReadAt;
 
 /// What a file is by its content.

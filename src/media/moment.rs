@@ -38,6 +38,67 @@ pub fn wall_clock(text: &str) -> Option<DateTime> {
         .filter(|at| !is_clock_zero(at))
 }
 
+/// Reads what [`wall_clock`] reads, with a zone behind it or without: seconds east of UTC.
+pub fn stamp(text: &str) -> Option<(DateTime, Option<i32>)> {
+    let text = text.trim_matches(|c: char| c == '\0' || c.is_whitespace());
+    // Behind the date, where hyphens are something else.
+    let time = text.find([' ', 'T']).unwrap_or(text.len());
+    let zone = text.get(time..)?.find(['+', '-', 'Z', 'z']).map(|at| time + at);
+    let (clock, zone) = match zone {
+        Some(at) => text.split_at(at),
+        None => (text, ""),
+    };
+    Some((wall_clock(clock)?, offset_s(zone)))
+}
+
+/// Reads dates as people and old programs write them: `Mon Mar 10 15:04:43 2003`, `Tue, 02 Aug 2011 12:01:00 +0200`,
+/// `2001/ 1/27  1:42PM`, and what [`stamp`] reads.
+pub fn spoken(text: &str) -> Option<(DateTime, Option<i32>)> {
+    let text = text.trim_matches(|c: char| c == '\0' || c.is_whitespace());
+    if let Some(at) = stamp(text) {
+        return Some(at);
+    }
+    let (mut year, mut month, mut day, mut clock, mut zone) = (None, None, None, None, None);
+    let mut afternoon = None;
+    let spaced = text.replace("/ ", "/0").replace(',', " ");
+    for word in spaced.split_whitespace() {
+        let upper = word.to_ascii_uppercase();
+        let (word, half) = match (upper.strip_suffix("AM"), upper.strip_suffix("PM")) {
+            (Some(rest), _) => (rest, Some(false)),
+            (_, Some(rest)) => (rest, Some(true)),
+            _ => (upper.as_str(), None),
+        };
+        afternoon = afternoon.or(half);
+        let digits = word.bytes().all(|byte| byte.is_ascii_digit()) && !word.is_empty();
+        if word.contains(':') {
+            clock = clock.or(Some(word.to_owned()));
+        } else if let Some(n) = MONTHS.iter().position(|name| word.starts_with(name)) {
+            month = month.or(i8::try_from(n + 1).ok());
+        } else if digits && word.len() == 4 {
+            year = year.or(number::<i16>(word));
+        } else if digits && word.len() <= 2 {
+            day = day.or(number::<i8>(word));
+        } else if word.starts_with(['+', '-']) {
+            zone = zone.or(offset_s(word));
+        } else if matches!(word, "GMT" | "UTC") {
+            zone = zone.or(Some(0));
+        } else if let [y, m, d] = word.split(['/', '-']).collect::<Vec<_>>().as_slice() {
+            (year, month, day) = (year.or(number(y)), month.or(number(m)), day.or(number(d)));
+        }
+    }
+    let date = format!("{:04}:{:02}:{:02}", year?, month?, day?);
+    let local = wall_clock(&format!("{date} {}", clock.unwrap_or_default()))?;
+    let hour = match (afternoon, local.hour()) {
+        (Some(true), hour @ 1..=11) => hour + 12,
+        (Some(false), 12) => 0,
+        (_, hour) => hour,
+    };
+    Some((local.with().hour(hour).build().ok()?, zone))
+}
+
+const MONTHS: [&str; 12] =
+    ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+
 /// Reads a fraction of a second: the digits after the point.
 pub fn nanoseconds(digits: &str) -> Option<i32> {
     let digits = digits.trim_matches(|c: char| c == '\0' || c.is_whitespace());
@@ -123,6 +184,31 @@ mod tests {
             assert_eq!(wall_clock(text), None, "{text}");
         }
         assert!(wall_clock("1970:01:01 13:30:00").is_some());
+    }
+
+    #[test]
+    fn zones_stand_behind_the_time() {
+        let of = |text| stamp(text).map(|(local, offset)| (local.to_string(), offset));
+        let at = |offset| Some(("2020-01-02T03:04:05".to_owned(), offset));
+        assert_eq!(of("2020:01:02 03:04:05-07:00"), at(Some(-25_200)));
+        assert_eq!(of("2020-01-02T03:04:05+0530"), at(Some(19_800)));
+        assert_eq!(of("2020-01-02T03:04:05Z"), at(Some(0)));
+        assert_eq!(of("2020-01-02 03:04:05"), at(None));
+        assert_eq!(of("2020-01-02"), Some(("2020-01-02T00:00:00".into(), None)));
+        assert_eq!((of("2010"), of("2020-01-02Tx+02:00")), (None, None));
+    }
+
+    #[test]
+    fn dates_as_people_write_them() {
+        let of = |text| spoken(text).map(|(local, offset)| (local.to_string(), offset));
+        assert_eq!(of("Mon Mar 10 15:04:43 2003\n\0"), Some(("2003-03-10T15:04:43".into(), None)));
+        assert_eq!(of("Tue, 02 Aug 2011 12:01:00 +0200"), Some(("2011-08-02T12:01:00".into(), Some(7200))));
+        assert_eq!(of("2 August 2011 12:01:00 GMT"), Some(("2011-08-02T12:01:00".into(), Some(0))));
+        assert_eq!(of("2001/ 1/27  1:42PM"), Some(("2001-01-27T13:42:00".into(), None)));
+        assert_eq!(of("2005:08:17 11:42:43"), Some(("2005-08-17T11:42:43".into(), None)));
+        for nothing in ["", "yesterday", "Mon Mar 99 15:04:43 2003", "12:00", "é/é/é", "99PM"] {
+            assert_eq!(of(nothing), None, "{nothing}");
+        }
     }
 
     #[test]

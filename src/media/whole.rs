@@ -8,8 +8,8 @@ mod jpeg;
 
 use std::io;
 
-use super::budget::{read_exact_at, read_up_to};
 use super::kind::{self, Kind};
+use super::source::{read_exact_at, read_up_to};
 use crate::model::ReadAt;
 
 /// Chunks, blocks or boxes after which a walk gives up and lets the file pass.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AlbumKind, AlbumRecord, CaptureTime, Creation, ItemRecord, ItemState, MediaKey, PartRole, Sha256,
+    AlbumKind, AlbumRecord, CaptureTime, Creation, ItemRecord, ItemState, MediaKey, Origin, PartRole, Sha256,
 };
 
 /// One revision of an item, with texts of its own.
@@ -42,6 +42,10 @@ pub struct BorrowedItem<'a> {
     pub model: Option<Cow<'a, str>>,
     /// Lens, as written in the file.
     pub lens: Option<Cow<'a, str>>,
+    /// What made the original, where that was no camera.
+    pub origin: Option<Origin>,
+    /// What is known of its date contradicts itself.
+    pub date_conflict: bool,
     /// Media type of the original, by content.
     pub media_type: Option<Cow<'a, str>>,
     /// Degrees north and east: by the file's own word, else by Google's.
@@ -96,6 +100,8 @@ impl ArchivedItem {
             make: facts.and_then(|facts| facts.make.clone().map(Cow::Owned)),
             model: facts.and_then(|facts| facts.model.clone().map(Cow::Owned)),
             lens: facts.and_then(|facts| facts.lens.clone().map(Cow::Owned)),
+            origin: facts.and_then(|facts| facts.origin),
+            date_conflict: record.has_date_conflict(),
             media_type: facts.and_then(|facts| facts.media_type.clone().map(Cow::Owned)),
             position: own.or(place),
             favourite: record.remote.favourite,
@@ -143,6 +149,8 @@ impl BorrowedItem<'_> {
             make: self.make.map(own),
             model: self.model.map(own),
             lens: self.lens.map(own),
+            origin: self.origin,
+            date_conflict: self.date_conflict,
             media_type: self.media_type.map(own),
             position: self.position,
             favourite: self.favourite,

@@ -5,22 +5,62 @@ use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{MediaFacts, RemoteItem};
+use super::{MediaFacts, RemoteFacts, RemoteItem};
 
-/// Where a capture time comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Where a capture time comes from; where several are known, the first of this list is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TimeSource {
-    /// The file's own Exif.
+    /// The file's own Exif: taken, or digitised.
     Exif,
-    /// A video container's own fields.
+    /// A wall clock in the metadata of a QuickTime or MP4 file.
+    VideoKeys,
+    /// XMP.
+    Xmp,
+    /// IPTC.
+    Iptc,
+    /// An AVI's date, by the camera's clock.
+    Avi,
+    /// What a camcorder writes into its pictures.
+    Avchd,
+    /// A video container's own clock, UTC.
     Video,
+    /// A PNG's creation time.
+    Png,
+    /// The name of the file.
+    Name,
+    /// Exif's or PNG's date of the last change.
+    Modified,
+    /// The satellites' clock, UTC.
+    Gps,
     /// Google's capture time.
     Google,
     /// The upload instant: nothing better is known.
     Upload,
     /// Nothing is known at all; stands for 1970.
     None,
+}
+
+impl TimeSource {
+    /// In words, after "the date is …".
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Exif => "by the file's own word",
+            Self::VideoKeys => "by the video's own word",
+            Self::Xmp => "by its XMP",
+            Self::Iptc => "by its IPTC",
+            Self::Avi => "by the AVI's own word",
+            Self::Avchd => "by the camcorder's word",
+            Self::Video => "by the video's clock, which is UTC",
+            Self::Png => "by the PNG's own word",
+            Self::Name => "by the file's name",
+            Self::Modified => "when the file was last changed",
+            Self::Gps => "by the satellites' clock, which is UTC",
+            Self::Google => "by Google's word",
+            Self::Upload => "when it was uploaded: nothing better is known",
+            Self::None => "nothing is known",
+        }
+    }
 }
 
 /// A capture time. Folders use `local` only; it is never shifted to another zone.
@@ -35,7 +75,52 @@ pub struct CaptureTime {
     pub source: TimeSource,
 }
 
+/// What Google says of the time of an item.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GoogleTimes {
+    /// Capture instant, milliseconds since 1970 UTC.
+    pub taken_ms: Option<i64>,
+    /// Zone offset at capture, milliseconds east of UTC.
+    pub zone_offset_ms: Option<i64>,
+    /// Upload instant, milliseconds since 1970 UTC.
+    pub uploaded_ms: Option<i64>,
+}
+
+impl From<&RemoteItem> for GoogleTimes {
+    fn from(item: &RemoteItem) -> Self {
+        let RemoteItem { taken_ms, zone_offset_ms, uploaded_ms, .. } = *item;
+        Self { taken_ms, zone_offset_ms, uploaded_ms }
+    }
+}
+
+impl From<&RemoteFacts> for GoogleTimes {
+    fn from(facts: &RemoteFacts) -> Self {
+        let RemoteFacts { taken_ms, zone_offset_ms, uploaded_ms, .. } = *facts;
+        Self { taken_ms, zone_offset_ms, uploaded_ms }
+    }
+}
+
+impl GoogleTimes {
+    /// Google's word on the capture, unless it is but the instant of the upload.
+    pub fn capture(&self) -> Option<CaptureTime> {
+        let taken_ms = self.taken_ms?;
+        let is_upload = self.uploaded_ms.is_some_and(|uploaded| uploaded.abs_diff(taken_ms) < 1000);
+        (!is_upload).then(|| CaptureTime::from_millis(taken_ms, self.zone_offset_ms, TimeSource::Google))?
+    }
+}
+
+/// Farther apart than any two zones' clocks, with an hour to spare.
+const CORRECTED: SignedDuration = SignedDuration::from_hours(15);
+/// A camera whose clock is so far ahead of the upload has never been set.
+const AHEAD: SignedDuration = SignedDuration::from_hours(24);
+
 impl CaptureTime {
+    /// Whether this is the word of a clock in UTC, of which nobody knows how far it was from the wall's.
+    pub fn is_utc_clock(&self) -> bool {
+        self.offset_s == Some(0)
+            && matches!(self.source, TimeSource::Video | TimeSource::Gps | TimeSource::Name)
+    }
+
     /// The instant; without an offset the wall clock is read as UTC.
     pub fn instant(&self) -> Timestamp {
         let offset = self.offset_s.and_then(|s| Offset::from_seconds(s).ok()).unwrap_or(Offset::UTC);
@@ -57,40 +142,54 @@ impl CaptureTime {
     /// Chooses between the file's and Google's word, as `metadata.md` 6 argues.
     ///
     /// The file wins where it has a time (it has the wall clock; a missing offset is taken from Google),
-    /// unless the two are more than 15 hours apart: then the person has corrected the date in Google Photos.
-    pub fn choose(facts: &MediaFacts, item: &RemoteItem) -> Self {
-        let google =
-            item.taken_ms.and_then(|ms| Self::from_millis(ms, item.zone_offset_ms, TimeSource::Google));
-        let upload = item.uploaded_ms.and_then(|ms| Self::from_millis(ms, None, TimeSource::Upload));
+    /// unless the two are more than [`CORRECTED`] apart: then the person has corrected the date in Google Photos. Where
+    /// Google's time is that of the upload, Google knew nothing, and nobody has corrected anything.
+    pub fn choose(facts: &MediaFacts, said: impl Into<GoogleTimes>) -> Self {
+        let said = said.into();
+        let upload = said.uploaded_ms.and_then(|ms| Self::from_millis(ms, None, TimeSource::Upload));
+        let google = said.capture();
         let nothing = Self {
             local: jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0),
             offset_s: None,
             source: TimeSource::None,
         };
-        match (facts.taken, google) {
+        let possible = |date: &&Self| {
+            let limit = upload.and_then(|upload| upload.instant().checked_add(AHEAD).ok());
+            limit.is_none_or(|limit| date.instant() <= limit)
+        };
+        let file = facts.taken.iter().chain(&facts.other_dates).find(possible).copied();
+        match (file, google) {
             (Some(file), Some(google)) => {
                 let file = file.with_offset_of(&google);
-                let apart = google.instant().duration_since(file.instant()).abs();
-                if apart > SignedDuration::from_hours(15) { google } else { file }
+                if file.contradicts(&google) { google } else { file }
             }
             (Some(file), None) => file,
             (None, Some(google)) => google,
-            (None, None) => upload.unwrap_or(nothing),
+            (None, None) => {
+                let seen = said.taken_ms.and_then(|ms| Self::from_millis(ms, None, TimeSource::Upload));
+                upload.or(seen).unwrap_or(nothing)
+            }
         }
     }
 
+    /// Whether two dates cannot both be right, in whatever zone each was meant; a name may tell the day alone.
+    pub fn contradicts(&self, other: &Self) -> bool {
+        let day_alone = |date: &Self| {
+            date.source == TimeSource::Name && date.local.time() == jiff::civil::Time::midnight()
+        };
+        let most = if day_alone(self) || day_alone(other) { CORRECTED + AHEAD } else { CORRECTED };
+        other.instant().duration_since(self.instant()).abs() > most
+    }
+
     /// Fills a missing offset: a file without one was taken in the zone Google knows, or nobody knows.
-    /// A video's UTC time is moved to the wall clock there.
+    /// What a clock in UTC says is moved to the wall clock there.
     fn with_offset_of(self, other: &Self) -> Self {
-        match (self.offset_s, other.offset_s) {
-            (None, Some(offset_s)) => Self { offset_s: Some(offset_s), ..self },
-            (Some(0), Some(offset_s)) if self.source == TimeSource::Video => {
-                let offset = Offset::from_seconds(offset_s).unwrap_or(Offset::UTC);
-                let local = offset.to_datetime(self.instant());
-                Self { local, offset_s: Some(offset_s), source: self.source }
-            }
-            _ => self,
+        let Some(offset_s) = other.offset_s else { return self };
+        if self.is_utc_clock() {
+            let offset = Offset::from_seconds(offset_s).unwrap_or(Offset::UTC);
+            return Self { local: offset.to_datetime(self.instant()), offset_s: Some(offset_s), ..self };
         }
+        Self { offset_s: self.offset_s.or(Some(offset_s)), ..self }
     }
 }
 

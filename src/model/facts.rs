@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::CaptureTime;
+use super::origin::Origin;
 use super::record::is_false;
 
 /// Facts read from the bytes of one part; every one may be unknown.
@@ -17,6 +18,9 @@ pub struct MediaFacts {
     /// When it was taken, by the file's own word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub taken: Option<CaptureTime>,
+    /// What else the file and its name say of that, the better first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_dates: Vec<CaptureTime>,
     /// Camera maker as written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub make: Option<String>,
@@ -26,6 +30,9 @@ pub struct MediaFacts {
     /// Lens as written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lens: Option<String>,
+    /// What made it, where that is no camera.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// Width in pixels as stored, before orientation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
@@ -38,6 +45,9 @@ pub struct MediaFacts {
     /// Length of a video, milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+    /// Apple's identifier, which a still shares with its video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_id: Option<String>,
     /// A video is inside the file (Motion Photo); it stays there.
     #[serde(skip_serializing_if = "is_false")]
     pub embedded_motion: bool,

@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::capture::GoogleTimes;
 use super::{
     CaptureTime, Creation, DedupKey, ItemDetails, MediaFacts, MediaKey, PartRole, Place, Quality, RemoteItem,
-    Sha1, Sha256, Verdict,
+    Sha1, Sha256, TimeSource, Verdict,
 };
 
 /// Whether the item was still in the library when the record was written.
@@ -50,6 +51,18 @@ pub struct ItemRecord {
     /// Fields that this version does not know; kept through a round trip.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
+}
+
+impl ItemRecord {
+    /// Whether the file, its name and Google contradict one another about when it was taken. What a program that
+    /// rewrites files puts down, and old fixes of satellites, contradict nothing.
+    pub fn has_date_conflict(&self) -> bool {
+        let facts = self.part(PartRole::Original).map(|part| &part.facts);
+        let own = facts.into_iter().flat_map(|facts| facts.taken.iter().chain(&facts.other_dates)).copied();
+        let own = own.filter(|date| !matches!(date.source, TimeSource::Modified | TimeSource::Gps));
+        let google = GoogleTimes::from(&self.remote).capture();
+        own.chain(google).any(|date| self.taken.contradicts(&date))
+    }
 }
 
 /// What Google said about the item when the record was written.

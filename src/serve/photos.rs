@@ -22,7 +22,7 @@ use crate::media::kind::Kind;
 use crate::media::thumbnail;
 use crate::model::camera::camera_dir;
 use crate::model::name::printable;
-use crate::model::{ArchivedItem, ArchivedPart, ItemState, MediaKey, PartRole, TimeSource, Verdict};
+use crate::model::{ArchivedItem, ArchivedPart, ItemState, MediaKey, PartRole, Verdict};
 
 /// Photos on one page.
 const ON_A_PAGE: usize = 240;
@@ -409,13 +409,7 @@ fn facts(item: &ArchivedItem, place: Option<String>) -> Vec<(&'static str, Strin
             (minutes % 60).abs()
         )
     });
-    let source = match item.taken.source {
-        TimeSource::Exif => "by the file's own word",
-        TimeSource::Video => "by the video's own word",
-        TimeSource::Google => "by Google's word",
-        TimeSource::Upload => "when it was uploaded: nothing better is known",
-        TimeSource::None => "nothing is known",
-    };
+    let source = item.taken.source.words();
     let taken = item.taken.local.strftime("%A, %-d %B %Y, %H:%M:%S");
     facts.push(("Taken", format!("{taken}{offset} ({source})")));
     facts.extend(

@@ -149,7 +149,7 @@ impl Store {
     }
 
     /// The names of the item's revisions, in order.
-    fn revisions(&self, key: &MediaKey) -> Result<Vec<RecordName>, StoreError> {
+    pub fn revisions(&self, key: &MediaKey) -> Result<Vec<RecordName>, StoreError> {
         let dir = self.inner.layout.record_shard(super::layout::shard_of(key));
         let entries = self.inner.disk.list(&dir).map_err(StoreError::io("list", &dir))?;
         let prefix = format!("{key}.");

@@ -474,15 +474,23 @@ fn record<R: RemoteLibrary>(
     adopted: &[PartRecord],
 ) -> Result<bool, IngestError> {
     let store = &pass.archive.store;
-    let previous = match &work.known {
-        Some(known) => {
-            let (key, seq) = (work.item.key.clone(), known.seq);
-            Some(store.read_record(&RecordName { key, seq, sha256: known.record_sha256 })?)
-        }
+    let account = pass.remote.account();
+    let _turn = pass.archive.turn();
+    // What was known when the work was planned may have got another revision since.
+    let key = &work.item.key;
+    let known = pass
+        .reader
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .known(std::slice::from_ref(key))?;
+    let previous = match known.get(key) {
+        Some(known) => Some(store.read_record(&RecordName {
+            key: key.clone(),
+            seq: known.seq,
+            sha256: known.record_sha256,
+        })?),
         None => None,
     };
-    let account = pass.remote.account();
-    let _turn = pass.recording.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let revision = Revision {
         previous: previous.as_ref().map(|stored| (stored.record(), *stored.sha256())),
         item: &work.item,

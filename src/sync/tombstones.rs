@@ -37,7 +37,8 @@ pub(crate) async fn write<R: RemoteLibrary>(lister: &Lister<R>) -> Result<(), Ou
     let pass = Arc::clone(&lister.pass);
     let written = ingest::blocking(move || {
         let reader = pass.archive.index.reader()?;
-        for keys in absent.chunks(500) {
+        for keys in absent.chunks(50) {
+            let _turn = pass.archive.turn();
             let mut known = reader.known(keys)?;
             for key in keys {
                 let Some(known) = known.remove(key) else { continue };
@@ -53,7 +54,6 @@ pub(crate) async fn write<R: RemoteLibrary>(lister: &Lister<R>) -> Result<(), Ou
                     remote,
                     ..previous.record().clone()
                 };
-                let _turn = pass.recording.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                 let stored = pass.archive.store.put_record(&record, &[])?;
                 pass.archive.index.writer().apply(stored)?;
                 pass.progress.add_gone();

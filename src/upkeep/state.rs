@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::SHARDS;
+use super::facts::Reread;
 use crate::model::{ArchiveId, Sha256};
 use crate::small_file;
 use crate::store::scrub::Finding;
@@ -50,6 +51,9 @@ pub struct State {
     pub findings: Vec<Finding>,
     /// Files that were told of already.
     pub(super) known: BTreeSet<PathBuf>,
+    /// How far facts were read anew.
+    #[serde(default)]
+    pub(super) reread: Reread,
 }
 
 impl State {
@@ -65,6 +69,7 @@ impl State {
             current: None,
             findings: Vec::new(),
             known: BTreeSet::new(),
+            reread: Reread::default(),
         })
     }
 

@@ -12,7 +12,7 @@
 //! | `year` `month` `day` | date of capture by the clock at the place of capture; 4, 2 and 2 digits | 1970-01-01 |
 //! | `hour` `minute` `second` | time of capture by the same clock, 2 digits each | 00 |
 //! | `added` | day on which the archive got the item, `YYYY-MM-DD` in UTC | – |
-//! | `camera` | maker and model of the camera, one spelling | `Unknown camera` |
+//! | `camera` | maker and model of the camera, one spelling; else `Screenshots`, `Scanner`, `Messengers`, `Edited elsewhere` | `Unknown camera` |
 //! | `lens` | lens as the file names it | `Unknown lens` |
 //! | `country` `region` `city` | where it was taken | `Unknown country`, … |
 //! | `type` | `Photos`, `Videos`, `Live`, `Raw`, `Screenshots` or `Animations` | `Other` |
@@ -30,7 +30,8 @@
 //! `show` is a condition: words with `and`, `or`, `not` and parentheses. Words are `favourite`, `archived`,
 //! `gone` (no longer at Google), `shared` (somebody else's), `in-album`, `duplicate` (its bytes are those of
 //! another item too), `recent` (added in the 30 days before the last addition), `edited`, `photo`, `video`,
-//! `live`, `raw`, `screenshot`, `animation`, `placed` (the place is known), `camera` and `lens` (known).
+//! `live`, `raw`, `screenshot`, `animation`, `placed` (the place is known), `camera` and `lens` (known),
+//! `date-conflict` (what is known of its date contradicts itself).
 //! Comparisons are `year >= 2020` (also `month`, `day`) and `camera = "Canon EOS 5D"` (also `lens`, `country`,
 //! `region`, `city`, `type`, `album`, `owner`, `account`; case does not matter).
 

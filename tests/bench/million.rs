@@ -52,6 +52,8 @@ fn item(n: u64, random: &mut fastrand::Rng) -> ArchivedItem {
         make: Some("Maker".into()),
         model: Some(format!("Model {}", n % 30).into()),
         lens: n.is_multiple_of(4).then(|| format!("Lens {}", n % 20).into()),
+        origin: None,
+        date_conflict: false,
         media_type: Some(if n.is_multiple_of(20) { "video/mp4" } else { "image/jpeg" }.into()),
         position: n.is_multiple_of(2).then_some((40.0 + town / 40.0, 2.0 + town / 60.0)),
         favourite: n % 20 == 1,

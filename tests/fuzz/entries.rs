@@ -8,13 +8,12 @@ use serde_json::Value;
 use shoebox::fuzz;
 use shoebox::ingest::verify::Expectation;
 use shoebox::ingest::{IngestError, Origin, StoredPart, unpack};
-use shoebox::media::budget::Budget;
-use shoebox::media::{kind, motion, still, video, whole};
+use shoebox::media::{self, whole};
 use shoebox::model::camera::camera_dir;
 use shoebox::model::name::{self, SafeName};
 use shoebox::model::{
     AlbumRecord, CaptureTime, DedupKey, ItemDetails, ItemRecord, MediaFacts, MediaKey, PartRole, Quality,
-    ReadAt, RemoteFacts, RemoteItem, SystemClock,
+    RemoteFacts, RemoteItem, SystemClock,
 };
 use shoebox::notice::mqtt::Broker;
 use shoebox::remote::browser::chrome;
@@ -42,8 +41,9 @@ pub const TARGETS: &[Target] = &[
     target("answers", answers, 16 << 10),
     target("page", page, 4 << 10),
     target("words", words, 1 << 10),
-    target("still", still_facts, 64 << 10),
-    target("video", video_facts, 64 << 10),
+    target("still", facts, 64 << 10),
+    target("video", facts, 64 << 10),
+    target("tags", tags, 16 << 10),
     target("whole", whole_file, 64 << 10),
     target("zip", live_photo, 64 << 10),
     target("record", record, 16 << 10),
@@ -143,26 +143,19 @@ fn words(bytes: &[u8]) {
     fuzz::names_agree(first, rest);
 }
 
-fn shared(bytes: &[u8]) -> Arc<dyn ReadAt> {
-    Arc::new(Budget::new(Arc::new(bytes.to_vec())))
+/// What `media::inspect` does, without the net that would catch a panic. The name is what may tell a date, too.
+fn facts(bytes: &[u8]) {
+    let bytes = bytes.to_vec();
+    let (kind, found) = media::look(&bytes);
+    believable(&media::facts(kind, &found, "PXL_20230715_064510123.MP.jpg"));
 }
 
-/// What `media::inspect` does with a photo, without the thread that would catch a panic.
-fn still_facts(bytes: &[u8]) {
-    let (kind, mut facts) = (kind::of_head(bytes), MediaFacts::default());
-    motion::is_embedded(kind, &*shared(bytes));
-    still::read(kind, shared(bytes), &mut facts);
-    believable(&facts);
-}
-
-fn video_facts(bytes: &[u8]) {
-    let (kind, mut facts) = (kind::of_head(bytes), MediaFacts::default());
-    if kind == kind::Kind::Cr3 {
-        video::read_still(shared(bytes), &mut facts);
-    } else {
-        video::read(kind, shared(bytes), &mut facts);
-    }
-    believable(&facts);
+/// Documents as they lie in containers.
+fn tags(bytes: &[u8]) {
+    believable(&fuzz::tags(bytes));
+    let name = String::from_utf8_lossy(bytes);
+    media::name::date(&name);
+    media::moment::spoken(&name);
 }
 
 fn believable(facts: &MediaFacts) {

@@ -31,7 +31,7 @@ fn photos() -> (Stage, Vec<PathBuf>) {
     let mut files: Vec<PathBuf> = fs::read_dir(media)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e != "json" && e != "md"))
+        .filter(|path| path.extension().is_some_and(|e| e != "json" && e != "md" && e != "rs"))
         .collect();
     files.sort();
     for (ordinal, file) in (1..).zip(&files) {

@@ -43,6 +43,8 @@ pub fn item(ordinal: u64, name: &str, taken: &str, bytes: &[u8]) -> ArchivedItem
         make: Some("Canon".into()),
         model: Some("Canon EOS 5D".into()),
         lens: None,
+        origin: None,
+        date_conflict: false,
         media_type: Some("image/jpeg".into()),
         position: None,
         favourite: false,

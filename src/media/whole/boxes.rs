@@ -1,7 +1,7 @@
 //! Files of ISO base media boxes: HEIC, AVIF, CR3, MP4, QuickTime, 3GP.
 
-use super::super::budget::read_up_to;
 use super::super::kind::Kind;
+use super::super::source::read_up_to;
 use super::{MOST_STEPS, Wrong, wrong};
 use crate::model::ReadAt;
 

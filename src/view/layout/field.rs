@@ -1,5 +1,7 @@
 //! The facts that templates and conditions speak of.
 
+use crate::model::origin::is_screenshot;
+
 /// A fact about an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the table in `layout` says what each is")]
@@ -113,18 +115,14 @@ impl Kind {
         let media_type = media_type.unwrap_or_default();
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
         let first = |text: &str| text.bytes().next().map(|byte| byte.to_ascii_lowercase());
-        let (begin, end) = (first(name), first(extension));
+        let end = first(extension);
         // The first letters tell most of them apart.
         let is_of = |list: &[&str]| {
             list.iter().any(|known| first(known) == end && known.eq_ignore_ascii_case(extension))
         };
-        let begins = |with: &&str| {
-            first(with) == begin
-                && name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
-        };
         if animation || media_type == "image/gif" {
             Self::Animation
-        } else if SCREEN.iter().any(begins) {
+        } else if is_screenshot(name) {
             Self::Screenshot
         } else if is_of(&RAW) {
             Self::Raw
@@ -140,17 +138,6 @@ impl Kind {
     }
 }
 
-/// How names of pictures of screens begin, in the languages that phones speak.
-const SCREEN: [&str; 8] = [
-    "screenshot",
-    "screen shot",
-    "bildschirmfoto",
-    "schermafbeelding",
-    "captura de pantalla",
-    "capture d’écran",
-    "schermata",
-    "skärmavbild",
-];
 const RAW: [&str; 18] = [
     "3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "iiq", "kdc", "mrw", "nef", "nrw", "orf", "pef",
     "raf", "rw2", "srw",

@@ -69,10 +69,11 @@ pub enum Word {
     Placed,
     Camera,
     Lens,
+    DateConflict,
 }
 
 impl Word {
-    const ALL: [(Self, &'static str); 18] = [
+    const ALL: [(Self, &'static str); 19] = [
         (Self::Favourite, "favourite"),
         (Self::Favourite, "favorite"),
         (Self::Archived, "archived"),
@@ -91,6 +92,7 @@ impl Word {
         (Self::Placed, "placed"),
         (Self::Camera, "camera"),
         (Self::Lens, "lens"),
+        (Self::DateConflict, "date-conflict"),
     ];
 }
 

@@ -4,7 +4,7 @@ use super::{Filter, Template, View};
 use crate::model::PartRole;
 
 /// Name, path, condition, what it is.
-const SHIPPED: [(&str, &str, &str, &str); 20] = [
+const SHIPPED: [(&str, &str, &str, &str); 21] = [
     ("all", "{year}/{month}/{day}/{name}", "", "everything, by day"),
     ("by-date", "{year}/{year}-{month}/{name}", "", "everything, by month"),
     ("by-camera", "{camera}/{year}/{year}-{month}/{name}", "", "by camera, then month"),
@@ -21,6 +21,12 @@ const SHIPPED: [(&str, &str, &str, &str); 20] = [
     ("gone-from-google", "{year}/{year}-{month}/{name}", "gone", "deleted at Google, kept here"),
     ("recent", "{year}-{month}/{name}", "recent", "added in the last 30 days"),
     ("edited", "{year}/{year}-{month}/{name}", "edited", "with an edited rendition"),
+    (
+        "date-conflicts",
+        "{year}/{year}-{month}/{name}",
+        "date-conflict",
+        "of which the dates contradict each other",
+    ),
     ("videos", "{year}/{year}-{month}/{name}", "video", "videos alone, for media servers"),
     ("immich", "{year}/{year}-{month}/{name}", "", "for Immich: each item once, with sidecars"),
     ("photoprism", "{year}/{year}-{month}/{name}", "", "for PhotoPrism: files of one photo share a name"),

@@ -41,6 +41,10 @@ pub mod flag {
     pub const TWIN: u16 = 1 << 5;
     /// Among the latest additions.
     pub const RECENT: u16 = 1 << 6;
+    /// What stands for its camera is none.
+    pub const NO_CAMERA: u16 = 1 << 7;
+    /// What is known of its date contradicts itself.
+    pub const DATE_CONFLICT: u16 = 1 << 8;
 }
 
 /// One revision of an item.
@@ -169,7 +173,7 @@ impl Items {
             added: i32::try_from(item.added.as_second().div_euclid(86_400)).unwrap_or(0),
             stem_at: u32::try_from(self.stems.len()).unwrap_or(u32::MAX),
             parts_at: u32::try_from(self.parts.len()).unwrap_or(u32::MAX),
-            camera: named.camera(item.make.as_deref(), item.model.as_deref()),
+            camera: named.camera(item.make.as_deref(), item.model.as_deref(), item.origin),
             lens: item.lens.as_deref().map_or(0, |lens| named.lenses.id(lens.trim())),
             place: named.place(item.position),
             owner: item.owner.as_deref().map_or(0, |owner| named.owners.id(owner)),
@@ -178,7 +182,9 @@ impl Items {
                 | if item.favourite { flag::FAVOURITE } else { 0 }
                 | if item.archived { flag::ARCHIVED } else { 0 }
                 | if item.state == ItemState::Gone { flag::GONE } else { 0 }
-                | if item.foreign { flag::FOREIGN } else { 0 },
+                | if item.foreign { flag::FOREIGN } else { 0 }
+                | if item.origin.is_some() { flag::NO_CAMERA } else { 0 }
+                | if item.date_conflict { flag::DATE_CONFLICT } else { 0 },
             kind: Kind::of(item.media_type.as_deref(), &item.name, live, animation),
             stem_len: u8::try_from(safe.stem().len()).unwrap_or(u8::MAX),
             parts: u8::try_from(parts.len()).unwrap_or(u8::MAX),

@@ -244,7 +244,8 @@ impl Facts<'_> {
             Word::Screenshot => item.kind == Kind::Screenshot,
             Word::Animation => item.kind == Kind::Animation,
             Word::Placed => item.place != 0 && self.named.place_ids(item.place)[0] != 0,
-            Word::Camera => item.camera != 0,
+            Word::Camera => item.camera != 0 && !has(flag::NO_CAMERA),
+            Word::DateConflict => has(flag::DATE_CONFLICT),
             Word::Lens => item.lens != 0,
         }
     }

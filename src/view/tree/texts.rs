@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+use crate::model::Origin;
 use crate::model::camera::{camera_dir, camera_fold};
 use crate::model::name::fold;
 use crate::view::places::{Place, Places};
@@ -110,8 +111,11 @@ impl Named {
         Self { places: places.clone(), ..Self::default() }
     }
 
-    /// The camera that writes this.
-    pub fn camera(&mut self, make: Option<&str>, model: Option<&str>) -> u32 {
+    /// The camera that writes this, or what stands for it.
+    pub fn camera(&mut self, make: Option<&str>, model: Option<&str>, origin: Option<Origin>) -> u32 {
+        if let Some(origin) = origin {
+            return self.cameras.id_as(&camera_fold(origin.directory()), origin.directory());
+        }
         if make.is_none() && model.is_none() {
             return 0;
         }

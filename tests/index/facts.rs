@@ -1,0 +1,139 @@
+//! A later version reads more out of archived files: what becomes of records, paths and inodes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use shoebox::archive::{Archive, index_path};
+use shoebox::media;
+use shoebox::model::{CaptureTime, MediaFacts, PartRole, TimeSource};
+use shoebox::upkeep::facts;
+use shoebox::view::IndexSource;
+use shoebox::view::layout::shipped;
+use shoebox::view::source::load;
+
+use super::archive::open;
+use crate::store::support::*;
+
+fn media_file(name: &str) -> Vec<u8> {
+    fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/media").join(name)).unwrap()
+}
+
+/// Archives a file as an earlier version did, which knew this of it.
+fn archive_as_before(archive: &Archive, name: &str, facts: MediaFacts) {
+    let store = &archive.store;
+    let blob = put(store, &media_file(name)).unwrap();
+    let mut entry = part(PartRole::Original, name, blob.digests());
+    entry.facts = MediaFacts { extractor: 2, ..facts };
+    let mut item = record(&key(&name.replace('.', "-")), store.next_ordinal().unwrap(), vec![entry]);
+    item.taken = CaptureTime::choose(&item.parts[0].facts, &item.remote);
+    archive.index.writer().apply(store.put_record(&item, &[&blob]).unwrap()).unwrap();
+}
+
+fn known_now(name: &str) -> MediaFacts {
+    media::inspect(&media_file(name), name)
+}
+
+fn paths(archive: &TestArchive, opened: &Archive) -> BTreeMap<String, u64> {
+    let mut source = IndexSource::new(index_path(&archive.root()), opened.store.id().clone());
+    let tree = load(&mut source, &shipped()).unwrap();
+    tree.paths().into_iter().filter(|(path, _)| path.contains("by-camera/") && path.contains('.')).collect()
+}
+
+#[test]
+fn what_is_known_better_is_recorded_and_moves_nothing_unasked() {
+    let archive = TestArchive::new();
+    let opened = open(&archive);
+    // One whose camera was not known, one that is known as well as ever, one of which something is new that no view
+    // shows, one that is gone.
+    let utc = CaptureTime {
+        local: "2020-05-04T22:39:11".parse().unwrap(),
+        offset_s: Some(0),
+        source: TimeSource::Video,
+    };
+    let as_video = MediaFacts {
+        media_type: known_now("IMG_2927.MOV").media_type,
+        taken: Some(utc),
+        ..MediaFacts::default()
+    };
+    archive_as_before(&opened, "IMG_2927.MOV", as_video);
+    archive_as_before(&opened, "jpg_full_bigendian.jpg", known_now("jpg_full_bigendian.jpg"));
+    let live = MediaFacts { content_id: None, ..known_now("mov_apple_keys.mov") };
+    archive_as_before(&opened, "mov_apple_keys.mov", live);
+    archive_as_before(&opened, "tiff_exif.tif", MediaFacts::default());
+    let gone = opened.store.blob_path(&digests_of_file("tiff_exif.tif"));
+    fs::remove_file(gone).unwrap();
+
+    let records = || -> Vec<_> {
+        let files = files_below(&archive.root().join("records"));
+        files.into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect()
+    };
+    let (before, before_paths) = (records(), paths(&archive, &opened));
+    assert!(facts::is_due(&opened).unwrap());
+    // Stopped at once, it goes on with the next call.
+    let report = facts::reread(&opened, &*clock(), &mut || ControlFlow::Break(())).unwrap();
+    assert!(!report.done && facts::is_due(&opened).unwrap());
+    let report = facts::reread(&opened, &*clock(), &mut || ControlFlow::Continue(())).unwrap();
+    assert_eq!((report.revised, report.waiting, report.done), (1, 1, true), "{report:?}");
+    assert!(!facts::is_due(&opened).unwrap());
+    assert_eq!(facts::waiting(&opened.store), 1);
+    let after = records();
+    assert_eq!(after.len(), before.len() + 1);
+    assert!(before.iter().all(|record| after.contains(record)), "an earlier revision was touched");
+    assert_eq!(paths(&archive, &opened), before_paths, "a path moved unasked");
+    drop(opened);
+
+    let shoebox = |args: &[&str]| {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("shoebox"));
+        command.env_clear().args(args).arg("--data").arg(archive.root());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(shoebox(&["status"]).contains("1 item of which this version knows"));
+    let shown = shoebox(&["migrate", "--dry-run"]);
+    let moved = "by-camera/Unknown camera/2020/2020-05/IMG_2927.MOV -> by-camera/Apple iPhone 11 Pro/2020/2020-05/IMG_2927.MOV";
+    assert!(shown.lines().any(|line| line == moved), "{shown}");
+    assert_eq!(records(), after, "a dry run recorded something");
+    shoebox(&["migrate"]);
+    assert!(!shoebox(&["status"]).contains("knows"));
+    assert!(shoebox(&["migrate", "--dry-run"]).starts_with("0 paths of 0 items would move"));
+
+    let opened = open(&archive);
+    assert!(after.iter().all(|record| records().contains(record)), "an earlier revision was touched");
+    let now = paths(&archive, &opened);
+    let inode = |paths: &BTreeMap<String, u64>, camera: &str| {
+        paths[&format!("/by-camera/{camera}/2020/2020-05/IMG_2927.MOV")]
+    };
+    assert_eq!(inode(&now, "Apple iPhone 11 Pro"), inode(&before_paths, "Unknown camera"));
+    // The index follows from the records as ever.
+    let dump = super::archive::dump(&opened);
+    drop(opened);
+    Archive::rebuild_index(&archive.root(), Arc::new(shoebox::store::RealDisk), clock()).unwrap();
+    assert_eq!(super::archive::dump(&open(&archive)), dump);
+}
+
+fn digests_of_file(name: &str) -> shoebox::model::Sha256 {
+    shoebox::model::digest::digests_of(&media_file(name)).sha256
+}
+
+#[test]
+fn whoever_was_faster_is_not_contradicted() {
+    let archive = TestArchive::new();
+    let opened = open(&archive);
+    archive_as_before(&opened, "tiff_exif.tif", MediaFacts::default());
+    let found = facts::all(&opened, now()).unwrap();
+    assert_eq!(found.len(), 1);
+    let stored = opened.store.records().next().unwrap().unwrap();
+    let mut later = revision(&stored);
+    later.remote.favourite = true;
+    opened.index.writer().apply(opened.store.put_record(&later, &[]).unwrap()).unwrap();
+    assert!(!facts::apply(&opened, &found[0]).unwrap());
+    // It is found again, with what has come in between.
+    let again = facts::all(&opened, now()).unwrap();
+    assert!(facts::apply(&opened, &again[0]).unwrap());
+    assert!(again[0].after.favourite);
+}
