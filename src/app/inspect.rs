@@ -14,11 +14,13 @@ use crate::media::said::Said;
 use crate::model::camera::camera_dir;
 use crate::model::name::{printable, printable_json};
 use crate::model::{CaptureTime, MediaFacts};
+use crate::view::places::{Place, Places};
 
 /// Prints the facts of files, and of all files in folders; names what cannot be read, and goes on.
 pub fn inspect(paths: &[PathBuf], json: bool) -> anyhow::Result<u8> {
     let mut out = BufWriter::new(stdout().lock());
     let mut code = exit::OK;
+    let places = Places::default();
     let mut left: Vec<PathBuf> = paths.iter().rev().cloned().collect();
     while let Some(path) = left.pop() {
         let shown = || printable(&path.to_string_lossy());
@@ -32,7 +34,7 @@ pub fn inspect(paths: &[PathBuf], json: bool) -> anyhow::Result<u8> {
                     writeln!(out, "{}", printable_json(&line.to_string()))?;
                 } else {
                     writeln!(out, "{}", shown())?;
-                    in_words(&mut out, &file, &name)?;
+                    in_words(&mut out, &file, &name, &places)?;
                 }
             }
             Err(e) => {
@@ -99,7 +101,7 @@ fn as_json(path: &Path, facts: &MediaFacts) -> serde_json::Value {
     })
 }
 
-fn in_words(out: &mut impl Write, file: &File, name: &str) -> io::Result<()> {
+fn in_words(out: &mut impl Write, file: &File, name: &str, places: &Places) -> io::Result<()> {
     let (kind, found) = media::read(file, name);
     let facts = media::facts(kind, &found, name);
     let mut line = |label: &str, text: &dyn Display, source: &str| {
@@ -127,12 +129,11 @@ fn in_words(out: &mut impl Write, file: &File, name: &str) -> io::Result<()> {
         line("origin", &origin.directory(), "no camera")?;
     }
     if let Some((by, (latitude, longitude))) = found.position.best() {
-        let zone = media::zone::name_at(*latitude, *longitude);
-        line(
-            "place",
-            &format_args!("{latitude:.6}, {longitude:.6}  {}", zone.unwrap_or_default()),
-            by.word(),
-        )?;
+        let Place { country, region, city } = places.at(*latitude, *longitude);
+        let zone = media::zone::name_at(*latitude, *longitude).unwrap_or_default();
+        let mut named = vec![city.as_str(), &region, &country, zone];
+        named.retain(|name| !name.is_empty());
+        line("place", &format_args!("{latitude:.6}, {longitude:.6}  {}", named.join(", ")), by.word())?;
     }
     if let Some((by, (width, height))) = found.size.best() {
         line("size", &format_args!("{width} × {height}"), by.word())?;

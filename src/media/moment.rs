@@ -126,7 +126,7 @@ pub fn offset_s(text: &str) -> Option<i32> {
         None => (rest, "0"),
     };
     let (hours, minutes): (i32, i32) = (number(hours)?, number(minutes)?);
-    (hours <= 14 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+    (hours <= 14 && minutes < 60).then(|| sign * (hours * 3600 + minutes * 60))
 }
 
 /// Whether a video's date can be one.
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(offset_s("+02:00"), Some(7200));
         assert_eq!(offset_s("-0530"), Some(-19800));
         assert_eq!(offset_s("Z"), Some(0));
-        for bad in ["", "   :  ", "02:00", "+99:00", "+01:75", "é1:00"] {
+        for bad in ["", "   :  ", "02:00", "+99:00", "+999999999:00", "+01:75", "é1:00"] {
             assert_eq!(offset_s(bad), None, "{bad}");
         }
     }

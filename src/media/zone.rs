@@ -1,23 +1,29 @@
 //! Which zone a place is in, and so how far its clocks were from UTC. Borders are those of OpenStreetMap (ODbL), as
 //! tzf-rs carries them; their rules are the IANA's.
 
-use std::sync::LazyLock;
-
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use tzf_rs::EmbeddedFinder;
-
-static BORDERS: LazyLock<EmbeddedFinder> = LazyLock::new(EmbeddedFinder::new);
-
-fn zone(latitude: f64, longitude: f64) -> Option<TimeZone> {
-    // Data of the crate's own: names that the calendar does not know are none.
-    TimeZone::get(BORDERS.get_tz_name(longitude, latitude)).ok()
-}
 
 /// The IANA's name of the zone.
+#[cfg(feature = "places")]
 pub fn name_at(latitude: f64, longitude: f64) -> Option<&'static str> {
+    use std::sync::LazyLock;
+    use tzf_rs::EmbeddedFinder;
+
+    static BORDERS: LazyLock<EmbeddedFinder> = LazyLock::new(EmbeddedFinder::new);
     Some(BORDERS.get_tz_name(longitude, latitude)).filter(|name| !name.is_empty())
+}
+
+/// Without the borders nobody knows.
+#[cfg(not(feature = "places"))]
+pub fn name_at(_latitude: f64, _longitude: f64) -> Option<&'static str> {
+    None
+}
+
+fn zone(latitude: f64, longitude: f64) -> Option<TimeZone> {
+    // Names that the calendar does not know are none.
+    TimeZone::get(name_at(latitude, longitude)?).ok()
 }
 
 /// Seconds east of UTC at that place, at that instant.

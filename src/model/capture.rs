@@ -42,6 +42,11 @@ pub enum TimeSource {
 }
 
 impl TimeSource {
+    /// Whether whoever reads the file itself finds it there.
+    pub const fn is_in_file(self) -> bool {
+        !matches!(self, Self::Name | Self::Google | Self::Upload | Self::None)
+    }
+
     /// In words, after "the date is …".
     pub const fn words(self) -> &'static str {
         match self {
@@ -111,6 +116,8 @@ impl GoogleTimes {
 
 /// Farther apart than any two zones' clocks, with an hour to spare.
 const CORRECTED: SignedDuration = SignedDuration::from_hours(15);
+/// Nobody uploaded photos to Google before.
+const FIRST_UPLOAD: i16 = 2004;
 /// A camera whose clock is so far ahead of the upload has never been set.
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
@@ -154,6 +161,8 @@ impl CaptureTime {
             source: TimeSource::None,
         };
         let possible = |date: &&Self| {
+            // An upload from before there was anything to upload to is none.
+            let upload = upload.filter(|upload| upload.local.year() >= FIRST_UPLOAD);
             let limit = upload.and_then(|upload| upload.instant().checked_add(AHEAD).ok());
             limit.is_none_or(|limit| date.instant() <= limit)
         };

@@ -415,6 +415,7 @@ fn facts(item: &ArchivedItem, place: Option<String>) -> Vec<(&'static str, Strin
     facts.extend(
         camera_dir(item.make.as_deref(), item.model.as_deref()).map(|camera| ("Camera", printable(&camera))),
     );
+    facts.extend(item.origin.map(|origin| ("No camera", origin.directory().to_owned())));
     facts.extend(item.lens.as_deref().map(|lens| ("Lens", printable(lens))));
     facts.extend(place.map(|place| ("Place", printable(&place))));
     facts.extend(item.description.as_deref().map(|text| ("Description", printable(text))));
@@ -422,6 +423,7 @@ fn facts(item: &ArchivedItem, place: Option<String>) -> Vec<(&'static str, Strin
         (item.favourite, "favourite"),
         (item.archived, "in Google's archive section"),
         (item.foreign, "shared by somebody else"),
+        (item.date_conflict, "its dates in the file, in its name and at Google contradict each other"),
     ];
     let marks: Vec<_> = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();
     if !marks.is_empty() {

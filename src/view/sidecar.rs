@@ -49,12 +49,14 @@ pub fn render(wanted: &Sidecar, facts: &PartFacts) -> Vec<u8> {
     if facts.favourite {
         text.push_str("   <xmp:Rating>5</xmp:Rating>\n");
     }
-    if !matches!(facts.taken.source, TimeSource::Exif | TimeSource::Video | TimeSource::None) {
+    if !facts.taken.source.is_in_file() && facts.taken.source != TimeSource::None {
         let zone = match facts.taken.offset_s {
             Some(s) => {
                 let (sign, s) = (if s < 0 { '-' } else { '+' }, s.unsigned_abs());
                 format!("{sign}{:02}:{:02}", s / 3600, s / 60 % 60)
             }
+            // A name tells what the clock on the wall showed.
+            None if facts.taken.source == TimeSource::Name => String::new(),
             // Google's and the upload's instants are in UTC where no zone is known.
             None => "Z".to_owned(),
         };

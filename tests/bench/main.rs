@@ -3,6 +3,7 @@
 //! Ratios count, not seconds: machines are noisy. Prints one line per figure.
 #![allow(clippy::unwrap_used)]
 
+mod facts;
 mod google;
 mod million;
 mod passes;
@@ -50,6 +51,9 @@ fn main() {
     if asked("million") {
         million::million(&dir.path().join("million"));
     }
+    if asked("facts") {
+        facts::against_exiftool(&dir.path().join("facts"));
+    }
     if asked("unchanged") {
         passes::unchanged_library();
     }
@@ -59,7 +63,7 @@ fn rate(bytes: u64, time: Duration) -> f64 {
     bytes as f64 / time.as_secs_f64() / 1e6
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
+pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
 }

@@ -10,6 +10,7 @@ use jiff::civil::DateTime;
 use serde::Deserialize;
 use shoebox::media::inspect;
 use shoebox::model::MediaFacts;
+use shoebox::model::camera::camera_dir;
 
 use super::{expected, folder};
 
@@ -243,4 +244,26 @@ fn facts_agree_with_exiftool_over_a_corpus() {
         let share = f64::from(same + known) / f64::from(all);
         assert!(share >= *least, "{field}: {share:.4}\n{report}");
     }
+}
+
+/// Makers and models as hundreds of cameras write them, and the one folder wanted for each.
+#[test]
+fn cameras_have_the_names_that_are_wanted() {
+    let Some(corpus) = std::env::var_os("SHOEBOX_CORPUS").map(PathBuf::from) else {
+        println!("SHOEBOX_CORPUS names no folder");
+        return;
+    };
+    let table = fs::read_to_string(corpus.join("camera_names.tsv")).unwrap();
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for line in table.lines().skip(1) {
+        let [make, model, want] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line:?}") };
+        let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let got = camera_dir(text(make).as_deref(), text(model).as_deref()).unwrap_or_default();
+        count += 1;
+        if got != want {
+            wrong.push(format!("{make:?} {model:?}: {got:?}, wanted {want:?}"));
+        }
+    }
+    assert!(count > 600 && wrong.is_empty(), "{} of {count}\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use shoebox::archive::Archive;
+use shoebox::archive::{Archive, ArchiveError};
 use shoebox::model::digest::digests_of;
 use shoebox::model::{MediaKey, SystemClock};
 use shoebox::remote::RemoteLibrary;
 use shoebox::sim::Ledger;
-use shoebox::store::{RealDisk, Store};
+use shoebox::store::{RealDisk, Store, StoreError};
 use shoebox::sync::pace::Limits;
 use shoebox::sync::progress::Progress;
 use shoebox::sync::report::SyncReport;
@@ -28,8 +28,17 @@ pub fn init(dir: &Path) {
     Store::init(dir, Arc::new(RealDisk), Arc::new(SystemClock)).unwrap();
 }
 
+/// Opens an archive. What an earlier pass has left on other threads lets go of it a moment later.
 pub fn open(dir: &Path) -> Arc<Archive> {
-    Arc::new(Archive::open(dir, Arc::new(RealDisk), Arc::new(SystemClock)).unwrap())
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        match Archive::open(dir, Arc::new(RealDisk), Arc::new(SystemClock)) {
+            Err(ArchiveError::Store(StoreError::Locked { .. })) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            opened => return Arc::new(opened.unwrap()),
+        }
+    }
 }
 
 /// One pass.

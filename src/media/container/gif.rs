@@ -16,13 +16,16 @@ pub fn read(source: &mut Source<'_>, found: &mut Found) -> Option<()> {
     let table = |flags: u8| if flags & 0x80 != 0 { 3_u64 << ((flags & 7) + 1) } else { 0 };
     let mut at = 13 + table(byte(source, 10)?);
     let mut pieces = MOST_PIECES;
+    let mut has_xmp = false;
     for _ in 0..MOST_BLOCKS {
         match byte(source, at)? {
             0x21 => {
-                if source
-                    .get(at + 1, 13)
-                    .is_some_and(|head| head.starts_with(b"\xff\x0b") && head.ends_with(XMP))
+                if !has_xmp
+                    && source
+                        .get(at + 1, 13)
+                        .is_some_and(|head| head.starts_with(b"\xff\x0b") && head.ends_with(XMP))
                 {
+                    has_xmp = true;
                     let rest = (source.size() - at - 14).min(xmp::LONGEST);
                     let text = source.copy(at + 14, rest)?;
                     // Behind the text stand all bytes downwards, so that readers of sub-blocks come out at the end.

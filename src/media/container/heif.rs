@@ -10,6 +10,9 @@ const MOST_ITEMS: u64 = 4096;
 /// Longest Exif block: phones put a picture into it.
 const LONGEST: u64 = 2 * 1024 * 1024;
 
+/// Items of XMP that are read: a thousand of them may be the same bytes.
+const MOST_DOCUMENTS: usize = 4;
+
 /// What one item is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Is {
@@ -56,7 +59,7 @@ fn picture(
     let wanted = one(b"iinf").map(|part| items(source, part)).unwrap_or_default();
     let places = one(b"iloc").and_then(|part| places(source, part, &wanted)).unwrap_or_default();
     let data = one(b"idat");
-    let mut has_exif = false;
+    let (mut has_exif, mut documents) = (false, 0);
     for (id, is) in wanted {
         // Of several blocks the first is the picture's; edited photos keep others.
         if is == Is::Exif && has_exif {
@@ -64,7 +67,8 @@ fn picture(
         }
         let Some(place) = places.iter().find(|place| place.id == id) else { continue };
         has_exif |= is == Is::Exif && item(source, place, is, data, found, video).is_some();
-        if is == Is::Xmp {
+        if is == Is::Xmp && documents < MOST_DOCUMENTS {
+            documents += 1;
             item(source, place, is, data, found, video);
         }
     }

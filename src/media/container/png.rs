@@ -11,6 +11,8 @@ use crate::model::{CaptureTime, TimeSource};
 
 /// Chunks that are looked at; a large picture has thousands.
 const MOST_CHUNKS: usize = 20_000;
+/// Texts and Exif blocks that are read: a few bytes of packed text are megabytes unpacked.
+const MOST_TEXTS: usize = 16;
 /// Longest text, packed.
 const LONGEST_TEXT: u64 = 1024 * 1024;
 /// And unpacked.
@@ -19,17 +21,21 @@ const LONGEST_UNPACKED: u64 = 4 * 1024 * 1024;
 /// Adds what the picture says. Some write their Exif behind the picture, so the walk goes to the end.
 pub fn read(source: &mut Source<'_>, found: &mut Found) -> Option<()> {
     found.pixels(By::Header, source.be32(16)?, source.be32(20)?);
-    let mut at = 8;
+    let (mut at, mut texts) = (8, 0);
     for _ in 0..MOST_CHUNKS {
         let (length, name) = (u64::from(source.be32(at)?), *source.get(at + 4, 4)?.first_chunk::<4>()?);
         let body = at + 8;
         match &name {
-            b"eXIf" => {
+            b"eXIf" if texts < MOST_TEXTS => {
+                texts += 1;
                 tiff::read(source, body, (body + length).min(source.size()), found);
             }
-            b"tEXt" | b"zTXt" | b"iTXt" if length <= LONGEST_TEXT => {
+            b"tEXt" | b"zTXt" | b"iTXt" if length <= LONGEST_TEXT && texts < MOST_TEXTS => {
                 let chunk = source.copy(body, length)?;
-                text(&name, &chunk, found);
+                if let Some((key, rest)) = wanted(&chunk) {
+                    texts += 1;
+                    text(&name, &key, rest, found);
+                }
             }
             b"tIME" => {
                 let change = source.get(body, 7).and_then(|time| {
@@ -53,16 +59,17 @@ pub fn read(source: &mut Source<'_>, found: &mut Found) -> Option<()> {
     None
 }
 
-fn text(name: &[u8; 4], chunk: &[u8], found: &mut Found) -> Option<()> {
+/// The key of a text that says something, and what follows it.
+fn wanted(chunk: &[u8]) -> Option<(String, &[u8])> {
     let end = chunk.iter().position(|byte| *byte == 0)?;
-    let (key, rest) = (chunk.get(..end)?, chunk.get(end + 1..)?);
-    let key = String::from_utf8_lossy(key);
+    let key = String::from_utf8_lossy(chunk.get(..end)?).into_owned();
     let wanted = key.starts_with("Raw profile type")
         || matches!(&*key, "XML:com.adobe.xmp" | "Software")
         || key.eq_ignore_ascii_case("creation time");
-    if !wanted {
-        return None;
-    }
+    wanted.then_some((key, chunk.get(end + 1..)?))
+}
+
+fn text(name: &[u8; 4], key: &str, rest: &[u8], found: &mut Found) -> Option<()> {
     let value = match name {
         b"tEXt" => rest.to_vec(),
         b"zTXt" => unpack(rest.get(1..)?)?,
@@ -74,7 +81,7 @@ fn text(name: &[u8; 4], chunk: &[u8], found: &mut Found) -> Option<()> {
             if packed == 1 { unpack(value)? } else { value.to_vec() }
         }
     };
-    match &*key {
+    match key {
         "XML:com.adobe.xmp" => {
             xmp::read(&value, found);
         }

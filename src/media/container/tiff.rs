@@ -183,10 +183,11 @@ impl<'s, 'a> Walk<'s, 'a> {
                 (Place::First, SUB_DIRECTORIES) => self.below(&raw),
                 (Place::First, EXIF) => self.follow(&raw, Place::Exif),
                 (Place::First, GPS) => self.follow(&raw, Place::Gps),
-                (Place::First, XMP) if raw.length <= xmp::LONGEST => {
+                // One of each: a directory may name the same bytes a thousand times.
+                (Place::First, XMP) if raw.length <= xmp::LONGEST && !self.has_xmp() => {
                     self.documents.push(Document::Xmp(raw.at, raw.length));
                 }
-                (Place::First, IPTC) if raw.length <= 65_536 => {
+                (Place::First, IPTC) if raw.length <= 65_536 && !self.has_iptc() => {
                     self.documents.push(Document::Iptc(raw.at, raw.length));
                 }
                 (Place::Exif, MAKER_NOTE) => self.documents.push(Document::MakerNote(raw.at, raw.length)),
@@ -229,6 +230,14 @@ impl<'s, 'a> Walk<'s, 'a> {
         let length = u64::from(count) * width_of(kind)?;
         let at = if length <= 4 { entry + 8 } else { self.base + self.number(entry + 8, 4)? };
         (at.checked_add(length)? <= self.end).then_some(Raw { tag, kind, count, at, length })
+    }
+
+    fn has_xmp(&self) -> bool {
+        self.documents.iter().any(|document| matches!(document, Document::Xmp(..)))
+    }
+
+    fn has_iptc(&self) -> bool {
+        self.documents.iter().any(|document| matches!(document, Document::Iptc(..)))
     }
 
     /// The first number of an entry, whatever integer it is.
