@@ -44,7 +44,6 @@ const BRANDS: &[(&str, &str)] = &[
     ("Rollei", "Rollei"),
     ("Vivitar", "Vivitar"),
     ("Reconyx", "Reconyx"),
-    ("Bushnell", "Bushnell"),
     ("FLIR", "FLIR"),
     ("GoPro", "GoPro"),
     ("Insta360", "Insta360"),
@@ -64,13 +63,12 @@ const BRANDS: &[(&str, &str)] = &[
     ("Honor", "Honor"),
     ("Xiaomi", "Xiaomi"),
     ("OnePlus", "OnePlus"),
-    ("OPPO", "OPPO"),
+    ("Oppo", "Oppo"),
     ("realme", "realme"),
-    ("vivo", "vivo"),
+    ("Vivo", "Vivo"),
     ("Motorola", "Motorola"),
     ("Lenovo", "Lenovo"),
     ("BlackBerry", "BlackBerry"),
-    ("Pantech", "Pantech"),
     ("Microsoft", "Microsoft"),
     ("Asus", "Asus"),
     ("ZTE", "ZTE"),
@@ -88,6 +86,7 @@ const FIRM_WORDS: &[&str] = &[
     "company",
     "corp",
     "corporation",
+    "digital",
     "electric",
     "electronics",
     "gmbh",
@@ -104,6 +103,8 @@ const FIRM_WORDS: &[&str] = &[
 /// Firms whose cameras carry another brand; a brand in the model wins over them.
 const PARENTS: &[&str] = &["Ricoh", "Pentax"];
 
+/// Most characters of a maker that nobody knows: some write their address.
+const LONGEST_MAKER: usize = 24;
 /// Most characters in the name of a directory.
 const LONGEST: usize = 64;
 
@@ -113,7 +114,7 @@ const LONGEST: usize = 64;
 /// `None` where maker and model say nothing.
 pub fn camera_dir(make: Option<&str>, model: Option<&str>) -> Option<String> {
     let make = make.and_then(tidy).filter(|make| !is_no_maker(make));
-    let model = model.and_then(tidy).filter(|model| model.chars().any(|c| c.is_alphanumeric() && c != '0'));
+    let model = model.and_then(tidy).filter(|model| is_model(model));
     let mut brand = make.as_deref().map(brand_of).unwrap_or_default();
     let mut model = model.map(|model| trim_model(&model)).unwrap_or_default();
     // The model's own brand counts where the maker says nothing or is a parent firm.
@@ -189,7 +190,15 @@ fn brand_of(make: &str) -> String {
             break;
         }
     }
-    words.join(" ").trim_matches(['.', ' ']).to_owned()
+    let name: String = words.join(" ").chars().take(LONGEST_MAKER).collect();
+    name.trim_matches(['.', ' ']).to_owned()
+}
+
+/// Numbers with points and blanks in them are versions of a program.
+fn is_model(model: &str) -> bool {
+    let is_number =
+        model.contains([' ', '.']) && model.chars().all(|c| c.is_ascii_digit() || c == ' ' || c == '.');
+    !is_number && model.chars().any(|c| c.is_alphanumeric() && c != '0')
 }
 
 /// The model without other markets' names, firmware and the words that every camera bears.
