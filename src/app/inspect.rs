@@ -106,7 +106,7 @@ fn in_words(out: &mut impl Write, file: &File, name: &str, places: &Places) -> i
     let facts = media::facts(kind, &found, name);
     let mut line = |label: &str, text: &dyn Display, source: &str| {
         let source = if source.is_empty() { String::new() } else { format!("  ({source})") };
-        writeln!(out, "  {label:<11}{}{source}", printable(&text.to_string()))
+        writeln!(out, "  {label:<12}{}{source}", printable(&text.to_string()))
     };
     line("type", &facts.media_type.as_deref().unwrap_or("unknown"), "")?;
     match &facts.taken {

@@ -149,7 +149,7 @@ impl CaptureTime {
     /// Chooses between the file's and Google's word, as `metadata.md` 6 argues.
     ///
     /// The file wins where it has a time (it has the wall clock; a missing offset is taken from Google),
-    /// unless the two are more than [`CORRECTED`] apart: then the person has corrected the date in Google Photos. Where
+    /// unless the two are more than 15 hours apart: then the person has corrected the date in Google Photos. Where
     /// Google's time is that of the upload, Google knew nothing, and nobody has corrected anything.
     pub fn choose(facts: &MediaFacts, said: impl Into<GoogleTimes>) -> Self {
         let said = said.into();

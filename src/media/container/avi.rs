@@ -39,11 +39,9 @@ fn walk(
         let (body, length) = (at + 8, u64::from(source.le32(at + 4)?));
         let next = body + length + length % 2;
         match &name {
-            b"LIST" if depth < DEEPEST => {
-                // What is played is passed over.
-                if source.get(body, 4)? != b"movi" {
-                    walk(source, body + 4, (body + length).min(end), depth + 1, looked_at, stream, found);
-                }
+            // What is played is passed over.
+            b"LIST" if depth < DEEPEST && source.get(body, 4)? != b"movi" => {
+                walk(source, body + 4, (body + length).min(end), depth + 1, looked_at, stream, found);
             }
             b"avih" => {
                 found.pixels(By::Header, source.le32(body + 32)?, source.le32(body + 36)?);

@@ -163,7 +163,7 @@ impl Bits<'_> {
         if zeros > 31 {
             return None;
         }
-        Some(((1_u32 << zeros) - 1).checked_add(self.take(zeros)?)?)
+        ((1_u32 << zeros) - 1).checked_add(self.take(zeros)?)
     }
 
     fn pass_list(&mut self, length: u32) -> Option<()> {
