@@ -6,6 +6,7 @@ mod agreement;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use agreement::Oracle;
 use shoebox::media::{self, inspect, kind, whole};
@@ -121,4 +122,59 @@ fn a_disk_that_fails_costs_the_facts_and_says_so() {
     }
     let jpeg = Broken(bytes("jpg_full_offset_gps.jpg").into_iter().take(4096).chain(vec![0; 4096]).collect());
     assert!(whole::check(&jpeg).unwrap_err().contains("bad sector"));
+}
+
+/// Counts what is read of some bytes, in front of which lie others that are all zero.
+struct Counting {
+    head: Vec<u8>,
+    gap: u64,
+    tail: Vec<u8>,
+    read: AtomicU64,
+}
+
+impl ReadAt for Counting {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<usize> {
+        self.read.fetch_add(buf.len() as u64, Ordering::Relaxed);
+        for (byte, at) in buf.iter_mut().zip(offset..) {
+            let behind = at.checked_sub(self.head.len() as u64 + self.gap);
+            let byte_at = |bytes: &[u8], at: u64| bytes.get(usize::try_from(at).unwrap()).copied();
+            *byte = match behind {
+                Some(at) => byte_at(&self.tail, at).unwrap(),
+                None => byte_at(&self.head, at).unwrap_or(0),
+            };
+        }
+        Ok(buf.len())
+    }
+
+    fn size(&self) -> std::io::Result<u64> {
+        Ok(self.head.len() as u64 + self.gap + self.tail.len() as u64)
+    }
+}
+
+#[test]
+fn of_a_large_file_little_is_read() {
+    let film = bytes("mp4_utc.mp4");
+    let part = |name: &[u8]| film.windows(4).position(|window| window == name).unwrap() - 4;
+    let gap = 3_000_000_000_u64;
+    // What is played is 3 GB; the table of contents comes behind it.
+    let mut head = film[..part(b"mdat")].to_vec();
+    head.extend([0, 0, 0, 1]);
+    head.extend(b"mdat");
+    head.extend((gap + 16).to_be_bytes());
+    let large = Counting { head, gap, tail: film[part(b"moov")..].to_vec(), read: AtomicU64::new(0) };
+    let facts = inspect(&large, "mp4_utc.mp4");
+    assert_eq!(facts, inspect(&film, "mp4_utc.mp4"));
+    let read = large.read.into_inner();
+    assert!(read < 64 * 1024, "{read} bytes");
+    // Half of all files say everything in so many bytes.
+    let mut each: Vec<u64> = expected()
+        .keys()
+        .map(|name| {
+            let file = Counting { head: bytes(name), gap: 0, tail: Vec::new(), read: AtomicU64::new(0) };
+            inspect(&file, name);
+            file.read.into_inner()
+        })
+        .collect();
+    each.sort_unstable();
+    assert!(each[each.len() / 2] <= 32 * 1024, "{each:?}");
 }
