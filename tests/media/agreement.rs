@@ -46,6 +46,11 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("avchd.mts", "mime", "video/mp2t is the registered name of what exiftool calls video/m2ts"),
     ("exiftool__M2TS.mts", "mime", "as above"),
     ("metadata-extractor-images__Sony ILCE-7M3 (A7M3).mts", "mime", "as above"),
+    (
+        "metadata-extractor-images__Sony ILCE-7M3 (A7M3).mts",
+        "extra date",
+        "its pictures carry one, which exiftool reads only when asked to look into them",
+    ),
     ("exiftool__M2TS.mts", "duration", "one packet: there are no two times between which something lasts"),
     ("exiftool__Pentax.avi", "date", "the file says 12:14:34; exiftool drops the seconds of this spelling"),
     ("nom-exif__crash_moov-trak", "mime", "M4V is MP4"),
