@@ -79,8 +79,10 @@ impl Person {
     /// Follows the link, or presses the button, that says this.
     async fn presses(&self, words: &str) {
         let press = format!(
-            "(() => {{ const all = [...document.querySelectorAll('main a, main button, main summary')];
-             const e = all.find(e => e.innerText.trim().startsWith({words:?})); setTimeout(() => e.click(), 30); return !!e; }})()"
+            // Looked for again when it is pressed: what changes by itself may have been drawn anew in between.
+            "(() => {{ const find = () => [...document.querySelectorAll('main a, main button, main summary')]
+               .find(e => e.innerText.trim().startsWith({words:?}));
+             setTimeout(() => find().click(), 30); return !!find(); }})()"
         );
         assert!(self.js::<bool>(&press).await, "there is nothing that says `{words}`");
     }

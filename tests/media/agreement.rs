@@ -58,6 +58,9 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("nom-exif__exif-no-tz.jpg", "extra date", "its Exif block has one, which exiftool does not give"),
 ];
 
+/// Longest time for one file. No measure of speed: a busy machine must not be taken for a reader that hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// The fields that count, and the least share of files in which they agree.
 const LEAST: &[(&str, f64)] =
     &[("date", 0.99), ("make", 0.99), ("model", 0.99), ("gps", 0.99), ("size", 0.99), ("duration", 0.98)];
@@ -146,7 +149,7 @@ impl Agreement {
         let file = File::open(path).unwrap();
         let begun = Instant::now();
         let facts = inspect(&file, name);
-        assert!(begun.elapsed() < Duration::from_secs(1), "{name} took {:?}", begun.elapsed());
+        assert!(begun.elapsed() < PATIENCE, "{name} took {:?}", begun.elapsed());
         for (field, same) in compare(&facts, oracle) {
             let reason = REASONS.iter().find(|(of, which, _)| *of == name && *which == field);
             match (same, reason) {
@@ -240,7 +243,7 @@ fn facts_agree_with_exiftool_over_a_corpus() {
     {
         let begun = Instant::now();
         inspect(&File::open(&path).unwrap(), "");
-        assert!(begun.elapsed() < Duration::from_secs(1), "{} took {:?}", path.display(), begun.elapsed());
+        assert!(begun.elapsed() < PATIENCE, "{} took {:?}", path.display(), begun.elapsed());
     }
     let report = agreement.report();
     println!("{report}");
