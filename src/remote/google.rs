@@ -272,8 +272,9 @@ impl GooglePhotos {
 
     async fn enter(&self, chromium: &Chromium) -> Result<Tab, RemoteError> {
         let tab = chromium.new_tab().await?;
-        self.confirm(&tab).await?;
-        let refused = session::is_renewal_refused(chromium).await;
+        // At the same time: what it says where nobody is signed in is of no matter.
+        let (confirmed, refused) = tokio::join!(self.confirm(&tab), session::is_renewal_refused(chromium));
+        confirmed?;
         self.renewal_refused.store(refused, Ordering::Relaxed);
         Ok(tab)
     }
