@@ -97,7 +97,7 @@ pub fn reread(
     let epoch = archive.index.reader()?.epoch()?;
     let mut state = State::load(&archive.store);
     if state.reread.extractor != EXTRACTOR || state.reread.epoch != epoch {
-        state.reread = Reread { extractor: EXTRACTOR, epoch, ..Reread::default() };
+        state.reread = Reread { extractor: EXTRACTOR, epoch: epoch.clone(), ..Reread::default() };
     }
     let mut report = Report::default();
     let before = state.reread.waiting;
@@ -111,15 +111,15 @@ pub fn reread(
         // Now and then: a kill repeats little, and a repeated item is not revised twice.
         if let Some(reached) = reached {
             let mut state = State::load(&archive.store);
-            state.reread = Reread { after: reached, waiting: before + report.waiting, ..state.reread };
-            state.reread.extractor = EXTRACTOR;
+            let (epoch, waiting) = (epoch.clone(), before + report.waiting);
+            // Not done before the end: a kill here must not leave what an earlier version wrote of itself.
+            state.reread = Reread { extractor: EXTRACTOR, epoch, after: reached, done: false, waiting };
             state.save(&archive.store)?;
         }
         Ok(())
     })?;
     report.done = ended;
     state = State::load(&archive.store);
-    let epoch = archive.index.reader()?.epoch()?;
     state.reread =
         Reread { extractor: EXTRACTOR, epoch, after, done: ended, waiting: before + report.waiting };
     state.save(&archive.store)?;
@@ -207,9 +207,7 @@ fn better(
         };
         let facts = media::inspect(&file, &part.name);
         let kept = MediaFacts { extractor: facts.extractor, ..part.facts.clone() };
-        // Bytes that are nothing any more are damaged: upkeep mends them, and what was known of them stays.
-        let is_nothing = facts.media_type.as_deref() == Some(Kind::Other.media_type());
-        if facts != kept && !is_nothing {
+        if facts != kept && !is_poorer(&facts, &part.facts) {
             part.facts = facts;
         }
     }
@@ -231,6 +229,23 @@ fn better(
     record.recorded_at = now;
     let after = ArchivedItem::of(&record, item.change + 1, item.added);
     Ok(Some(Better { before: item, after, record }))
+}
+
+/// Whether something that was known is not any more. A later extractor knows more, not less: then the bytes could not be
+/// read as they should be, and what was known of them stays.
+fn is_poorer(now: &MediaFacts, before: &MediaFacts) -> bool {
+    let is_nothing = now.media_type.as_deref() == Some(Kind::Other.media_type());
+    let lost = |before: bool, now: bool| before && !now;
+    is_nothing
+        || lost(before.taken.is_some(), now.taken.is_some())
+        || lost(before.make.is_some() || before.model.is_some(), now.make.is_some() || now.model.is_some())
+        || lost(before.lens.is_some(), now.lens.is_some())
+        || lost(before.width.is_some(), now.width.is_some())
+        || lost(before.orientation.is_some(), now.orientation.is_some())
+        || lost(before.duration_ms.is_some(), now.duration_ms.is_some())
+        || lost(before.content_id.is_some(), now.content_id.is_some())
+        || lost(before.embedded_motion, now.embedded_motion)
+        || lost(before.latitude.is_some(), now.latitude.is_some())
 }
 
 /// Records it; not where somebody else has revised the item in between.

@@ -121,6 +121,20 @@ fn digests_of_file(name: &str) -> shoebox::model::Sha256 {
 }
 
 #[test]
+fn what_was_known_is_not_forgotten_when_the_bytes_are_damaged() {
+    let archive = TestArchive::new();
+    let opened = open(&archive);
+    let known = MediaFacts { lens: Some("50 mm".to_owned()), ..known_now("tiff_exif.tif") };
+    archive_as_before(&opened, "tiff_exif.tif", known);
+    // Still a TIFF by its mark, and nothing behind it.
+    let blob = opened.store.blob_path(&digests_of_file("tiff_exif.tif"));
+    let damaged: Vec<u8> = (0..fs::metadata(&blob).unwrap().len()).map(|_| 0).collect();
+    fs::remove_file(&blob).unwrap();
+    fs::write(&blob, [b"II*\0".as_slice(), &damaged[4..]].concat()).unwrap();
+    assert!(facts::all(&opened, now()).unwrap().is_empty());
+}
+
+#[test]
 fn whoever_was_faster_is_not_contradicted() {
     let archive = TestArchive::new();
     let opened = open(&archive);
