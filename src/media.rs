@@ -30,6 +30,9 @@ use crate::model::{CaptureTime, MediaFacts, ReadAt};
 /// Version of what [`inspect`] knows; raised when a change would give other facts for the same bytes.
 pub const EXTRACTOR: u32 = 3;
 
+/// Stands for the version where a file could not be read as it should be: it is tried again.
+pub const UNREAD: u32 = 0;
+
 /// Reads what a file says about itself. `name` refines the media type of raw photos, and may tell a date.
 ///
 /// Never fails: what cannot be read stays unknown. Reads at most [`source::MOST_BYTES`] bytes, takes no longer than
@@ -44,7 +47,7 @@ pub fn read(bytes: &dyn ReadAt, name: &str) -> (Kind, Found) {
     // A fault in a reader must not cost more than the facts of the file that found it.
     catch_unwind(AssertUnwindSafe(|| look(bytes))).unwrap_or_else(|_| {
         tracing::error!("a reader failed on {name:?}: please report it; the file is kept as it is");
-        (kind::of(bytes), Found::default())
+        (kind::of(bytes), Found { interrupted: true, ..Found::default() })
     })
 }
 
@@ -70,6 +73,7 @@ pub fn look(bytes: &dyn ReadAt) -> (Kind, Found) {
         Kind::Mpeg => drop(mpeg::program(&mut source, &mut found)),
         Kind::Asf | Kind::Zip | Kind::Gzip | Kind::Page | Kind::Other => {}
     }
+    found.interrupted |= source.is_interrupted();
     (kind, found)
 }
 
@@ -88,7 +92,7 @@ pub fn facts(kind: Kind, found: &Found, name: &str) -> MediaFacts {
     let (width, height) = found.size.value().copied().unzip();
     let (latitude, longitude) = found.position.value().copied().unzip();
     MediaFacts {
-        extractor: EXTRACTOR,
+        extractor: if found.interrupted { UNREAD } else { EXTRACTOR },
         media_type: Some(kind.media_type_of(name).to_owned()),
         taken,
         other_dates,

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use crate::archive::{Archive, index_path};
 use crate::exit;
+use crate::model::ArchivedItem;
 use crate::model::name::printable;
-use crate::upkeep::facts::{self, Better};
+use crate::upkeep::facts;
 use crate::view::source::load;
 use crate::view::tree::Tree;
 use crate::view::{IndexSource, ViewError};
@@ -15,24 +16,34 @@ use crate::view::{IndexSource, ViewError};
 /// Records it, or only prints what would move.
 pub fn migrate(data: &Path, views: Option<&Path>, dry_run: bool) -> anyhow::Result<u8> {
     let archive = if dry_run { super::open_to_read(data)? } else { super::open(data)? };
-    let found = facts::all(&archive, super::clock().now())?;
-    let (moving, others): (Vec<&Better>, Vec<&Better>) = found.iter().partition(|better| better.moves());
+    let now = super::clock().now();
+    let (mut moving, mut others, mut revised) = (Vec::new(), 0_usize, 0_usize);
+    facts::all(&archive, now, &mut |better| {
+        if better.moves() {
+            moving.push(better.after);
+        } else {
+            others += 1;
+            revised += usize::from(!dry_run && facts::apply(&archive, &better)?);
+        }
+        Ok(())
+    })?;
     let moves = moves(&archive, data, views, &moving)?;
     let mut out = stdout().lock();
     for (from, to) in &moves {
         writeln!(out, "{} -> {}", printable(from), printable(to))?;
     }
-    let (paths, items, silent) = (counted(moves.len(), "path"), counted(moving.len(), "item"), others.len());
+    let (paths, items) = (counted(moves.len(), "path"), counted(moving.len(), "item"));
     if dry_run {
-        writeln!(out, "{paths} of {items} would move. Of {silent} others more is known, and nothing moves.")?;
+        writeln!(out, "{paths} of {items} would move. Of {others} others more is known, and nothing moves.")?;
         writeln!(out, "`shoebox migrate` records it; inodes and all that was recorded earlier stay.")?;
         return Ok(exit::OK);
     }
-    let mut revised: usize = 0;
-    for better in &found {
-        revised += usize::from(facts::apply(&archive, better)?);
-    }
-    facts::settled(&archive)?;
+    // What was shown first; the others are recorded already.
+    facts::all(&archive, now, &mut |better| {
+        revised += usize::from(facts::apply(&archive, &better)?);
+        Ok(())
+    })?;
+    facts::settled(&archive, now)?;
     writeln!(out, "{} got a further revision; {paths} moved.", counted(revised, "item"))?;
     Ok(exit::OK)
 }
@@ -46,7 +57,7 @@ fn moves(
     archive: &Archive,
     data: &Path,
     views: Option<&Path>,
-    moving: &[&Better],
+    moving: &[ArchivedItem],
 ) -> anyhow::Result<Vec<(String, String)>> {
     if moving.is_empty() {
         return Ok(Vec::new());
@@ -54,10 +65,10 @@ fn moves(
     let views = super::views::read(views)?;
     let mut source = IndexSource::new(index_path(data), archive.store.id().clone());
     let mut tree = load(&mut source, &views).map_err(ViewError::Source)?;
-    let ordinals: BTreeSet<u64> = moving.iter().map(|better| better.before.ordinal).collect();
+    let ordinals: BTreeSet<u64> = moving.iter().map(|item| item.ordinal).collect();
     let names: Vec<&str> = views.iter().map(|view| view.name.as_str()).collect();
     let before = paths(&tree, &names, &ordinals);
-    tree.apply(moving.iter().map(|better| better.after.clone()));
+    tree.apply(moving.iter().cloned());
     let after = paths(&tree, &names, &ordinals);
     let mut moves = Vec::new();
     for (inode, old) in before {

@@ -102,10 +102,10 @@ pub fn keep_up(
 
 /// Reads out of archived files what an earlier version did not know, where that moves no path.
 fn reread(archive: &Archive, stop: &CancellationToken) {
-    if !facts::is_due(archive).unwrap_or(false) {
+    let clock = super::clock();
+    if !facts::is_due(archive, clock.now()).unwrap_or(false) {
         return;
     }
-    let clock = super::clock();
     match facts::reread(archive, &*clock, &mut || match stop.is_cancelled() {
         true => ControlFlow::Break(()),
         false => ControlFlow::Continue(()),

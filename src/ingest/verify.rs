@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use jiff::civil::DateTime;
 
 use crate::media;
-use crate::model::{DedupKey, Digests, PartRole, Quality, ReadAt, Sha256};
+use crate::model::{DedupKey, Digests, PartRole, Quality, ReadAt, Sha256, TimeSource};
 
 /// What is known beforehand of the bytes of one part.
 #[derive(Clone, Debug)]
@@ -75,7 +75,10 @@ impl Expectation {
         let facts = media::inspect(&**bytes, "");
         // A video tells its time in UTC.
         facts.media_type.filter(|kind| kind.starts_with("image/"))?;
-        let local = facts.taken?.local;
+        // What a program that rewrites files puts down, and the satellites' UTC, are no time that a page shows.
+        let taken =
+            facts.taken.filter(|taken| !matches!(taken.source, TimeSource::Modified | TimeSource::Gps));
+        let local = taken?.local;
         let apart = local.duration_since(shown).abs();
         (apart >= SignedDuration::from_mins(1))
             .then(|| format!("it was taken at {local}, and its page shows {shown}"))

@@ -1,20 +1,22 @@
 //! Which of a file's dates is believed, and how far the wall clock was from UTC then.
 
-use jiff::SignedDuration;
 use jiff::tz::Offset;
 
 use super::said::Found;
 use super::{name, zone};
 use crate::model::{CaptureTime, TimeSource};
 
-/// A clock and the satellites differ by a whole number of these, and by a few minutes of their own.
-const QUARTER: i64 = 15 * 60;
-/// The most that they differ beside that.
-const DRIFT: i64 = 5 * 60;
+/// The zones of the world are whole halves of an hour from UTC, but for these, in seconds: Nepal, Eucla, Chatham.
+const HALF: i64 = 30 * 60;
+const ODD: [i64; 3] = [20_700, 31_500, 45_900];
 /// The farthest zone.
 const FARTHEST: i64 = 14 * 3600;
-/// The name and the last change tell of the same moment if they are no farther apart.
-const SAME: SignedDuration = SignedDuration::from_hours(15);
+/// How far two clocks that tell of the same moment may be apart, beside their zones: one is written a little later.
+const SAME: i64 = 120;
+/// How old the satellites' last word may be where nothing else tells the zone.
+const FIX: i64 = 300;
+/// How far the name of a video is from the beginning or the end of what the container tells.
+const NAMED: i64 = 60;
 
 /// All dates that the file and its name tell, the one that is believed first, each with its zone where that can be known.
 pub fn judge(found: &Found, named: &str) -> Vec<CaptureTime> {
@@ -35,12 +37,39 @@ pub fn judge(found: &Found, named: &str) -> Vec<CaptureTime> {
     // A program that rewrites a file changes its date; one that agrees with the name was not, and knows the second.
     if let [first, ..] = dates.as_slice()
         && first.source == TimeSource::Name
-        && let Some(at) = dates.iter().position(|date| date.source == TimeSource::Modified)
-        && dates[at].local.duration_since(first.local).abs() <= SAME
+        && let Some(at) = dates.iter().position(|date| agrees(date, first))
     {
         dates[..=at].rotate_right(1);
     }
-    dates.iter().map(|date| resolve(*date, &dates, found)).collect()
+    let mut resolved: Vec<CaptureTime> = dates.iter().map(|date| resolve(*date, &dates, found)).collect();
+    // Some write down when a recording ended. Seconds matter to nobody, the day does.
+    if let Some(first) = resolved.first_mut().filter(|first| first.source == TimeSource::Video)
+        && let Some(begun) = named.filter(|named| named.offset_s.is_none() && !named.is_day_alone())
+        && begun.local.date() != first.local.date()
+        && (0..=length(found) + NAMED).contains(&first.local.duration_since(begun.local).as_secs())
+    {
+        first.local = begun.local;
+    }
+    resolved
+}
+
+/// Whether a last change tells of the moment that the name does.
+fn agrees(date: &CaptureTime, named: &CaptureTime) -> bool {
+    // A PNG's is in UTC: it says nothing of the wall's clock.
+    if date.source != TimeSource::Modified || date.offset_s == Some(0) {
+        return false;
+    }
+    let apart = date.local.duration_since(named.local).as_secs();
+    match (named.offset_s, named.is_day_alone()) {
+        (Some(_), _) => zone_of(apart, SAME).is_some(),
+        (None, false) => apart.abs() <= SAME,
+        (None, true) => date.local.date() == named.local.date(),
+    }
+}
+
+/// Seconds that the film lasts.
+fn length(found: &Found) -> i64 {
+    found.duration_ms.value().map_or(0, |ms| i64::try_from(ms / 1000).unwrap_or(0))
 }
 
 fn resolve(date: CaptureTime, all: &[CaptureTime], found: &Found) -> CaptureTime {
@@ -49,9 +78,12 @@ fn resolve(date: CaptureTime, all: &[CaptureTime], found: &Found) -> CaptureTime
         let told = all.iter().find(|other| !other.is_utc_clock() && other.offset_s.is_some());
         let by_name = || {
             let local = all.iter().find(|other| {
-                other.source == TimeSource::Name && other.offset_s.is_none() && name::has_time(other)
+                other.source == TimeSource::Name && other.offset_s.is_none() && !other.is_day_alone()
             })?;
-            quarters(local.local.duration_since(date.local))
+            // The name tells when it began, the container that or when it ended.
+            let apart = local.local.duration_since(date.local).as_secs();
+            let near = |apart| zone_of(apart, NAMED).map(|zone| ((apart - i64::from(zone)).abs(), zone));
+            [near(apart), near(apart + length(found))].into_iter().flatten().min().map(|(_, zone)| zone)
         };
         let by_place = || place.and_then(|(north, east)| zone::offset_at(north, east, date.instant()));
         let offset = found
@@ -69,18 +101,23 @@ fn resolve(date: CaptureTime, all: &[CaptureTime], found: &Found) -> CaptureTime
             None => date,
         };
     }
-    let by_satellite = || quarters(date.local.duration_since(found.satellite?));
-    let by_place = || place.and_then(|(north, east)| zone::offset_of(north, east, date.local));
-    let offset_s = date.offset_s.or(found.zone_s).or_else(by_satellite).or_else(by_place);
+    let by_place = place.and_then(|(north, east)| zone::offset_of(north, east, date.local));
+    let by_satellite = |most| zone_of(date.local.duration_since(found.satellite?).as_secs(), most);
+    let by_world = || match by_place {
+        // A clock that was never put forward is whole hours off; anything else is an old fix.
+        Some(by_place) => by_satellite(SAME).filter(|zone| (zone - by_place) % 3600 == 0).or(Some(by_place)),
+        None => by_satellite(FIX),
+    };
+    let offset_s = date.offset_s.or(found.zone_s).or_else(by_world);
     CaptureTime { offset_s, ..date }
 }
 
-/// A whole number of quarters of an hour, if it is nearly one, in seconds.
-fn quarters(apart: SignedDuration) -> Option<i32> {
-    let seconds = apart.as_secs();
-    let rounded = (seconds + QUARTER / 2).div_euclid(QUARTER) * QUARTER;
-    let near = (seconds - rounded).abs() < DRIFT && rounded.abs() <= FARTHEST;
-    near.then(|| i32::try_from(rounded).ok())?
+/// The zone of which two clocks are so far apart, but for `most` seconds.
+fn zone_of(apart: i64, most: i64) -> Option<i32> {
+    let half = (apart + HALF / 2).div_euclid(HALF) * HALF;
+    let zone = ODD.into_iter().find(|odd| (apart - odd).abs() <= most).unwrap_or(half);
+    let near = (apart - zone).abs() <= most && zone.abs() <= FARTHEST;
+    near.then(|| i32::try_from(zone).ok())?
 }
 
 #[cfg(test)]
@@ -129,6 +166,60 @@ mod tests {
             Found { dates: vec![at("2009-01-01T10:00:03", None, TimeSource::Modified)], ..Found::default() };
         assert_eq!(best(&found, "IMG_20090101_100000.jpg").2, TimeSource::Modified);
         assert_eq!(best(&found, "IMG_20081201_100000.jpg").2, TimeSource::Name);
+    }
+
+    #[test]
+    fn a_photo_that_was_edited_the_next_morning_stays_on_its_day() {
+        let modified = |local, offset_s| Found {
+            dates: vec![at(local, offset_s, TimeSource::Modified)],
+            ..Found::default()
+        };
+        let edited = modified("2020-01-03T08:00:00", None);
+        assert_eq!(best(&edited, "IMG_20200102_230000.jpg").0, "2020-01-02T23:00:00");
+        // The time of a PNG is UTC: it was the next day in Tokyo.
+        let screen = modified("2021-02-03T22:00:00", Some(0));
+        assert_eq!(best(&screen, "Screenshot_20210204-070000.png").0, "2021-02-04T07:00:00");
+        // A name in UTC, and the wall clock of the same moment.
+        let pixel = modified("2023-07-14T23:45:11", None);
+        assert_eq!(best(&pixel, "PXL_20230715_064510123.jpg").0, "2023-07-14T23:45:11");
+        assert_eq!(best(&edited, "IMG-20200103-WA0001.jpg").2, TimeSource::Modified);
+        assert_eq!(best(&edited, "IMG-20200102-WA0001.jpg").2, TimeSource::Name);
+    }
+
+    #[test]
+    fn a_video_whose_container_tells_its_end_is_in_no_odd_zone() {
+        let film = |ended: &str, minutes: u64| {
+            let mut found = Found { dates: vec![at(ended, Some(0), TimeSource::Video)], ..Found::default() };
+            found.duration_ms.by(By::Header, Some(minutes * 60_000));
+            found
+        };
+        for minutes in [0, 4, 7, 13, 28, 59] {
+            let found = film(&format!("2023-08-22T12:{minutes:02}:05"), minutes);
+            let (local, offset_s, _) = best(&found, "20230822_140000.mp4");
+            assert_eq!((offset_s, &local[11..14]), (Some(7200), "14:"), "{minutes}: {local}");
+        }
+        // Begun before midnight, ended after it.
+        assert_eq!(best(&film("2023-08-22T22:10:00", 20), "20230822_235000.mp4").0, "2023-08-22T23:50:00");
+        // Another film of the same day.
+        assert_eq!(best(&film("2023-08-22T12:13:00", 2), "20230822_140000.mp4").1, Some(0));
+    }
+
+    #[test]
+    fn an_old_fix_makes_no_zone() {
+        let exif = at("2020-07-01T12:00:00", None, TimeSource::Exif);
+        let mut found = Found { dates: vec![exif], ..Found::default() };
+        found.position.by(By::Exif, Some((52.5, 13.4)));
+        for minutes in [3, 12, 15, 17, 29, 31, 44] {
+            found.satellite = exif.local.checked_sub(jiff::Span::new().minutes(120 + minutes)).ok();
+            assert_eq!(best(&found, "").1, Some(7200), "{minutes} minutes old");
+        }
+        // Nepal is no multiple of half an hour from UTC.
+        let nepal = Found {
+            dates: vec![exif],
+            satellite: Some("2020-07-01T06:14:40".parse().unwrap()),
+            ..Found::default()
+        };
+        assert_eq!(best(&nepal, "").1, Some(20_700));
     }
 
     #[test]

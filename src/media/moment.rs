@@ -30,6 +30,7 @@ pub fn wall_clock(text: &str) -> Option<DateTime> {
         [""] => (0, 0, 0),
         &[h, m] => (number(h)?, number(m)?, 0),
         // A leap second is the last one that the calendar knows.
+        &[h, m, s] if s.trim().is_empty() => (number(h)?, number(m)?, 0),
         &[h, m, s] => (number(h)?, number(m)?, number::<i8>(s)?.min(59)),
         _ => return None,
     };
@@ -158,6 +159,7 @@ mod tests {
             assert_eq!(wall_clock(text).unwrap().to_string(), "2020-01-02T03:04:05", "{text}");
         }
         assert_eq!(wall_clock("2020:01:02").unwrap().to_string(), "2020-01-02T00:00:00");
+        assert_eq!(wall_clock("2020:01:02 03:04:  ").unwrap().to_string(), "2020-01-02T03:04:00");
         assert_eq!(wall_clock("2020:01:02 03:04").unwrap().to_string(), "2020-01-02T03:04:00");
         assert_eq!(wall_clock("2020:01:02 03:04:05.25").unwrap().subsec_nanosecond(), 250_000_000);
         assert_eq!(wall_clock("2016:12:31 23:59:60").unwrap().second(), 59);

@@ -7,7 +7,10 @@ use jiff::tz::Offset;
 use super::moment;
 use crate::model::{CaptureTime, TimeSource};
 
-/// The date that a file's name tells, if it tells one. Without a time of the day, midnight; [`has_time`] tells which.
+/// Digits of the longest number that phones put behind a date.
+const LONGEST_NUMBER: usize = 9;
+
+/// The date that a file's name tells, if it tells one. Without a time of the day, midnight.
 pub fn date(name: &str) -> Option<CaptureTime> {
     let claim = |local, offset_s| CaptureTime { local, offset_s, source: TimeSource::Name };
     if let Some(local) = written(name) {
@@ -19,11 +22,6 @@ pub fn date(name: &str) -> Option<CaptureTime> {
     let milliseconds = (length == 13).then(|| digits.get(..13)?.parse().ok())??;
     let local = Offset::UTC.to_datetime(Timestamp::from_millisecond(milliseconds).ok()?);
     (2000..2100).contains(&local.year()).then(|| claim(local, Some(0)))
-}
-
-/// Whether a date of a name says more than the day.
-pub fn has_time(date: &CaptureTime) -> bool {
-    date.local.time() != jiff::civil::Time::midnight()
 }
 
 /// `YYYYMMDD` and `HHMMSS` with or without marks between their parts, and not within a longer number.
@@ -42,15 +40,21 @@ fn written(name: &str) -> Option<DateTime> {
         // One or a few signs, as in `2020-01-02 at 03.04.05`.
         let gap = bytes.get(end..)?.iter().take(4).take_while(|byte| !byte.is_ascii_digit()).count();
         let time = parts(bytes, end + gap, [2, 2, 2]).filter(|(_, end)| {
-            // Milliseconds may follow, nothing longer.
-            bytes[*end..].iter().take_while(|byte| byte.is_ascii_digit()).count() <= 3
+            // Milliseconds may follow, nothing else.
+            matches!(digits(bytes, *end), 0 | 3)
         });
-        if time.is_none() && bytes.get(end).is_some_and(u8::is_ascii_digit) {
+        // Numbers that go on at once or for long are no dates: Facebook's begin like one.
+        if time.is_none() && (digits(bytes, end) > 0 || digits(bytes, end + gap) > LONGEST_NUMBER) {
             return None;
         }
         let [hour, minute, second] = time.map_or([0; 3], |(time, _)| time);
         moment::wall_clock(&format!("{year:04}:{month:02}:{day:02} {hour:02}:{minute:02}:{second:02}"))
     })
+}
+
+/// Digits from that place on.
+fn digits(bytes: &[u8], at: usize) -> usize {
+    bytes.get(at..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 /// Three numbers of so many digits with at most one mark between two of them, and where they end.
@@ -90,6 +94,7 @@ mod tests {
         assert_eq!(of("signal-2021-02-03-040506.jpg"), local("2021-02-03T04:05:06"));
         assert_eq!(of("PXL_20230715_064510123.MP.jpg"), utc("2023-07-15T06:45:10"));
         assert_eq!(of("IMG-20180405-WA0007.jpg"), local("2018-04-05T00:00:00"));
+        assert_eq!(of("2020-01-02-1234567.jpg"), local("2020-01-02T00:00:00"));
         assert_eq!(of("FB_IMG_1525000000000.jpg"), utc("2018-04-29T11:06:40"));
         for nothing in [
             "IMG_1234.jpg",
@@ -98,6 +103,7 @@ mod tests {
             "2020010203040599999.jpg",
             "20201302.jpg",
             "FB_IMG_15250000000001.jpg",
+            "19121203_10152345678901234_n.jpg",
             "é2020é01é02",
             "",
         ] {

@@ -106,6 +106,8 @@ pub struct Found {
     pub clock_is_local: bool,
     /// Seconds that the wall clock was ahead of UTC, where a phone says so beside all dates.
     pub zone_s: Option<i32>,
+    /// Not all of it could be read: another time the file may say more.
+    pub interrupted: bool,
     /// What the satellites' clock said, UTC.
     pub satellite: Option<DateTime>,
 }

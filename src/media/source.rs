@@ -28,25 +28,33 @@ pub struct Source<'a> {
     left: u64,
     questions: u32,
     until: Instant,
+    interrupted: bool,
 }
 
 impl<'a> Source<'a> {
     /// A fresh budget over these bytes.
     pub fn new(bytes: &'a dyn ReadAt) -> Self {
+        let (size, interrupted) = bytes.size().map_or((0, true), |size| (size, false));
         Self {
             bytes,
-            size: bytes.size().unwrap_or(0),
+            size,
             window: Vec::new(),
             start: 0,
             left: MOST_BYTES,
             questions: MOST_QUESTIONS,
             until: Instant::now() + TIME_LIMIT,
+            interrupted,
         }
     }
 
     /// Bytes of the file.
     pub const fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Whether bytes that are there did not come, or not in time: another time the file may say more.
+    pub const fn is_interrupted(&self) -> bool {
+        self.interrupted
     }
 
     /// Bytes that were read of it.
@@ -80,6 +88,7 @@ impl<'a> Source<'a> {
 
     fn fill(&mut self, at: u64, length: usize) -> Option<()> {
         if Instant::now() > self.until {
+            self.interrupted = true;
             return None;
         }
         let end = self.start + self.window.len() as u64;
@@ -99,6 +108,7 @@ impl<'a> Source<'a> {
                 Ok(n) => done += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
+                    self.interrupted = true;
                     done = 0;
                     break;
                 }

@@ -170,7 +170,8 @@ impl CaptureTime {
         match (file, google) {
             (Some(file), Some(google)) => {
                 let file = file.with_offset_of(&google);
-                if file.contradicts(&google) { google } else { file }
+                let better = file.is_day_alone() && file.local.date() == google.local.date();
+                if better || file.contradicts(&google) { google } else { file }
             }
             (Some(file), None) => file,
             (None, Some(google)) => google,
@@ -181,12 +182,14 @@ impl CaptureTime {
         }
     }
 
+    /// Whether it is a name's word that tells the day and no time.
+    pub fn is_day_alone(&self) -> bool {
+        self.source == TimeSource::Name && self.local.time() == jiff::civil::Time::midnight()
+    }
+
     /// Whether two dates cannot both be right, in whatever zone each was meant; a name may tell the day alone.
     pub fn contradicts(&self, other: &Self) -> bool {
-        let day_alone = |date: &Self| {
-            date.source == TimeSource::Name && date.local.time() == jiff::civil::Time::midnight()
-        };
-        let most = if day_alone(self) || day_alone(other) { CORRECTED + AHEAD } else { CORRECTED };
+        let most = if self.is_day_alone() || other.is_day_alone() { CORRECTED + AHEAD } else { CORRECTED };
         other.instant().duration_since(self.instant()).abs() > most
     }
 
@@ -240,6 +243,28 @@ mod tests {
             &remote("2019-12-31T22:30:00Z", 2),
         );
         assert_eq!(t.local.to_string(), "2020-01-01T00:30:00");
+    }
+
+    #[test]
+    fn googles_time_is_better_than_a_name_that_tells_the_day_alone() {
+        let day = file("2018-04-05T00:00:00", None, TimeSource::Name);
+        let google = CaptureTime::choose(&day, &remote("2018-04-05T13:23:00Z", 2));
+        assert_eq!(
+            (google.local.to_string().as_str(), google.source),
+            ("2018-04-05T15:23:00", TimeSource::Google)
+        );
+        assert_eq!(CaptureTime::choose(&day, &remote("2018-04-06T08:00:00Z", 2)).source, TimeSource::Name);
+    }
+
+    #[test]
+    fn where_google_knows_only_the_upload_the_file_is_believed() {
+        let old = file("1999-01-01T12:00:00", None, TimeSource::Iptc);
+        let mut item = remote("2020-06-01T10:00:00Z", 0);
+        item.uploaded_ms = item.taken_ms;
+        assert_eq!(CaptureTime::choose(&old, &item).source, TimeSource::Iptc);
+        // A camera that is ahead of the upload was never set.
+        let ahead = file("2031-01-01T12:00:00", None, TimeSource::Exif);
+        assert_eq!(CaptureTime::choose(&ahead, &item).source, TimeSource::Upload);
     }
 
     #[test]

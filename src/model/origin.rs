@@ -1,6 +1,7 @@
 //! What made a picture, where it was no camera: recognised by name, program and what little the file says.
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
 
 /// What made a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -125,7 +126,12 @@ impl Origin {
 
 /// Whether a name is one that phones and computers give pictures of their screens.
 pub fn is_screenshot(name: &str) -> bool {
-    begins(name, &SCREEN)
+    if name.is_ascii() {
+        return begins(name, &SCREEN);
+    }
+    // Some systems write a letter and its accent apart.
+    let name: String = name.nfc().collect();
+    begins(&name, &SCREEN)
 }
 
 /// `IMG-20180405-WA0007.jpg` is WhatsApp's.
@@ -156,6 +162,7 @@ mod tests {
         let named = |name| Origin::of(&Traces { name, ..Traces::default() });
         assert_eq!(named("Screenshot_20210203-040506.png"), Some(Origin::Screenshot));
         assert_eq!(named("Capture d’écran 2020.png"), Some(Origin::Screenshot));
+        assert_eq!(named("Ska\u{308}rmavbild 2020.png"), Some(Origin::Screenshot));
         assert_eq!(named("IMG-20180405-WA0007.jpg"), Some(Origin::Messenger));
         assert_eq!(named("signal-2021-02-03-040506.jpg"), Some(Origin::Messenger));
         assert_eq!((named("IMG_1234.JPG"), named("IMG-WA"), named("é-WA")), (None, None, None));

@@ -58,8 +58,23 @@ impl ItemRecord {
     /// rewrites files puts down, and old fixes of satellites, contradict nothing.
     pub fn has_date_conflict(&self) -> bool {
         let facts = self.part(PartRole::Original).map(|part| &part.facts);
-        let own = facts.into_iter().flat_map(|facts| facts.taken.iter().chain(&facts.other_dates)).copied();
-        let own = own.filter(|date| !matches!(date.source, TimeSource::Modified | TimeSource::Gps));
+        let all: Vec<CaptureTime> = facts
+            .into_iter()
+            .flat_map(|facts| facts.taken.iter().chain(&facts.other_dates))
+            .copied()
+            .collect();
+        let has_wall_clock = all.iter().any(|date| date.source == TimeSource::VideoKeys);
+        // The second date of one source is when a print was scanned; a film that was copied has another clock.
+        let own = all.iter().enumerate().filter(|(at, date)| {
+            let is_first = all[..*at].iter().all(|before| before.source != date.source);
+            is_first
+                && match date.source {
+                    TimeSource::Modified | TimeSource::Gps => false,
+                    TimeSource::Video => !has_wall_clock,
+                    _ => true,
+                }
+        });
+        let own = own.map(|(_, date)| *date);
         let google = GoogleTimes::from(&self.remote).capture();
         own.chain(google).any(|date| self.taken.contradicts(&date))
     }

@@ -4,9 +4,12 @@
 //! What would make a path move is left to a person, who sees it first (`shoebox migrate --dry-run`); the rest is done
 //! by itself, a while after the upgrade.
 
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
 use std::ops::ControlFlow;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::UpkeepError;
@@ -14,14 +17,17 @@ use super::state::State;
 use crate::archive::Archive;
 use crate::media::kind::Kind;
 use crate::media::{self, EXTRACTOR};
-use crate::model::{ArchivedItem, CaptureTime, Clock, ItemRecord, MediaFacts, PartRole};
+use crate::model::{ArchivedItem, CaptureTime, Clock, Hasher, ItemRecord, MediaFacts, PartRole, Sha256};
 use crate::store::{RecordName, Store, StoreError};
 
 /// Items that are looked at together.
 const GROUP: usize = 200;
+/// What could not be read is tried again after this time.
+const AGAIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// How far the facts of an archive have been read anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Reread {
     /// The version of the extractor.
     extractor: u32,
@@ -29,8 +35,10 @@ pub struct Reread {
     epoch: String,
     /// The last change of it that was looked at.
     after: u64,
-    /// All of them were.
-    done: bool,
+    /// When all of them were.
+    ended: Option<Timestamp>,
+    /// Items whose files could not be read.
+    skipped: u64,
     /// Items whose paths would move: they wait for a person.
     pub waiting: u64,
 }
@@ -44,6 +52,8 @@ pub struct Report {
     pub revised: u64,
     /// Items whose paths would move, and were left as they are.
     pub waiting: u64,
+    /// Items whose files could not be read; they are tried again the next day.
+    pub skipped: u64,
     /// Whether the end was reached.
     pub done: bool,
 }
@@ -63,10 +73,20 @@ impl Better {
     pub fn moves(&self) -> bool {
         let shown = |item: &ArchivedItem| {
             let camera = (item.make.clone(), item.model.clone(), item.lens.clone(), item.origin);
-            (item.taken, camera, item.media_type.clone(), item.position)
+            (item.taken, item.date_conflict, camera, item.media_type.clone(), item.position)
         };
         shown(&self.before) != shown(&self.after)
     }
+}
+
+/// What a look at one item has found.
+enum Look {
+    /// Nothing that is not recorded.
+    Known,
+    /// Something.
+    Better(Box<Better>),
+    /// Its files cannot be read as they should be.
+    Unread,
 }
 
 /// Items whose paths would move by what is known better now, as far as that is known.
@@ -74,14 +94,22 @@ pub fn waiting(store: &Store) -> u64 {
     State::load(store).reread.waiting
 }
 
-/// Whether there may be items whose facts an earlier version read.
+/// Whether there may be items whose facts an earlier version read, or could not read.
 ///
 /// # Errors
 /// When the index cannot be read.
-pub fn is_due(archive: &Archive) -> Result<bool, UpkeepError> {
+pub fn is_due(archive: &Archive, now: Timestamp) -> Result<bool, UpkeepError> {
     let reread = State::load(&archive.store).reread;
-    let known = reread.extractor == EXTRACTOR && reread.epoch == archive.index.reader()?.epoch()?;
-    Ok(!known || !reread.done)
+    let reader = archive.index.reader()?;
+    let is_known = reread.extractor == EXTRACTOR && reread.epoch == reader.epoch()?;
+    let Some(ended) = reread.ended.filter(|_| is_known) else { return Ok(true) };
+    Ok(reader.last_change()? > reread.after || (reread.skipped > 0 && is_old(ended, now)))
+}
+
+/// A clock that was set back makes old what is not.
+fn is_old(ended: Timestamp, now: Timestamp) -> bool {
+    let age = now.duration_since(ended);
+    age >= AGAIN || age < SignedDuration::ZERO
 }
 
 /// Reads facts anew, goes on where an earlier call was stopped, and revises what moves no path. `each` is called for
@@ -95,65 +123,90 @@ pub fn reread(
     each: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<Report, UpkeepError> {
     let epoch = archive.index.reader()?.epoch()?;
-    let mut state = State::load(&archive.store);
-    if state.reread.extractor != EXTRACTOR || state.reread.epoch != epoch {
-        state.reread = Reread { extractor: EXTRACTOR, epoch: epoch.clone(), ..Reread::default() };
+    let now = clock.now();
+    let mut state = State::load(&archive.store).reread;
+    let is_other = state.extractor != EXTRACTOR || state.epoch != epoch;
+    if is_other || (state.skipped > 0 && state.ended.is_some_and(|ended| is_old(ended, now))) {
+        state = Reread { extractor: EXTRACTOR, epoch, ..Reread::default() };
     }
+    // What waits was counted when all were looked at; it comes again whenever somebody revises it.
+    let counts = state.ended.take().is_none();
     let mut report = Report::default();
-    let before = state.reread.waiting;
-    let mut after = state.reread.after;
-    let ended = survey(archive, &mut after, clock.now(), each, &mut |better, reached| {
-        match better {
-            Some(better) if better.moves() => report.waiting += 1,
-            Some(better) => report.revised += u64::from(apply(archive, &better)?),
-            None => report.items += 1,
-        }
-        // Now and then: a kill repeats little, and a repeated item is not revised twice.
-        if let Some(reached) = reached {
-            let mut state = State::load(&archive.store);
-            let (epoch, waiting) = (epoch.clone(), before + report.waiting);
-            // Not done before the end: a kill here must not leave what an earlier version wrote of itself.
-            state.reread = Reread { extractor: EXTRACTOR, epoch, after: reached, done: false, waiting };
-            state.save(&archive.store)?;
+    let mut seen = BTreeSet::new();
+    let mut after = state.after;
+    let ended = survey(archive, &mut after, now, each, &mut |step| {
+        match step {
+            Step::Looked(ordinal, look) => {
+                report.items += 1;
+                let is_new = counts && seen.insert(ordinal);
+                match look {
+                    Look::Known => {}
+                    Look::Unread => report.skipped += 1,
+                    Look::Better(better) if better.moves() => report.waiting += u64::from(is_new),
+                    Look::Better(better) => report.revised += u64::from(apply(archive, &better)?),
+                }
+            }
+            // A kill repeats one group, in which nothing is revised or counted twice.
+            Step::Reached(after) => {
+                let (waiting, skipped) = (state.waiting + report.waiting, state.skipped + report.skipped);
+                save(archive, Reread { after, waiting, skipped, ..state.clone() })?;
+                seen.clear();
+            }
         }
         Ok(())
     })?;
     report.done = ended;
-    state = State::load(&archive.store);
-    state.reread =
-        Reread { extractor: EXTRACTOR, epoch, after, done: ended, waiting: before + report.waiting };
-    state.save(&archive.store)?;
+    if ended {
+        let (waiting, skipped) = (state.waiting + report.waiting, state.skipped + report.skipped);
+        save(archive, Reread { after, ended: Some(now), waiting, skipped, ..state })?;
+    }
     Ok(report)
 }
 
-/// Reads the facts of all items anew, whatever was done before; the answer is what is known better.
+fn save(archive: &Archive, reread: Reread) -> Result<(), UpkeepError> {
+    let mut state = State::load(&archive.store);
+    state.reread = reread;
+    Ok(state.save(&archive.store)?)
+}
+
+/// Looks at all items, whatever was done before; `take` gets what is known better, one after the other.
 ///
 /// # Errors
-/// When the archive cannot be read.
-pub fn all(archive: &Archive, now: Timestamp) -> Result<Vec<Better>, UpkeepError> {
-    let mut found = Vec::new();
-    survey(archive, &mut 0, now, &mut || ControlFlow::Continue(()), &mut |better, _| {
-        found.extend(better);
-        Ok(())
-    })?;
-    Ok(found)
+/// When the archive cannot be read, and those of `take`.
+pub fn all(
+    archive: &Archive,
+    now: Timestamp,
+    take: &mut dyn FnMut(Better) -> Result<(), UpkeepError>,
+) -> Result<(), UpkeepError> {
+    survey(archive, &mut 0, now, &mut || ControlFlow::Continue(()), &mut |step| match step {
+        Step::Looked(_, Look::Better(better)) => take(*better),
+        _ => Ok(()),
+    })
+    .map(drop)
 }
 
 /// Nothing waits any more.
 ///
 /// # Errors
 /// When the state cannot be written.
-pub fn settled(archive: &Archive) -> Result<(), UpkeepError> {
-    let mut state = State::load(&archive.store);
-    let (epoch, after) = (archive.index.reader()?.epoch()?, archive.index.reader()?.last_change()?);
-    state.reread = Reread { extractor: EXTRACTOR, epoch, after, done: true, waiting: 0 };
-    Ok(state.save(&archive.store)?)
+pub fn settled(archive: &Archive, now: Timestamp) -> Result<(), UpkeepError> {
+    let reader = archive.index.reader()?;
+    let (epoch, after) = (reader.epoch()?, reader.last_change()?);
+    let skipped = State::load(&archive.store).reread.skipped;
+    save(archive, Reread { extractor: EXTRACTOR, epoch, after, ended: Some(now), skipped, waiting: 0 })
 }
 
-type Take<'a> = dyn FnMut(Option<Better>, Option<u64>) -> Result<(), UpkeepError> + 'a;
+/// How a look at all items goes on.
+enum Step {
+    /// The item of that number was looked at.
+    Looked(u64, Look),
+    /// So were all up to this change.
+    Reached(u64),
+}
 
-/// Looks at all items that changed after `after`, and moves that along; whether the end was reached. `take` gets each
-/// that is known better, `None` for each that was looked at, and how far it has come after some.
+type Take<'a> = dyn FnMut(Step) -> Result<(), UpkeepError> + 'a;
+
+/// Looks at all items that changed after `after`, and moves that along; whether the end was reached.
 fn survey(
     archive: &Archive,
     after: &mut u64,
@@ -171,48 +224,51 @@ fn survey(
             if each().is_break() {
                 return Ok(false);
             }
-            take(None, None)?;
             let Some(known) = known.get(&item.key) else { continue };
             let name = RecordName { key: item.key.clone(), seq: known.seq, sha256: known.record_sha256 };
-            match better(&archive.store, &name, item, now) {
-                Ok(None) => {}
-                Ok(better) => take(better, None)?,
+            let ordinal = item.ordinal;
+            let look = better(&archive.store, &name, item, now).unwrap_or_else(|error| {
                 // Upkeep finds and mends it; its facts can wait.
-                Err(error) => tracing::debug!("{error}"),
-            }
+                tracing::debug!("{error}");
+                Look::Unread
+            });
+            take(Step::Looked(ordinal, look))?;
         }
         *after = last;
-        take(None, Some(last))?;
+        take(Step::Reached(last))?;
     }
 }
 
-/// What a record would be by what is known now; nothing where it says that already.
-fn better(
-    store: &Store,
-    name: &RecordName,
-    item: ArchivedItem,
-    now: Timestamp,
-) -> Result<Option<Better>, StoreError> {
+/// What a record would be by what is known now.
+fn better(store: &Store, name: &RecordName, item: ArchivedItem, now: Timestamp) -> Result<Look, StoreError> {
     let stored = store.read_record(name)?;
     let old = stored.record();
     if old.parts.iter().all(|part| part.facts.extractor >= EXTRACTOR) {
-        return Ok(None);
+        return Ok(Look::Known);
     }
     let mut record = old.clone();
+    let mut unread = false;
     for part in record.parts.iter_mut().filter(|part| part.facts.extractor < EXTRACTOR) {
         let file = match store.open_blob(&part.sha256) {
             Ok(file) => file,
-            Err(StoreError::MissingBlob { .. }) => continue,
+            Err(StoreError::MissingBlob { .. }) => {
+                unread = true;
+                continue;
+            }
             Err(error) => return Err(error),
         };
         let facts = media::inspect(&file, &part.name);
         let kept = MediaFacts { extractor: facts.extractor, ..part.facts.clone() };
-        if facts != kept && !is_poorer(&facts, &part.facts) {
+        // What says less than it did is damaged, or was misread before: its hash tells.
+        let is_doubtful = is_poorer(&facts, &part.facts) && !is_sound(file, &part.sha256);
+        if facts.extractor < EXTRACTOR || is_doubtful {
+            unread = true;
+        } else if facts != kept {
             part.facts = facts;
         }
     }
     if record.parts == old.parts {
-        return Ok(None);
+        return Ok(if unread { Look::Unread } else { Look::Known });
     }
     let first = store.revisions(&old.key)?.into_iter().next();
     let first = match first.filter(|first| first != name) {
@@ -228,11 +284,24 @@ fn better(
     record.previous = Some(name.sha256);
     record.recorded_at = now;
     let after = ArchivedItem::of(&record, item.change + 1, item.added);
-    Ok(Some(Better { before: item, after, record }))
+    Ok(Look::Better(Box::new(Better { before: item, after, record })))
 }
 
-/// Whether something that was known is not any more. A later extractor knows more, not less: then the bytes could not be
-/// read as they should be, and what was known of them stays.
+/// Whether the bytes are those of that name.
+fn is_sound(mut file: File, sha256: &Sha256) -> bool {
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return hasher.finish().sha256 == *sha256,
+            Ok(n) => hasher.update(&buffer[..n]),
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Whether something that was known is not any more.
 fn is_poorer(now: &MediaFacts, before: &MediaFacts) -> bool {
     let is_nothing = now.media_type.as_deref() == Some(Kind::Other.media_type());
     let lost = |before: bool, now: bool| before && !now;

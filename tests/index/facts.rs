@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use shoebox::archive::{Archive, index_path};
 use shoebox::media;
-use shoebox::model::{CaptureTime, MediaFacts, PartRole, TimeSource};
+use shoebox::model::{CaptureTime, FixedClock, MediaFacts, PartRole, TimeSource};
 use shoebox::upkeep::facts;
 use shoebox::view::IndexSource;
 use shoebox::view::layout::shipped;
@@ -35,6 +35,16 @@ fn archive_as_before(archive: &Archive, name: &str, facts: MediaFacts) {
 
 fn known_now(name: &str) -> MediaFacts {
     media::inspect(&media_file(name), name)
+}
+
+fn all(archive: &Archive) -> Vec<facts::Better> {
+    let mut found = Vec::new();
+    facts::all(archive, now(), &mut |better| {
+        found.push(better);
+        Ok(())
+    })
+    .unwrap();
+    found
 }
 
 fn paths(archive: &TestArchive, opened: &Archive) -> BTreeMap<String, u64> {
@@ -72,16 +82,35 @@ fn what_is_known_better_is_recorded_and_moves_nothing_unasked() {
         files.into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect()
     };
     let (before, before_paths) = (records(), paths(&archive, &opened));
-    assert!(facts::is_due(&opened).unwrap());
-    // Stopped at once, it goes on with the next call.
-    let report = facts::reread(&opened, &*clock(), &mut || ControlFlow::Break(())).unwrap();
-    assert!(!report.done && facts::is_due(&opened).unwrap());
+    assert!(facts::is_due(&opened, now()).unwrap());
+    // Stopped anywhere, it goes on with the next call, and counts nothing twice.
+    for stop_after in 0..4 {
+        let mut left = stop_after;
+        let mut each = || match left {
+            0 => ControlFlow::Break(()),
+            _ => {
+                left -= 1;
+                ControlFlow::Continue(())
+            }
+        };
+        let report = facts::reread(&opened, &*clock(), &mut each).unwrap();
+        assert!(!report.done && facts::is_due(&opened, now()).unwrap());
+    }
     let report = facts::reread(&opened, &*clock(), &mut || ControlFlow::Continue(())).unwrap();
-    assert_eq!((report.revised, report.waiting, report.done), (1, 1, true), "{report:?}");
-    assert!(!facts::is_due(&opened).unwrap());
+    assert_eq!((report.waiting, report.skipped, report.done), (1, 1, true), "{report:?}");
+    assert!(!facts::is_due(&opened, now()).unwrap());
+    assert_eq!(facts::waiting(&opened.store), 1);
+    // Somebody revises what waits: looked at again, and not counted again.
+    let waits =
+        opened.store.records().map(Result::unwrap).find(|stored| stored.record().name == "IMG_2927.MOV");
+    let mut later = revision(&waits.unwrap());
+    later.remote.favourite = true;
+    opened.index.writer().apply(opened.store.put_record(&later, &[]).unwrap()).unwrap();
+    assert!(facts::is_due(&opened, now()).unwrap());
+    facts::reread(&opened, &*clock(), &mut || ControlFlow::Continue(())).unwrap();
     assert_eq!(facts::waiting(&opened.store), 1);
     let after = records();
-    assert_eq!(after.len(), before.len() + 1);
+    assert_eq!(after.len(), before.len() + 2);
     assert!(before.iter().all(|record| after.contains(record)), "an earlier revision was touched");
     assert_eq!(paths(&archive, &opened), before_paths, "a path moved unasked");
     drop(opened);
@@ -131,7 +160,7 @@ fn what_was_known_is_not_forgotten_when_the_bytes_are_damaged() {
     let damaged: Vec<u8> = (0..fs::metadata(&blob).unwrap().len()).map(|_| 0).collect();
     fs::remove_file(&blob).unwrap();
     fs::write(&blob, [b"II*\0".as_slice(), &damaged[4..]].concat()).unwrap();
-    assert!(facts::all(&opened, now()).unwrap().is_empty());
+    assert!(all(&opened).is_empty());
 }
 
 #[test]
@@ -139,7 +168,7 @@ fn whoever_was_faster_is_not_contradicted() {
     let archive = TestArchive::new();
     let opened = open(&archive);
     archive_as_before(&opened, "tiff_exif.tif", MediaFacts::default());
-    let found = facts::all(&opened, now()).unwrap();
+    let found = all(&opened);
     assert_eq!(found.len(), 1);
     let stored = opened.store.records().next().unwrap().unwrap();
     let mut later = revision(&stored);
@@ -147,7 +176,48 @@ fn whoever_was_faster_is_not_contradicted() {
     opened.index.writer().apply(opened.store.put_record(&later, &[]).unwrap()).unwrap();
     assert!(!facts::apply(&opened, &found[0]).unwrap());
     // It is found again, with what has come in between.
-    let again = facts::all(&opened, now()).unwrap();
+    let again = all(&opened);
     assert!(facts::apply(&opened, &again[0]).unwrap());
     assert!(again[0].after.favourite);
+}
+
+#[test]
+fn what_could_not_be_read_is_tried_again_the_next_day_and_a_kill_ends_nothing() {
+    let archive = TestArchive::new();
+    let opened = open(&archive);
+    archive_as_before(&opened, "tiff_exif.tif", MediaFacts::default());
+    let blob = opened.store.blob_path(&digests_of_file("tiff_exif.tif"));
+    fs::rename(&blob, archive.outside("away")).unwrap();
+    let reread = |at: &str| {
+        let clock = FixedClock::new(at.parse().unwrap());
+        facts::reread(&opened, &clock, &mut || ControlFlow::Continue(())).unwrap()
+    };
+    assert_eq!(reread("2026-11-23T12:00:00Z").skipped, 1);
+    fs::rename(archive.outside("away"), &blob).unwrap();
+    let is_due = |at: &str| facts::is_due(&opened, at.parse().unwrap()).unwrap();
+    assert!(!is_due("2026-11-24T11:00:00Z") && is_due("2026-11-24T12:00:00Z"));
+    // What an earlier version wrote of itself does not end this one's work, wherever it is killed.
+    let file = archive.root().join("upkeep.json");
+    let mut state: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    state["reread"]["extractor"] = 1.into();
+    state["reread"]["skipped"] = 0.into();
+    fs::write(&file, state.to_string()).unwrap();
+    assert!(is_due("2026-11-23T13:00:00Z"));
+    let report = reread("2026-11-24T12:00:00Z");
+    assert_eq!((report.skipped, report.waiting), (0, 1), "{report:?}");
+    assert!(!is_due("2026-12-24T12:00:00Z"));
+}
+
+#[test]
+fn a_file_that_is_damaged_behind_its_beginning_keeps_its_facts() {
+    let archive = TestArchive::new();
+    let opened = open(&archive);
+    archive_as_before(&opened, "jpg_full_offset_gps.jpg", known_now("jpg_full_offset_gps.jpg"));
+    let blob = opened.store.blob_path(&digests_of_file("jpg_full_offset_gps.jpg"));
+    let mut bytes = fs::read(&blob).unwrap();
+    // The first entries of its Exif.
+    bytes[40..400].fill(0);
+    fs::remove_file(&blob).unwrap();
+    fs::write(&blob, bytes).unwrap();
+    assert!(all(&opened).is_empty());
 }

@@ -55,7 +55,8 @@ fn walk(
                     && micros > 0
                     && frames > 0
                 {
-                    *stream = Some((micros, stream.map_or(frames, |(_, n)| if n > 0 { n } else { frames })));
+                    // The film's own number is that of the first gigabyte.
+                    *stream = Some((micros, stream.map_or(frames, |(_, number)| number.max(frames))));
                 }
             }
             b"IDIT" | b"ICRD" => {

@@ -53,8 +53,8 @@ fn picture(
         let wide = source.number(part.body, 1, true)? > 0;
         source.number(part.body + 4, if wide { 4 } else { 2 }, true)
     });
-    if let Some((width, height)) = one(b"iprp").and_then(|part| size(source, part, primary)) {
-        found.pixels(By::Header, width, height);
+    if let Some(part) = one(b"iprp") {
+        properties(source, part, primary, found);
     }
     let wanted = one(b"iinf").map(|part| items(source, part)).unwrap_or_default();
     let places = one(b"iloc").and_then(|part| places(source, part, &wanted)).unwrap_or_default();
@@ -120,21 +120,45 @@ fn is_tiff(source: &mut Source<'_>, at: u64) -> bool {
     source.get(at, 4).is_some_and(|mark| mark == b"II*\0" || mark == b"MM\0*" || mark == b"Exif")
 }
 
-/// The size of the primary item, else the largest that is described: tiles and thumbnails are smaller than the whole.
-fn size(source: &mut Source<'_>, part: iso::Part, primary: Option<u64>) -> Option<(u32, u32)> {
+/// The size of the primary item, else the largest that is described: tiles and thumbnails are smaller than the whole;
+/// and how it is turned, where its Exif does not say.
+fn properties(
+    source: &mut Source<'_>,
+    part: iso::Part,
+    primary: Option<u64>,
+    found: &mut Found,
+) -> Option<()> {
     let inside = iso::parts(source, part.body, part.end);
-    let properties = inside.iter().find(|part| part.name == *b"ipco")?;
-    let properties = iso::parts(source, properties.body, properties.end);
-    let mut of = |n: usize| {
-        let part = properties.get(n).filter(|part| part.name == *b"ispe")?;
-        Some((source.be32(part.body + 4)?, source.be32(part.body + 8)?))
+    let container = inside.iter().find(|part| part.name == *b"ipco")?;
+    let all = iso::parts(source, container.body, container.end);
+    let size = |source: &mut Source<'_>, part: &iso::Part| {
+        (part.name == *b"ispe").then(|| Some((source.be32(part.body + 4)?, source.be32(part.body + 8)?)))?
     };
-    let sizes: Vec<Option<(u32, u32)>> = (0..properties.len()).map(&mut of).collect();
-    let own = primary.and_then(|primary| {
-        let part = inside.iter().find(|part| part.name == *b"ipma")?;
-        associated(source, *part, primary)?.into_iter().find_map(|n| *sizes.get(n.checked_sub(1)?)?)
-    });
-    own.or_else(|| sizes.into_iter().flatten().max_by_key(|(w, h)| u64::from(*w) * u64::from(*h)))
+    let own: Vec<iso::Part> = primary
+        .and_then(|primary| {
+            let part = inside.iter().find(|part| part.name == *b"ipma")?;
+            let numbers = associated(source, *part, primary)?;
+            Some(numbers.into_iter().filter_map(|n| all.get(n.checked_sub(1)?).copied()).collect())
+        })
+        .unwrap_or_default();
+    if let Some(turned) = own.iter().find(|part| part.name == *b"irot") {
+        // Quarters, against the clock.
+        let orientation = match source.number(turned.body, 1, true).map(|n| n & 3) {
+            Some(1) => Some(8),
+            Some(2) => Some(3),
+            Some(3) => Some(6),
+            _ => None,
+        };
+        found.orientation.by(By::Header, orientation);
+    }
+    let described = own.iter().find_map(|part| size(source, part));
+    let largest = || {
+        let sizes = all.iter().filter_map(|part| size(source, part));
+        sizes.max_by_key(|(width, height)| u64::from(*width) * u64::from(*height))
+    };
+    let (width, height) = described.or_else(largest)?;
+    found.pixels(By::Header, width, height);
+    Some(())
 }
 
 /// The numbers, from 1, of the properties of an item.

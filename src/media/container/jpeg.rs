@@ -65,8 +65,8 @@ pub fn picture(
             // Frame headers; 0xc4, 0xc8 and 0xcc are others.
             0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => {
                 let (height, width) = (source.be16(body + 1)?, source.be16(body + 3)?);
+                // Some write more between this and the picture.
                 found.pixels(By::Header, width, height);
-                return Some(());
             }
             0xe1 if !has_exif && begins(source, body, EXIF) => {
                 tiff::read(source, body + 6, next, found);

@@ -7,7 +7,7 @@ use super::super::moment;
 use super::super::said::{By, Found, Said, clean, clean_bytes};
 use super::super::source::Source;
 use super::super::tag::xmp;
-use super::{iso, jpeg};
+use super::{iso, jpeg, raw};
 use crate::model::{CaptureTime, TimeSource};
 
 /// Seconds from the first day of 1904, from which QuickTime counts, to that of 1970.
@@ -50,7 +50,7 @@ pub fn movie(source: &mut Source<'_>, movie: iso::Part, found: &mut Found) {
         }
     }
     // A film in pieces may tell its length here, and 0 in its head.
-    if found.duration_ms.value() == Some(&0)
+    if found.duration_ms.value().is_none_or(|ms| *ms == 0)
         && let Some((scale, pieces)) = scale.zip(pieces)
         && let Some(part) = iso::find(source, pieces.body, pieces.end, b"mehd")
     {
@@ -253,8 +253,10 @@ fn gopro(source: &mut Source<'_>, part: iso::Part, found: &mut Found) {
     let length = usize::try_from(part.end - part.body).unwrap_or(0).min(8192);
     let Some(bytes) = source.get(part.body, length) else { return };
     if part.name == *b"FIRM" {
-        let later = [b"H22", b"H23", b"H24", b"H25"];
-        found.clock_is_local |= !later.iter().any(|mark| bytes.starts_with(*mark));
+        // `H21.01.01.50.00`: the number is that of the camera; older ones begin with other letters.
+        let text = String::from_utf8_lossy(bytes);
+        let number = text.strip_prefix('H').and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+        found.clock_is_local |= number.is_none_or(|number| number < 22);
     } else if let Some(at) = bytes.windows(5).position(|window| window == b"MINFc") {
         // A name, a type, the size of one, how many.
         let text = bytes.get(at + 5..).and_then(|rest| {
@@ -316,8 +318,15 @@ fn key(name: &str, text: &str, found: &mut Found) {
     }
 }
 
-/// XMP in a box of Adobe's.
+/// XMP in a box of Adobe's, or what Canon has in one of its own.
 fn document(source: &mut Source<'_>, part: iso::Part, found: &mut Found) {
+    if source.get(part.body, raw::CANON.len()).is_some_and(|name| name == raw::CANON) {
+        if let Some(picture) = iso::find(source, part.body + 16, part.end, b"CNTH") {
+            found.clock_is_local = true;
+            canon(source, picture, found);
+        }
+        return;
+    }
     if source.get(part.body, XMP.len()).is_some_and(|name| name == XMP) {
         let length = (part.end - part.body).saturating_sub(16).min(xmp::LONGEST);
         if let Some(text) = source.copy(part.body + 16, length) {

@@ -6,7 +6,7 @@ use super::super::source::Source;
 use super::{iso, jpeg, movie, tiff};
 
 /// Canon's own box in a CR3.
-const CANON: &[u8] =
+pub const CANON: &[u8] =
     &[0x85, 0xc0, 0xb6, 0x87, 0x82, 0x0f, 0x11, 0xe0, 0x81, 0x11, 0xf4, 0xce, 0x46, 0x2b, 0x6a, 0x48];
 
 /// Adds what a picture of TIFF directories says.

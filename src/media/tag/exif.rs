@@ -190,6 +190,7 @@ fn first_byte(exif: &Exif, tag: Tag) -> Option<u8> {
 fn comment(exif: &Exif) -> Option<String> {
     match &exif.get_field(Tag::UserComment, In::PRIMARY)?.value {
         Value::Undefined(bytes, _) => clean(&String::from_utf8_lossy(bytes.strip_prefix(b"ASCII\0\0\0")?)),
+        Value::Ascii(_) => text(exif, Tag::UserComment),
         _ => None,
     }
 }

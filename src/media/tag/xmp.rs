@@ -69,7 +69,8 @@ const SLOTS: [(&str, &str, Slot); 17] = [
 /// Adds what the document says. The answer is how far from the end of the file its video begins, if it says that there
 /// is one: 0 where it does not say how far.
 pub fn read(document: &[u8], found: &mut Found) -> Option<u64> {
-    let text = String::from_utf8_lossy(document);
+    let longest = usize::try_from(LONGEST).unwrap_or(usize::MAX);
+    let text = String::from_utf8_lossy(document.get(..longest).unwrap_or(document));
     // Padding and packet marks in front and behind are nothing to a reader of XML.
     let text = text.trim_matches(|c: char| c == '\0' || c == '\u{feff}' || c.is_whitespace());
     let mut reading = Reading::default();

@@ -45,6 +45,8 @@ fn unescape(bytes: &[u8]) -> Vec<u8> {
 fn camcorder(bytes: &[u8], found: &mut Found) {
     let Some((count, mut rest)) = bytes.split_first() else { return };
     let (mut day, mut time, mut model) = (None, None, Vec::new());
+    // Degrees, minutes and seconds north, then east, and whether these are south or west.
+    let (mut degrees, mut against) = ([None; 6], [false; 2]);
     for _ in 0..*count {
         let Some((&[tag, a, b, c, d], after)) = rest.split_first_chunk() else { break };
         match tag {
@@ -60,10 +62,22 @@ fn camcorder(bytes: &[u8], found: &mut Found) {
                 };
                 found.make.by(By::Avchd, make.map(str::to_owned));
             }
+            0xb1 => against[0] = a == b'S',
+            0xb5 => against[1] = a == b'W',
+            0xb2..=0xb4 => degrees[usize::from(tag - 0xb2)] = ratio([a, b, c, d]),
+            0xb6..=0xb8 => degrees[usize::from(tag - 0xb6) + 3] = ratio([a, b, c, d]),
             0xe4..=0xe6 => model.extend([a, b, c, d]),
             _ => {}
         }
         rest = after;
+    }
+    let whole = |at: usize| {
+        let part = |n: usize| degrees[at + n];
+        Some(part(0)? + part(1).unwrap_or(0.0) / 60.0 + part(2).unwrap_or(0.0) / 3600.0)
+    };
+    if let (Some(north), Some(east)) = (whole(0), whole(3)) {
+        let sign = |against: bool| if against { -1.0 } else { 1.0 };
+        found.place(By::Avchd, sign(against[0]) * north, sign(against[1]) * east);
     }
     found.model.by(By::Avchd, clean(&String::from_utf8_lossy(&model)));
     let Some(([zone, century, year, month], [day, hour, minute, second])) = day.zip(time) else { return };
@@ -76,6 +90,12 @@ fn camcorder(bytes: &[u8], found: &mut Found) {
         offset_s,
         source: TimeSource::Avchd,
     }));
+}
+
+/// Two numbers of two bytes, as a fraction.
+fn ratio([a, b, c, d]: [u8; 4]) -> Option<f64> {
+    let (above, below) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+    (below > 0).then(|| f64::from(above) / f64::from(below))
 }
 
 /// Width and height of a set of parameters, without what is cut off at the borders.
@@ -179,5 +199,39 @@ impl Bits<'_> {
             }
         }
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_camcorder_tells_when_and_where() {
+        let entries: &[[u8; 5]] = &[
+            [0x18, 0x02, 0x20, 0x08, 0x12],
+            [0x19, 0x31, 0x23, 0x16, 0x24],
+            [0xb1, b'S', 0, 0, 0],
+            [0xb2, 0, 33, 0, 1],
+            [0xb3, 0, 51, 0, 1],
+            [0xb4, 0, 30, 0, 10],
+            [0xb5, b'E', 0, 0, 0],
+            [0xb6, 0, 151, 0, 1],
+            [0xb7, 0, 12, 0, 1],
+            [0xe0, 0x01, 0x08, 0, 0],
+        ];
+        let mut bytes = vec![entries.len() as u8];
+        bytes.extend(entries.iter().flatten());
+        let mut found = Found::default();
+        camcorder(&bytes, &mut found);
+        assert_eq!(found.dates[0].local.to_string(), "2008-12-31T23:16:24");
+        assert_eq!(found.dates[0].offset_s, Some(3600));
+        assert_eq!(found.make.value().unwrap(), "Sony");
+        let (north, east) = *found.position.value().unwrap();
+        assert!((north + 33.85).abs() < 0.01 && (east - 151.2).abs() < 1e-9, "{north} {east}");
+        for end in 0..bytes.len() {
+            camcorder(&bytes[..end], &mut Found::default());
+        }
     }
 }
