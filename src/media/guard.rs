@@ -7,9 +7,6 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-/// Time that the parsers of one file have.
-pub const TIME_LIMIT: Duration = Duration::from_secs(10);
-
 /// Threads that may be left behind running; beyond it no file is parsed until one of them ends.
 const MOST_ABANDONED: usize = 4;
 
@@ -20,18 +17,11 @@ const RUNNING: u8 = 0;
 const LEFT_BEHIND: u8 = 1;
 const DONE: u8 = 2;
 
-static ABANDONED: AtomicUsize = AtomicUsize::new(0);
-
-/// Runs `work` on a thread of its own and waits for it; says why there is no answer.
+/// Runs `work` on a thread of its own and waits for it, no longer than the limit; says why there is no answer.
 ///
-/// A thread cannot be stopped from outside. One that overruns is left behind, counted and named in the log;
+/// A thread cannot be stopped from outside. One that overruns is left behind, counted in `abandoned` and named in the log;
 /// it holds nothing but its own read handle.
-pub fn run<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
-    run_within(name, TIME_LIMIT, &ABANDONED, work)
-}
-
-/// The same with a limit and a number of those left behind that are the caller's own.
-pub fn run_within<T: Send + 'static>(
+pub fn run<T: Send + 'static>(
     name: &str,
     limit: Duration,
     abandoned: &'static AtomicUsize,
@@ -79,10 +69,13 @@ mod tests {
     use super::*;
     use std::sync::Mutex;
 
+    const LONG: Duration = Duration::from_secs(60);
+
     #[test]
     fn a_panic_is_an_answer() {
-        assert_eq!(run("a.jpg", || 5), Ok(5));
-        let panicked: Result<(), _> = run("b.jpg", || std::panic::resume_unwind(Box::new("x")));
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        assert_eq!(run("a.jpg", LONG, &COUNT, || 5), Ok(5));
+        let panicked: Result<(), _> = run("b.jpg", LONG, &COUNT, || std::panic::resume_unwind(Box::new("x")));
         assert_eq!(panicked, Err("its parser panicked".into()));
     }
 
@@ -91,15 +84,15 @@ mod tests {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         static GATE: Mutex<()> = Mutex::new(());
         let closed = GATE.lock().unwrap();
-        let wild = |limit| run_within("wild.jpg", limit, &COUNT, || drop(GATE.lock()));
+        let wild = |limit| run("wild.jpg", limit, &COUNT, || drop(GATE.lock()));
         for _ in 0..MOST_ABANDONED {
             assert!(wild(Duration::from_millis(1)).unwrap_err().contains("longer"));
         }
-        assert!(wild(Duration::from_secs(60)).unwrap_err().contains("still running wild"));
+        assert!(wild(LONG).unwrap_err().contains("still running wild"));
         drop(closed);
         while COUNT.load(Ordering::SeqCst) > 0 {
             thread::yield_now();
         }
-        assert_eq!(wild(Duration::from_secs(60)), Ok(()));
+        assert_eq!(wild(LONG), Ok(()));
     }
 }

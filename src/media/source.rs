@@ -101,19 +101,10 @@ impl<'a> Source<'a> {
         }
         self.window.resize(want, 0);
         self.start = at;
-        let mut done = 0;
-        while done < want {
-            match self.bytes.read_at(&mut self.window[done..], at + done as u64) {
-                Ok(0) => break,
-                Ok(n) => done += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => {
-                    self.interrupted = true;
-                    done = 0;
-                    break;
-                }
-            }
-        }
+        let done = read_into(self.bytes, &mut self.window, at).unwrap_or_else(|_| {
+            self.interrupted = true;
+            0
+        });
         self.window.truncate(done);
         self.left -= done as u64;
         (done >= length).then_some(())
@@ -152,24 +143,8 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Reads exactly `buf.len()` bytes at `offset`; `false` if the file ends before.
-pub fn read_exact_at(bytes: &dyn ReadAt, buf: &mut [u8], offset: u64) -> io::Result<bool> {
-    let mut done = 0;
-    while done < buf.len() {
-        match bytes.read_at(&mut buf[done..], offset + done as u64) {
-            Ok(0) => return Ok(false),
-            Ok(n) => done += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(true)
-}
-
-/// Up to `most` bytes at `offset`; fewer only at the end of the file.
-pub fn read_up_to(bytes: &dyn ReadAt, offset: u64, most: usize) -> io::Result<Vec<u8>> {
-    let there = bytes.size()?.saturating_sub(offset);
-    let mut buf = vec![0; usize::try_from(there).unwrap_or(usize::MAX).min(most)];
+/// Fills the buffer from `offset` on, less at the end of the file; how much of it.
+fn read_into(bytes: &dyn ReadAt, buf: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut done = 0;
     while done < buf.len() {
         match bytes.read_at(&mut buf[done..], offset + done as u64) {
@@ -179,6 +154,19 @@ pub fn read_up_to(bytes: &dyn ReadAt, offset: u64, most: usize) -> io::Result<Ve
             Err(e) => return Err(e),
         }
     }
+    Ok(done)
+}
+
+/// Reads exactly `buf.len()` bytes at `offset`; `false` if the file ends before.
+pub fn read_exact_at(bytes: &dyn ReadAt, buf: &mut [u8], offset: u64) -> io::Result<bool> {
+    Ok(read_into(bytes, buf, offset)? == buf.len())
+}
+
+/// Up to `most` bytes at `offset`; fewer only at the end of the file.
+pub fn read_up_to(bytes: &dyn ReadAt, offset: u64, most: usize) -> io::Result<Vec<u8>> {
+    let there = bytes.size()?.saturating_sub(offset);
+    let mut buf = vec![0; usize::try_from(there).unwrap_or(usize::MAX).min(most)];
+    let done = read_into(bytes, &mut buf, offset)?;
     buf.truncate(done);
     Ok(buf)
 }

@@ -45,7 +45,7 @@ pub fn of(bytes: Arc<dyn ReadAt>, name: &str) -> Result<Vec<u8>, String> {
     if size > MOST_BYTES {
         return Err(format!("{size} bytes are too many for a small picture"));
     }
-    guard::run_within(name, LIMIT, &ABANDONED, move || small(bytes, format))?
+    guard::run(name, LIMIT, &ABANDONED, move || small(bytes, format))?
 }
 
 fn small(bytes: Arc<dyn ReadAt>, format: ImageFormat) -> Result<Vec<u8>, String> {
