@@ -263,3 +263,80 @@ pub(crate) fn canonical(record: &impl Serialize) -> Vec<u8> {
 
 /// Version of [`ItemRecord`]'s shape that this program writes.
 pub const SCHEMA: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn conflict(dates: &[(&str, TimeSource)], google: Option<(&str, &str)>) -> bool {
+        let date = |(local, source): &(&str, TimeSource)| CaptureTime {
+            local: local.parse().unwrap(),
+            offset_s: None,
+            source: *source,
+        };
+        let mut dates = dates.iter().map(date);
+        let facts = MediaFacts { taken: dates.next(), other_dates: dates.collect(), ..MediaFacts::default() };
+        let ms = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
+        let remote = RemoteFacts {
+            taken_ms: google.map(|(taken, _)| ms(taken)),
+            uploaded_ms: google.map(|(_, uploaded)| ms(uploaded)),
+            ..RemoteFacts::default()
+        };
+        let sha256 = Sha256::new([7; 32]);
+        let part = PartRecord {
+            role: PartRole::Original,
+            version: 1,
+            name: String::new(),
+            sha256,
+            sha1: Sha1::new([7; 20]),
+            size: 1,
+            verdict: Verdict::Unproven,
+            facts: facts.clone(),
+            fetched: FetchEvidence {
+                at: Timestamp::UNIX_EPOCH,
+                via: String::new(),
+                host: String::new(),
+                claimed_length: None,
+                claimed_type: None,
+                tool: String::new(),
+            },
+            unknown: Map::new(),
+        };
+        let record = ItemRecord {
+            schema: SCHEMA,
+            key: MediaKey::new("k").unwrap(),
+            seq: 1,
+            previous: None,
+            ordinal: 1,
+            account: String::new(),
+            recorded_at: Timestamp::UNIX_EPOCH,
+            state: ItemState::Present,
+            name: String::new(),
+            taken: CaptureTime::choose(&facts, &remote),
+            remote,
+            parts: vec![part],
+            unknown: Map::new(),
+        };
+        record.has_date_conflict()
+    }
+
+    #[test]
+    fn only_what_cannot_be_reconciled_is_a_conflict() {
+        use TimeSource::{Exif, Gps, Modified, Name, Video, VideoKeys, Xmp};
+        let (photo, week) = ("2020-05-06T12:00:00", "2020-05-13T12:00:00");
+        assert!(!conflict(&[], None) && !conflict(&[(photo, Exif)], None));
+        assert!(conflict(&[(photo, Exif), (week, Xmp)], None));
+        assert!(conflict(&[(photo, Exif), (week, Name)], None));
+        // The hours of a zone, the day of a name without a time.
+        assert!(!conflict(&[(photo, Exif), ("2020-05-06T23:00:00", Xmp)], None));
+        assert!(!conflict(&[("2020-05-06T23:00:00", Exif), ("2020-05-06T00:00:00", Name)], None));
+        // When a print was scanned, a file changed or copied, an old fix.
+        assert!(!conflict(&[(photo, Exif), (week, Exif)], None));
+        assert!(!conflict(&[(photo, Exif), (week, Modified), (week, Gps)], None));
+        assert!(!conflict(&[(photo, VideoKeys), (week, Video)], None));
+        // Somebody has corrected it at Google; there, the upload is no date.
+        assert!(conflict(&[(photo, Exif)], Some(("2015-01-01T10:00:00Z", "2021-01-01T00:00:00Z"))));
+        assert!(!conflict(&[(photo, Exif)], Some(("2021-01-01T00:00:00Z", "2021-01-01T00:00:00Z"))));
+    }
+}

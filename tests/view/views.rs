@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use shoebox::model::{AlbumKind, ArchivedAlbum, ArchivedItem, Creation, ItemState, MediaKey, PartRole};
+use shoebox::model::{
+    AlbumKind, ArchivedAlbum, ArchivedItem, Creation, ItemState, MediaKey, Origin, PartRole,
+};
 use shoebox::view::layout::{View, parse, shipped};
 use shoebox::view::source::{load, load_past};
 use shoebox::view::tree::Realm;
@@ -44,7 +46,7 @@ fn every_shipped_view_shows_what_belongs_there() {
             lens: Some("EF 50mm".into()),
             ..item(1, "A.jpg", AT, b"1")
         },
-        ArchivedItem { archived: true, ..item(2, "B.CR2", "2020-05-07T00:00:00", b"2") },
+        ArchivedItem { archived: true, date_conflict: true, ..item(2, "B.CR2", "2020-05-07T00:00:00", b"2") },
         ArchivedItem {
             state: ItemState::Gone,
             media_type: Some("video/mp4".into()),
@@ -61,7 +63,11 @@ fn every_shipped_view_shows_what_belongs_there() {
             ..item(6, "L.HEIC", AT, b"6")
         },
         ArchivedItem { foreign: true, owner: Some("AF1QOther".into()), ..item(7, "S.jpg", AT, b"7") },
-        ArchivedItem { account: "1002".into(), ..item(8, "what: \"this\"?.jpg", AT, b"8") },
+        ArchivedItem {
+            account: "1002".into(),
+            origin: Some(Origin::Scanner),
+            ..item(8, "what: \"this\"?.jpg", AT, b"8")
+        },
     ];
     let mut shared = album("AF1QipShared", "Their trip", &[&[7]]);
     shared.revisions[0].kind = AlbumKind::Shared;
@@ -78,6 +84,10 @@ fn every_shipped_view_shows_what_belongs_there() {
     assert_eq!(of("all").len(), 11);
     assert_eq!(of("by-date").len(), 11);
     assert!(of("by-camera").contains(&"Unknown camera/2020/2020-05/Screenshot_2020.png".into()));
+    // A scanner is no camera, whatever maker it names.
+    let scans: Vec<_> = of("by-camera").into_iter().filter(|path| path.starts_with("Scanner/")).collect();
+    assert_eq!(scans, ["Scanner/2020/2020-05/what: \"this\"?.jpg"]);
+    assert_eq!(of("date-conflicts"), ["2020/2020-05/B.CR2"]);
     assert_eq!(of("by-lens"), ["EF 50mm/2020/2020-05/A.jpg"]);
     assert_eq!(
         of("by-album"),
