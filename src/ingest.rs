@@ -207,6 +207,8 @@ fn keep_one(
 pub struct Revision<'a> {
     /// The latest record of the item and the hash of its file, if there is one.
     pub previous: Option<(&'a ItemRecord, Sha256)>,
+    /// What was adopted and turns out to be this item, if there is no such record.
+    pub heir_of: Option<&'a ItemRecord>,
     /// The item as listed.
     pub item: &'a RemoteItem,
     /// Its name and size.
@@ -224,8 +226,10 @@ pub fn compose(
     revision: &Revision<'_>,
     parts: &[PartRecord],
 ) -> Result<Option<ItemRecord>, StoreError> {
-    let Revision { previous, item, details, account, at } = revision;
-    let mut entries: Vec<PartRecord> = previous.map(|(record, _)| record.parts.clone()).unwrap_or_default();
+    let Revision { previous, heir_of, item, details, account, at } = revision;
+    // What the view's paths follow from stays as it was first recorded.
+    let first = previous.map(|(record, _)| record).or(*heir_of);
+    let mut entries: Vec<PartRecord> = first.map(|record| record.parts.clone()).unwrap_or_default();
     for part in parts {
         let same_role = entries.iter().filter(|entry| entry.role == part.role);
         // Other bytes than before are a further version: the earlier ones stay. The same bytes are no news.
@@ -233,7 +237,16 @@ pub fn compose(
             entries.push(part.clone());
             continue;
         };
-        if latest.sha256 != part.sha256 {
+        if latest.sha256 == part.sha256 {
+            // The same bytes are proven where they were only adopted.
+            let (role, version) = (latest.role, latest.version);
+            let same = |entry: &&mut PartRecord| entry.role == role && entry.version == version;
+            if heir_of.is_some()
+                && let Some(entry) = entries.iter_mut().find(same)
+            {
+                entry.verdict = part.verdict;
+            }
+        } else {
             let version = latest.version + 1;
             entries.push(PartRecord { version, ..part.clone() });
         }
@@ -248,8 +261,8 @@ pub fn compose(
     }
     let no_facts = crate::model::MediaFacts::default();
     let facts = entries.first().map_or(&no_facts, |entry| &entry.facts);
-    let ordinal = match previous {
-        Some((record, _)) => record.ordinal,
+    let ordinal = match first {
+        Some(record) => record.ordinal,
         None => store.next_ordinal()?,
     };
     Ok(Some(ItemRecord {
@@ -261,11 +274,15 @@ pub fn compose(
         account: (*account).to_owned(),
         recorded_at: *at,
         state: ItemState::Present,
-        // What the view's paths follow from stays as it was first recorded.
-        name: previous.map_or_else(|| details.name.clone(), |(record, _)| record.name.clone()),
-        taken: previous.map_or_else(|| CaptureTime::choose(facts, *item), |(record, _)| record.taken),
+        name: first.map_or_else(|| details.name.clone(), |record| record.name.clone()),
+        taken: first.map_or_else(|| CaptureTime::choose(facts, *item), |record| record.taken),
         remote,
         parts: entries,
+        formerly: match previous {
+            Some((record, _)) => record.formerly.clone(),
+            None => heir_of.map(|record| record.key.clone()),
+        },
+        adopted: first.and_then(|record| record.adopted.clone()),
         unknown: previous.map(|(record, _)| record.unknown.clone()).unwrap_or_default(),
     }))
 }

@@ -33,5 +33,5 @@ pub use item::{Creation, ItemDetails, PartRole, Place, Quality, RemoteItem};
 pub use key::{DedupKey, MediaKey};
 pub use origin::Origin;
 pub use read_at::{PositionedReader, ReadAt};
-pub use record::{FetchEvidence, ItemRecord, ItemState, PartRecord, RemoteFacts};
+pub use record::{Adopted, FetchEvidence, ItemRecord, ItemState, LOCAL_ACCOUNT, PartRecord, RemoteFacts};
 pub use verdict::Verdict;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{Archive, ArchiveError};
-use crate::index::{Balance, Listing};
+use crate::index::{Balance, KnownAlbum, Listing};
 use crate::model::{AlbumKind, ItemState, MediaKey, Sha256};
 use crate::remote::TimelineCounts;
 use crate::store::StoreError;
@@ -142,7 +142,9 @@ pub fn report(archive: &Archive, at: Timestamp) -> Result<Report, ArchiveError> 
         }
     }
     let mut albums = Vec::new();
-    for album in reader.albums()?.into_iter().filter(|album| album.state == ItemState::Present) {
+    // Of what was adopted, there is no other count to hold it against.
+    let counted = |album: &KnownAlbum| album.state == ItemState::Present && !album.record.key.is_local();
+    for album in reader.albums()?.into_iter().filter(counted) {
         let balance = reader.album_balance(&album.record.key)?;
         let google = album.count.unwrap_or(balance.shown);
         // Of an album that was not asked for, only the count is known; of one that was, each item is.

@@ -20,6 +20,7 @@ pub mod progress;
 pub mod quiet;
 pub mod report;
 mod tombstones;
+pub mod uploads;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};

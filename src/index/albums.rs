@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::listings::{Balance, balance};
 use super::words::{from_word, unsigned, valid};
 use super::{IndexError, IndexReader};
-use crate::model::{AlbumKind, DedupKey, ItemState, MediaKey, PartRole, Sha1, Sha256};
+use crate::model::{AlbumKind, DedupKey, ItemState, LOCAL_ACCOUNT, MediaKey, PartRole, Sha1, Sha256};
 use crate::store::RecordName;
 
 /// What the index knows of an album.
@@ -24,6 +24,23 @@ pub struct KnownAlbum {
     /// When it had changed last, milliseconds since 1970 UTC.
     pub modified_ms: Option<i64>,
 }
+
+/// The items with a file of these bytes.
+pub(super) const HOLDING: &str = "SELECT item.key, item.seq, item.record
+    FROM part JOIN item ON item.ordinal = part.ordinal
+    WHERE part.sha256 = ?1 ORDER BY part.role, item.ordinal LIMIT 1";
+/// The adopted item with that original.
+pub(super) const ADOPTED_BYTES: &str = "SELECT item.key, item.seq, item.record
+    FROM part JOIN item ON item.ordinal = part.ordinal
+    WHERE part.sha1 = ?1 AND part.role = 0 AND part.latest = 1 AND item.account = ?2
+    ORDER BY item.ordinal LIMIT 1";
+/// The adopted item that is said to have that key.
+pub(super) const ADOPTED_HINT: &str = "SELECT key, seq, record FROM item
+    WHERE known_as = ?1 AND account = ?2 ORDER BY ordinal LIMIT 1";
+/// The number of items of an album that are archived.
+pub(super) const ALBUM_SIZE: &str = "SELECT count(*) AS n
+    FROM album_item JOIN item ON (item.key = album_item.key OR item.formerly = album_item.key)
+    WHERE album_item.album = ?1";
 
 impl IndexReader {
     /// All albums, by title, then key.
@@ -56,7 +73,8 @@ impl IndexReader {
         self.ask(|conn| {
             conn.prepare_cached(
                 "SELECT album.key, album.title FROM album_item JOIN album ON album.key = album_item.album
-                 WHERE album_item.key = ?1 ORDER BY album.title, album.key",
+                 WHERE album_item.key IN (?1, (SELECT formerly FROM item WHERE key = ?1))
+                 ORDER BY album.title, album.key",
             )?
             .query_map([key.as_str()], |row| {
                 Ok((valid(row, "key", |text: String| MediaKey::new(&text))?, row.get("title")?))
@@ -73,7 +91,7 @@ impl IndexReader {
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         self.ask(|conn| {
             conn.prepare_cached(
-                "SELECT item.ordinal FROM album_item JOIN item ON item.key = album_item.key
+                "SELECT item.ordinal FROM album_item JOIN item ON (item.key = album_item.key OR item.formerly = album_item.key)
                  WHERE album_item.album = ?1 ORDER BY album_item.position LIMIT ?3 OFFSET ?2",
             )?
             .query_map(params![key.as_str(), number(skip), number(most)], |row| unsigned(row, "ordinal"))?
@@ -86,13 +104,7 @@ impl IndexReader {
     /// # Errors
     /// When SQLite refuses.
     pub fn album_size(&self, key: &MediaKey) -> Result<u64, IndexError> {
-        self.ask(|conn| {
-            conn.prepare_cached(
-                "SELECT count(*) AS n FROM album_item JOIN item ON item.key = album_item.key
-                 WHERE album_item.album = ?1",
-            )?
-            .query_row([key.as_str()], |row| unsigned(row, "n"))
-        })
+        self.ask(|conn| conn.prepare_cached(ALBUM_SIZE)?.query_row([key.as_str()], |row| unsigned(row, "n")))
     }
 
     /// How an album adds up: `shown` is the number of its items in the latest record.
@@ -108,7 +120,7 @@ impl IndexReader {
                      coalesce(sum(item.key IS NULL AND failure.key IS NULL), 0) AS missing,
                      0 AS hidden
                  FROM album_item
-                 LEFT JOIN item ON item.key = album_item.key
+                 LEFT JOIN item ON (item.key = album_item.key OR item.formerly = album_item.key)
                  LEFT JOIN failure ON failure.key = album_item.key
                  WHERE album_item.album = ?1",
             )?
@@ -125,7 +137,7 @@ impl IndexReader {
             conn.prepare_cached(
                 "SELECT count(*) AS n FROM album_item
                  JOIN album ON album.key = album_item.album
-                 LEFT JOIN item ON item.key = album_item.key
+                 LEFT JOIN item ON (item.key = album_item.key OR item.formerly = album_item.key)
                  LEFT JOIN sighting ON sighting.key = album_item.key AND sighting.account = album.account
                  WHERE album_item.album = ?1 AND item.key IS NULL AND sighting.key IS NULL",
             )?
@@ -168,7 +180,47 @@ impl IndexReader {
         })
     }
 
-    /// Whether these bytes are the original of another item than `key`.
+    /// Whether all archived items among `few` are among `many`, under whatever keys.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn covers(&self, many: &[MediaKey], few: &[MediaKey]) -> Result<bool, IndexError> {
+        let many: std::collections::HashSet<u64> = self.ordinals(many)?.into_values().collect();
+        Ok(self.ordinals(few)?.values().all(|ordinal| many.contains(ordinal)))
+    }
+
+    /// The record of an item that has a file with these bytes, the one whose original they are first.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn holding(&self, sha256: &Sha256) -> Result<Option<RecordName>, IndexError> {
+        self.ask(|conn| {
+            conn.prepare_cached(HOLDING)?.query_row([sha256.bytes().as_slice()], record_name).optional()
+        })
+    }
+
+    /// What was adopted and is the same as an item that a library shows for the first time: its original has this
+    /// SHA-1, or else it is said to have this key.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn adopted(&self, sha1: &Sha1, key: &MediaKey) -> Result<Option<RecordName>, IndexError> {
+        self.ask(|conn| {
+            let same_bytes = conn
+                .prepare_cached(ADOPTED_BYTES)?
+                .query_row(params![sha1.bytes().as_slice(), LOCAL_ACCOUNT], record_name)
+                .optional()?;
+            let by_hint = |conn: &rusqlite::Connection| {
+                conn.prepare_cached(ADOPTED_HINT)?
+                    .query_row(params![key.as_str(), LOCAL_ACCOUNT], record_name)
+                    .optional()
+            };
+            same_bytes.map_or_else(|| by_hint(conn), |found| Ok(Some(found)))
+        })
+    }
+
+    /// Whether these bytes are the original of another item than `key`; one that was only adopted is none: it may be
+    /// this very item.
     ///
     /// # Errors
     /// When SQLite refuses.
@@ -176,9 +228,9 @@ impl IndexReader {
         self.ask(|conn| {
             conn.prepare_cached(
                 "SELECT 1 FROM part JOIN item ON item.ordinal = part.ordinal
-                 WHERE part.sha256 = ?1 AND part.role = 0 AND item.key <> ?2",
+                 WHERE part.sha256 = ?1 AND part.role = 0 AND item.key <> ?2 AND item.account <> ?3",
             )?
-            .exists(params![sha256.bytes().as_slice(), key.as_str()])
+            .exists(params![sha256.bytes().as_slice(), key.as_str(), LOCAL_ACCOUNT])
         })
     }
 

@@ -15,7 +15,7 @@ use super::IndexError;
 const TABLES: [(&str, &str); 9] = [
     (
         "item",
-        "SELECT key, ordinal, seq, record, account, state, name, since_ms, added_ms, remote, dedup
+        "SELECT key, formerly, known_as, ordinal, seq, record, account, state, name, since_ms, added_ms, remote, dedup
          FROM item ORDER BY key",
     ),
     ("feed", "SELECT ordinal, doc FROM feed ORDER BY ordinal"),
@@ -25,10 +25,10 @@ const TABLES: [(&str, &str); 9] = [
         "part",
         "SELECT ordinal, position, role, version, latest, name, sha256, sha1, size, verdict FROM part ORDER BY ordinal, position",
     ),
-    ("record", "SELECT sha256, ordinal, seq FROM record ORDER BY sha256"),
+    ("record", "SELECT sha256, ordinal, seq, former FROM record ORDER BY sha256"),
     (
         "album",
-        "SELECT key, seq, record, account, state, kind, title, count, modified_ms FROM album ORDER BY key",
+        "SELECT key, formerly, seq, record, account, state, kind, title, count, modified_ms FROM album ORDER BY key",
     ),
     ("album_item", "SELECT album, position, key FROM album_item ORDER BY album, position"),
     ("album_record", "SELECT sha256, album, seq FROM album_record ORDER BY sha256"),

@@ -90,17 +90,20 @@ impl IndexReader {
     /// When SQLite refuses.
     pub fn albums_after(&self, change: u64) -> Result<Vec<ArchivedAlbum>, IndexError> {
         self.ask(|conn| {
-            let mut query =
-                conn.prepare_cached("SELECT key, change FROM album WHERE change > ?1 ORDER BY change")?;
+            let mut query = conn.prepare_cached(
+                "SELECT key, formerly, change FROM album WHERE change > ?1 ORDER BY change",
+            )?;
             let mut history =
                 conn.prepare_cached("SELECT doc FROM album_revision WHERE album = ?1 ORDER BY seq")?;
             let mut rows = query.query([signed(change)])?;
             let mut albums = Vec::new();
             while let Some(row) = rows.next()? {
                 let key = valid(row, "key", |text: String| MediaKey::new(&text))?;
+                let formerly: Option<String> = row.get("formerly")?;
+                let formerly = formerly.and_then(|text| MediaKey::new(&text));
                 let revisions = history.query_map([key.as_str()], |row| from_json(row, "doc"))?;
                 let revisions = revisions.collect::<rusqlite::Result<_>>()?;
-                albums.push(ArchivedAlbum { change: unsigned(row, "change")?, key, revisions });
+                albums.push(ArchivedAlbum { change: unsigned(row, "change")?, key, formerly, revisions });
             }
             Ok(albums)
         })
@@ -147,7 +150,8 @@ impl IndexReader {
     /// When SQLite refuses.
     pub fn ordinals(&self, keys: &[MediaKey]) -> Result<HashMap<MediaKey, u64>, IndexError> {
         self.ask(|conn| {
-            let mut query = conn.prepare_cached("SELECT ordinal FROM item WHERE key = ?1")?;
+            let mut query =
+                conn.prepare_cached("SELECT ordinal FROM item WHERE key = ?1 OR formerly = ?1")?;
             let mut found = HashMap::with_capacity(keys.len());
             for key in keys {
                 let ordinal = query.query_row([key.as_str()], |row| unsigned(row, "ordinal")).optional()?;

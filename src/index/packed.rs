@@ -16,6 +16,7 @@ use crate::model::{
 #[derive(Serialize, Deserialize)]
 struct Packed<'a> {
     key: &'a str,
+    formerly: Option<&'a str>,
     account: &'a str,
     state: ItemState,
     since_ms: i64,
@@ -62,6 +63,7 @@ pub fn pack(item: &ArchivedItem) -> Result<Vec<u8>, postcard::Error> {
     let local = item.taken.local;
     postcard::to_allocvec(&Packed {
         key: item.key.as_str(),
+        formerly: item.formerly.as_ref().map(MediaKey::as_str),
         account: &item.account,
         state: item.state,
         since_ms: item.since.as_millisecond(),
@@ -123,6 +125,10 @@ pub(crate) fn unpack(ordinal: u64, change: u64, bytes: &[u8]) -> Option<Borrowed
         change,
         ordinal,
         key: MediaKey::new(packed.key)?,
+        formerly: match packed.formerly {
+            Some(key) => Some(MediaKey::new(key)?),
+            None => None,
+        },
         account: packed.account.into(),
         state: packed.state,
         since: Timestamp::from_millisecond(packed.since_ms).ok()?,
@@ -169,6 +175,7 @@ mod tests {
             change: 9,
             ordinal: 8,
             key: MediaKey::new("AF1QipKey").unwrap(),
+            formerly: MediaKey::new("local-item-1"),
             account: "1001".into(),
             state: ItemState::Gone,
             since: Timestamp::from_millisecond(1_700_000_000_123).unwrap(),

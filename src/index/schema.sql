@@ -8,6 +8,10 @@ CREATE TABLE meta (
 CREATE TABLE item (
     ordinal INTEGER PRIMARY KEY CHECK (ordinal >= 0),
     key TEXT NOT NULL UNIQUE,
+    -- The archive's own key under which it was adopted.
+    formerly TEXT UNIQUE,
+    -- The media key that it is said to have where it was adopted.
+    known_as TEXT,
     seq INTEGER NOT NULL CHECK (seq >= 1),
     record BLOB NOT NULL CHECK (length(record) = 32),
     account TEXT NOT NULL,
@@ -26,14 +30,16 @@ CREATE TABLE feed (
     doc BLOB NOT NULL
 ) STRICT;
 
--- Earlier revisions of items: what the view knew of them, as JSON.
+-- Earlier revisions of items: what the view knew of them, as JSON. What was recorded under a former key has numbers
+-- below zero, which sort before all others.
 CREATE TABLE past_item (
     ordinal INTEGER NOT NULL,
-    seq INTEGER NOT NULL CHECK (seq >= 1),
+    seq INTEGER NOT NULL CHECK (seq <> 0),
     doc TEXT NOT NULL,
     PRIMARY KEY (ordinal, seq)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX item_by_hint ON item (known_as) WHERE known_as IS NOT NULL;
 CREATE INDEX item_by_dedup ON item (dedup) WHERE dedup IS NOT NULL;
 
 -- Its files; position is the place in the record's list.
@@ -58,6 +64,8 @@ CREATE INDEX part_by_sha1 ON part (sha1);
 -- The latest revision of each album.
 CREATE TABLE album (
     key TEXT PRIMARY KEY,
+    -- The archive's own key under which it was adopted.
+    formerly TEXT UNIQUE,
     change INTEGER NOT NULL UNIQUE CHECK (change > 0),
     seq INTEGER NOT NULL CHECK (seq >= 1),
     record BLOB NOT NULL CHECK (length(record) = 32),
@@ -79,15 +87,15 @@ CREATE TABLE album_item (
 
 CREATE INDEX album_by_item ON album_item (key);
 
--- Every revision of every album, as JSON; what the view shows of it.
+-- Every revision of every album, as JSON; what the view shows of it. Those under a former key are numbered as items' are.
 CREATE TABLE album_revision (
     album TEXT NOT NULL,
-    seq INTEGER NOT NULL CHECK (seq >= 1),
+    seq INTEGER NOT NULL CHECK (seq <> 0),
     doc TEXT NOT NULL,
     PRIMARY KEY (album, seq)
 ) STRICT, WITHOUT ROWID;
 
--- Every album record that was applied.
+-- Every album record that was applied, under the key that it has itself.
 CREATE TABLE album_record (
     sha256 BLOB PRIMARY KEY CHECK (length(sha256) = 32),
     album TEXT NOT NULL,
@@ -98,7 +106,9 @@ CREATE TABLE album_record (
 CREATE TABLE record (
     sha256 BLOB PRIMARY KEY CHECK (length(sha256) = 32),
     ordinal INTEGER NOT NULL REFERENCES item (ordinal),
-    seq INTEGER NOT NULL CHECK (seq >= 1)
+    seq INTEGER NOT NULL CHECK (seq >= 1),
+    -- Whether it was recorded under the item's former key.
+    former INTEGER NOT NULL CHECK (former IN (0, 1))
 ) STRICT, WITHOUT ROWID;
 
 -- Bookkeeping that does not come from records and may be lost.

@@ -77,6 +77,20 @@ impl ReadAt for Metered {
     }
 }
 
+/// Opens a zip whose directory may take so many bytes.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn open_zip(
+    bytes: Arc<dyn ReadAt>,
+    most_directory: u64,
+) -> Result<ZipArchive<PositionedReader>, zip::result::ZipError> {
+    let metered = Arc::new(Metered { bytes, left: AtomicU64::new(most_directory) });
+    let archive = ZipArchive::new(PositionedReader::new(metered.clone()))?;
+    metered.left.store(u64::MAX, Ordering::Relaxed);
+    Ok(archive)
+}
+
 struct Entry {
     name: String,
     partial: PartialBlob,
@@ -95,9 +109,7 @@ fn zip_trouble(e: impl std::fmt::Display) -> Trouble {
 fn entries(store: &Store, zip: &PartialBlob) -> Result<(Entry, Option<Entry>), Trouble> {
     let bytes = zip.bytes();
     let packed = bytes.size().map_err(zip_trouble)?;
-    let metered = Arc::new(Metered { bytes, left: AtomicU64::new(MOST_DIRECTORY) });
-    let mut archive = ZipArchive::new(PositionedReader::new(metered.clone())).map_err(zip_trouble)?;
-    metered.left.store(u64::MAX, Ordering::Relaxed);
+    let mut archive = open_zip(bytes, MOST_DIRECTORY).map_err(zip_trouble)?;
     if archive.len() > MOST_ENTRIES {
         return Err(Trouble::Zip(format!("the zip holds {} files: no Live Photo", archive.len())));
     }

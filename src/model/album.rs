@@ -106,6 +106,9 @@ pub struct AlbumRecord {
     pub count: Option<u64>,
     /// Its items in the album's order, by the key under which the archive knows (or would know) them.
     pub items: Vec<MediaKey>,
+    /// The archive's own key under which the same album was adopted, before the library showed it under `key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formerly: Option<MediaKey>,
     /// Fields that this version does not know; kept through a round trip.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,

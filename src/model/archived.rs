@@ -24,6 +24,8 @@ pub struct BorrowedItem<'a> {
     pub ordinal: u64,
     /// The item's key.
     pub key: MediaKey,
+    /// The archive's own key under which it was adopted.
+    pub formerly: Option<MediaKey>,
     /// The account whose library listed it.
     pub account: Cow<'a, str>,
     /// Whether the item was in the library.
@@ -91,6 +93,7 @@ impl ArchivedItem {
             change,
             ordinal: record.ordinal,
             key: record.key.clone(),
+            formerly: record.formerly.clone(),
             account: record.account.clone().into(),
             state: record.state,
             since: to_millisecond(record.recorded_at),
@@ -126,6 +129,16 @@ impl ArchivedItem {
 }
 
 impl BorrowedItem<'_> {
+    /// The key that names follow from: the first one under which the archive knew it.
+    pub fn first_key(&self) -> &MediaKey {
+        self.formerly.as_ref().unwrap_or(&self.key)
+    }
+
+    /// All keys under which albums may name it.
+    pub fn keys(&self) -> impl Iterator<Item = &MediaKey> {
+        self.formerly.iter().chain([&self.key])
+    }
+
     /// The same with texts of its own.
     pub fn into_owned(self) -> ArchivedItem {
         let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
@@ -140,6 +153,7 @@ impl BorrowedItem<'_> {
             change: self.change,
             ordinal: self.ordinal,
             key: self.key,
+            formerly: self.formerly,
             account: own(self.account),
             state: self.state,
             since: self.since,
@@ -176,6 +190,8 @@ pub struct ArchivedAlbum {
     pub change: u64,
     /// The album's key.
     pub key: MediaKey,
+    /// The archive's own key under which it was adopted.
+    pub formerly: Option<MediaKey>,
     /// Its revisions, oldest first; at least one.
     pub revisions: Vec<AlbumRevision>,
 }

@@ -5,12 +5,16 @@ use std::fmt;
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::Sha1;
+use super::{Sha1, Sha256};
+
+/// How the keys begin that are dealt here, and none of a library.
+const LOCAL: &str = "local-";
 
 /// A media key: the name of an item or album in a library (`AF1Qip…`, 44 characters on the real site;
 /// 1 to 128 of `[A-Za-z0-9_-]` are accepted, so that it is always a safe file name).
 ///
-/// Keys are not content identities: one photo may have several, and keys vanish and return.
+/// Keys are not content identities: one photo may have several, and keys vanish and return. What was adopted and is
+/// in no library that is known has a key of the archive's own, which begins with `local-`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct MediaKey(String);
@@ -21,6 +25,21 @@ impl MediaKey {
         let ok = (1..=128).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         ok.then(|| Self(text.to_owned()))
+    }
+
+    /// A key that a library gives: never one of the archive's own.
+    pub fn of_library(text: &str) -> Option<Self> {
+        Self::new(text).filter(|key| !key.is_local())
+    }
+
+    /// The archive's own key of what was adopted: of an item by the bytes of its original, of an album by its title.
+    pub fn local(kind: &str, content: &Sha256) -> Self {
+        Self(format!("{LOCAL}{kind}-{}", &content.hex()[..40]))
+    }
+
+    /// Whether it is the archive's own.
+    pub fn is_local(&self) -> bool {
+        self.0.starts_with(LOCAL)
     }
 
     /// The key's text.
@@ -82,6 +101,15 @@ mod tests {
         for bad in ["", "..", "a/b", "a b", "ü", &"x".repeat(129)] {
             assert!(MediaKey::new(bad).is_none(), "{bad}");
         }
+    }
+
+    #[test]
+    fn no_library_can_speak_of_what_was_adopted() {
+        let own = MediaKey::local("item", &crate::model::digest::digests_of(b"abc").sha256);
+        assert_eq!(own.as_str(), "local-item-ba7816bf8f01cfea414140de5dae2223b00361a3");
+        assert!(own.is_local() && MediaKey::new(own.as_str()).is_some());
+        assert_eq!(MediaKey::of_library(own.as_str()), None);
+        assert!(MediaKey::of_library("AF1QipM_-9").is_some());
     }
 
     #[test]

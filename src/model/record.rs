@@ -48,10 +48,32 @@ pub struct ItemRecord {
     pub remote: RemoteFacts,
     /// The files, original first.
     pub parts: Vec<PartRecord>,
+    /// The archive's own key under which the same item was adopted, before a library showed it under `key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formerly: Option<MediaKey>,
+    /// What was known of it where it was adopted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<Adopted>,
     /// Fields that this version does not know; kept through a round trip.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
 }
+
+/// What is known of an item from where it was adopted, beyond what a library says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopted {
+    /// Path of the original there; within an archive file, behind that file's name.
+    pub from: String,
+    /// Names of the people on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub people: Vec<String>,
+    /// The media key that it had there, by a folder's name or a Takeout's word. A hint: keys change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_as: Option<MediaKey>,
+}
+
+/// The account of what was adopted and is in no library that is known.
+pub const LOCAL_ACCOUNT: &str = "local";
 
 impl ItemRecord {
     /// Whether the file, its name and Google contradict one another about when it was taken. What a program that
@@ -221,9 +243,9 @@ fn is_first(version: &u32) -> bool {
 pub struct FetchEvidence {
     /// When the last byte arrived.
     pub at: Timestamp,
-    /// `direct` or `browser`.
+    /// `direct`, `browser`, `viewer` or `adopted`.
     pub via: String,
-    /// Host that served it.
+    /// Host that served it; empty where it was adopted.
     pub host: String,
     /// Length the server claimed, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -316,6 +338,8 @@ mod tests {
             taken: CaptureTime::choose(&facts, &remote),
             remote,
             parts: vec![part],
+            formerly: None,
+            adopted: None,
             unknown: Map::new(),
         };
         record.has_date_conflict()

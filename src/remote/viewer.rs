@@ -95,6 +95,6 @@ fn item(key: &str, label: &str, words: &Words, place: usize) -> Option<RemoteIte
     Some(RemoteItem {
         taken_ms: taken.map(|taken| taken.timestamp().as_millisecond()),
         archived: place == 1,
-        ..RemoteItem::unknown(MediaKey::new(key)?)
+        ..RemoteItem::unknown(MediaKey::of_library(key)?)
     })
 }

@@ -314,6 +314,8 @@ enum Sight {
 struct ItemPage {
     frame: Frame,
     key: String,
+    /// It is in no library that is known.
+    is_local: bool,
     name: String,
     month: (String, String),
     sight: Sight,
@@ -378,13 +380,14 @@ fn look_up(state: &State, frame: Frame, key: &MediaKey) -> Result<Option<ItemPag
         (_, Face::Word(word)) => Sight::Nothing(word),
         (None, _) => Sight::Nothing("?".into()),
     };
-    let albums = reader.albums_of(key).map_err(say)?.into_iter().map(|(key, title)| {
+    let albums = reader.albums_of(&item.key).map_err(say)?.into_iter().map(|(key, title)| {
         (format!("/albums/{key}"), if title.is_empty() { "(untitled)".to_owned() } else { printable(&title) })
     });
     let month = item.taken.local.strftime("%Y-%m").to_string();
     Ok(Some(ItemPage {
         frame,
-        key: key.as_str().to_owned(),
+        key: item.key.as_str().to_owned(),
+        is_local: item.key.is_local(),
         name: printable(&item.name),
         month: (format!("/photos/{month}"), Month::parse(&month).map_or_else(|| month.clone(), Month::name)),
         sight,

@@ -119,7 +119,11 @@ impl Store {
         Ok(names.into_iter().map(Ok).chain(strays).collect())
     }
 
-    fn album_revisions(&self, key: &MediaKey) -> Result<Vec<RecordName>, StoreError> {
+    /// The revisions of one album, in order.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn album_revisions(&self, key: &MediaKey) -> Result<Vec<RecordName>, StoreError> {
         let names = self.album_names()?;
         Ok(names.into_iter().flatten().filter(|name| name.key == *key).collect())
     }

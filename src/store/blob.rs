@@ -47,6 +47,24 @@ impl Store {
         Ok(partial)
     }
 
+    /// Takes a copy of a file that lies elsewhere, without copying its bytes: both share them on the disk until one
+    /// changes. Reads it once. Nothing where the file system cannot do that.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`] where its size would eat into the reserve, or what the system answers.
+    pub fn share(&self, file: &File) -> Result<Option<PartialBlob>, StoreError> {
+        let inner = &self.inner;
+        let mut partial = self.begin(None)?;
+        let shared = inner.disk.share(partial.pending.get(), file);
+        if !shared.map_err(inner.refused("share", &partial.what, 0))? {
+            return Ok(None);
+        }
+        each_chunk(partial.pending.get().file(), |chunk| partial.hasher.update(chunk))
+            .map_err(StoreError::io("read", &partial.what))?;
+        partial.admitted = u64::MAX;
+        Ok(Some(partial))
+    }
+
     /// Takes over a complete file that something else, the browser, has written below [`Store::tmp_dir`].
     /// Reads it once. From here on the file belongs to the returned value: dropping that removes it.
     ///

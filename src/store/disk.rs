@@ -75,6 +75,10 @@ pub trait Disk: Send + Sync + 'static {
     fn adopt(&self, path: &TmpPath) -> io::Result<Pending>;
     /// Reserves `size` bytes of disk; a file system that cannot is no error.
     fn allocate(&self, file: &Pending, size: u64) -> io::Result<()>;
+    /// Makes an empty pending file the same as another one, where the file system can do so without copying the bytes.
+    fn share(&self, _file: &Pending, _with: &File) -> io::Result<bool> {
+        Ok(false)
+    }
     /// Writes all of `bytes` at the end.
     fn append(&self, file: &Pending, bytes: &[u8]) -> io::Result<()>;
     /// Makes the file read-only (mode 0440).
@@ -153,6 +157,17 @@ impl Disk for RealDisk {
         }
         match rustix::fs::fallocate(&file.file, FallocateFlags::KEEP_SIZE, 0, size) {
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn share(&self, file: &Pending, with: &File) -> io::Result<bool> {
+        match rustix::fs::ioctl_ficlone(&*file.file, with) {
+            Ok(()) => Ok(true),
+            // Another volume, or a file system without it.
+            Err(
+                Errno::OPNOTSUPP | Errno::XDEV | Errno::INVAL | Errno::NOTTY | Errno::NOSYS | Errno::PERM,
+            ) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

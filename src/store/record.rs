@@ -121,11 +121,24 @@ impl Store {
         self.inner.sync_dir(&self.inner.layout.blob_shard(part.sha256.bytes()[0]))
     }
 
+    /// What was adopted keeps its number when a library shows it under a key of its own.
+    fn require_former(&self, record: &ItemRecord, formerly: &MediaKey) -> Result<(), StoreError> {
+        let refuse = |why: String| Err(StoreError::Chain { key: record.key.clone(), seq: record.seq, why });
+        let last = self.revisions(formerly)?.pop();
+        match last.map(|last| self.read_record(&last)).transpose()? {
+            Some(last) if formerly.is_local() && last.record.ordinal == record.ordinal => Ok(()),
+            _ => refuse(format!("{formerly} is no adopted item with the number {}", record.ordinal)),
+        }
+    }
+
     fn require_chain(&self, record: &ItemRecord, revisions: &[RecordName]) -> Result<(), StoreError> {
         let refuse = |why: String| Err(StoreError::Chain { key: record.key.clone(), seq: record.seq, why });
         let Some(last) = revisions.last() else {
             if record.seq != 1 || record.previous.is_some() {
                 return refuse("the item has no revision before it".to_owned());
+            }
+            if let Some(formerly) = &record.formerly {
+                return self.require_former(record, formerly);
             }
             if !self.is_dealt(record.ordinal) {
                 return refuse(format!("its number {} was not dealt for a new item", record.ordinal));

@@ -11,6 +11,7 @@ use super::pages::Trail;
 use super::report::Outcome;
 use crate::index::{Balance, KnownAlbum};
 use crate::ingest;
+use crate::model::name;
 use crate::model::{AlbumKind, AlbumRecord, ItemState, MediaKey, RemoteAlbum};
 use crate::remote::{Cursor, RemoteError, RemoteLibrary, Through};
 use crate::store::ALBUM_SCHEMA;
@@ -42,7 +43,7 @@ impl Wanted {
     }
 
     fn partners(&self) -> impl Iterator<Item = RemoteAlbum> + '_ {
-        let keys = self.named.iter().filter_map(|name| MediaKey::new(name.strip_prefix("partner/")?));
+        let keys = self.named.iter().filter_map(|name| MediaKey::of_library(name.strip_prefix("partner/")?));
         keys.map(|key| RemoteAlbum {
             key,
             aliases: Vec::new(),
@@ -140,7 +141,7 @@ async fn pages<R: RemoteLibrary>(
 }
 
 fn is_ours_now(album: &KnownAlbum) -> bool {
-    album.kind.is_own() && album.state == ItemState::Present
+    album.kind.is_own() && album.state == ItemState::Present && !album.record.key.is_local()
 }
 
 /// Adds an album, or what is new about one that is there: the two lists have ids of their own for the same.
@@ -292,6 +293,10 @@ async fn record<R: RemoteLibrary>(
     let written = ingest::blocking(move || {
         let store = &pass.archive.store;
         let previous = known.map(|known| store.read_album(&known.record)).transpose()?;
+        let formerly = match &previous {
+            Some(previous) => previous.record().formerly.clone(),
+            None => adopted(&pass, &album, &items)?,
+        };
         let mut aliases = album.aliases;
         if let Some(previous) = &previous {
             // An alias that one of the lists does not show now is still a name of the album.
@@ -317,6 +322,7 @@ async fn record<R: RemoteLibrary>(
             modified_ms: album.modified_ms,
             count: album.count,
             items,
+            formerly,
             unknown: previous.as_ref().map(|p| p.record().unknown.clone()).unwrap_or_default(),
         };
         if previous.is_some_and(|previous| {
@@ -331,6 +337,26 @@ async fn record<R: RemoteLibrary>(
     written.await.map_err(Outcome::from)
 }
 
+/// The album of that title that was adopted, where the library's has all of its photos: it is the same one.
+fn adopted<R: RemoteLibrary>(
+    pass: &Pass<R>,
+    album: &RemoteAlbum,
+    items: &[MediaKey],
+) -> Result<Option<MediaKey>, ingest::IngestError> {
+    if !album.kind.is_own() {
+        return Ok(None);
+    }
+    let title = album.title.as_deref().unwrap_or_default();
+    let reader = pass.archive.index.reader()?;
+    for known in reader.albums()? {
+        let is_like = known.record.key.is_local() && name::fold(&known.title) == name::fold(title);
+        if is_like && reader.covers(items, &pass.archive.store.read_album(&known.record)?.record().items)? {
+            return Ok(Some(known.record.key));
+        }
+    }
+    Ok(None)
+}
+
 /// An album that the list does not show and that Google does not find either is gone; it is noted, not removed.
 async fn note_gone<R: RemoteLibrary>(lister: &Lister<R>, found: &[RemoteAlbum]) -> Result<(), Outcome> {
     let known = lister.ask(|index| index.albums()).await?;
@@ -338,7 +364,8 @@ async fn note_gone<R: RemoteLibrary>(lister: &Lister<R>, found: &[RemoteAlbum]) 
         let shown = found
             .iter()
             .any(|other| other.key == album.record.key || other.aliases.contains(&album.record.key));
-        if shown || album.state == ItemState::Gone || !album.kind.is_own() {
+        let is_adopted = album.record.key.is_local();
+        if shown || is_adopted || album.state == ItemState::Gone || !album.kind.is_own() {
             continue;
         }
         let asked = RemoteAlbum {

@@ -14,6 +14,7 @@ use super::mint::Minted;
 use super::report::Outcome;
 use crate::ingest::verify::Expectation;
 use crate::ingest::{self, IngestError, Origin, Revision, StoredPart};
+use crate::model::name;
 use crate::model::{ErrorClass, PartRecord, PartRole, Quality, RemoteItem, Sha1, Sha256, Verdict};
 use crate::remote::steady::steady;
 use crate::remote::viewer::Seen;
@@ -491,8 +492,26 @@ fn record<R: RemoteLibrary>(
         })?),
         None => None,
     };
+    let original = stored.iter().map(|part| &part.entry).chain(adopted);
+    let original = original.clone().find(|part| part.role == PartRole::Original).map(|part| part.sha1);
+    // What was adopted goes on under the library's key: a number and a path are for ever.
+    let heir_of = match original {
+        Some(sha1) if previous.is_none() && work.through.is_none() => {
+            let reader = pass.reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let found = reader.adopted(&sha1, key)?.map(|name| store.read_record(&name)).transpose()?;
+            // A key alone is a hint: with other bytes, the name must be the same, or a photo that is nowhere else would
+            // be hidden behind this one.
+            found.filter(|found| {
+                let adopted = found.record();
+                let same_bytes = adopted.part(PartRole::Original).is_some_and(|part| part.sha1 == sha1);
+                same_bytes || name::fold(&adopted.name) == name::fold(&work.details.name)
+            })
+        }
+        _ => None,
+    };
     let revision = Revision {
         previous: previous.as_ref().map(|stored| (stored.record(), *stored.sha256())),
+        heir_of: heir_of.as_ref().map(crate::store::StoredRecord::record),
         item: &work.item,
         details: &work.details,
         account: &account,

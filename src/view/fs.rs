@@ -189,16 +189,19 @@ impl<B> Fs<B> {
             Some(offset) => format!("{}{}", facts.taken.local, zone(offset)),
             None => facts.taken.local.to_string(),
         };
-        Ok(vec![
+        let mut attributes = vec![
             ("user.shoebox.sha256", sha256.hex()),
             ("user.shoebox.sha1", facts.sha1.hex()),
             ("user.shoebox.media_key", facts.key.to_string()),
             // Names in a view are made safe; this leads back.
             ("user.shoebox.name", facts.name),
-            ("user.shoebox.url", format!("https://photos.google.com/photo/{}", facts.key)),
             ("user.shoebox.taken", taken),
             ("user.shoebox.verdict", facts.verdict.word().to_owned()),
-        ])
+        ];
+        if !facts.key.is_local() {
+            attributes.push(("user.shoebox.url", format!("https://photos.google.com/photo/{}", facts.key)));
+        }
+        Ok(attributes)
     }
 
     /// Opens a file. `back` may make it one that the kernel reads by itself; it is asked only by the first

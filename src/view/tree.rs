@@ -246,8 +246,12 @@ impl Tree {
                     touched.changes.altered.insert(ino);
                 }
             }
-        } else if self.albums.arrived(&item.key, item.ordinal) {
-            self.items.set_flag(new, flag::IN_ALBUM, true);
+        }
+        // An item that was adopted has another key once a library shows it: albums may wait for that.
+        for key in item.keys() {
+            if self.albums.arrived(key, item.ordinal) {
+                self.items.set_flag(new, flag::IN_ALBUM, true);
+            }
         }
         self.newest = self.newest.max(self.items.get(new).added);
         let recent = self.is_recent(new);

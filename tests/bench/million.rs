@@ -39,6 +39,7 @@ fn item(n: u64, random: &mut fastrand::Rng) -> ArchivedItem {
         change: n,
         ordinal: n,
         key: MediaKey::new(&key(n)).unwrap(),
+        formerly: None,
         account: "1001".into(),
         state: ItemState::Present,
         since: then,

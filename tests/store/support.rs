@@ -149,6 +149,8 @@ pub fn record(key: &MediaKey, ordinal: u64, parts: Vec<PartRecord>) -> ItemRecor
         },
         remote: RemoteFacts { width: Some(4000), ..RemoteFacts::default() },
         parts,
+        formerly: None,
+        adopted: None,
         unknown: Map::new(),
     }
 }
@@ -173,6 +175,7 @@ pub fn album(seq: u32, previous: Option<Sha256>, items: &[&str]) -> AlbumRecord 
         modified_ms: None,
         count: None,
         items: items.iter().map(|item| key(item)).collect(),
+        formerly: None,
         unknown: Map::new(),
     }
 }

@@ -34,6 +34,7 @@ pub fn item(ordinal: u64, name: &str, taken: &str, bytes: &[u8]) -> ArchivedItem
         change: ordinal,
         ordinal,
         key: MediaKey::new(&format!("AF1QipKey{ordinal}")).unwrap(),
+        formerly: None,
         account: "1001".into(),
         state: ItemState::Present,
         since: then,
@@ -73,7 +74,7 @@ pub fn album(key: &str, title: &str, revisions: &[&[u64]]) -> ArchivedAlbum {
         items: items.iter().map(|n| MediaKey::new(&format!("AF1QipKey{n}")).unwrap()).collect(),
     };
     let revisions = (0_i64..).zip(revisions).map(revision).collect();
-    ArchivedAlbum { change: 1, key: MediaKey::new(key).unwrap(), revisions }
+    ArchivedAlbum { change: 1, key: MediaKey::new(key).unwrap(), formerly: None, revisions }
 }
 
 /// What an archive would hold: revisions of items and albums in the order they came.

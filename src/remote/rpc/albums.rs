@@ -77,7 +77,7 @@ fn listing(
 
 fn own_entry(row: &Value) -> Result<Option<RemoteAlbum>, RemoteError> {
     let entry = Fields::new(LIST, row)?;
-    let key = entry.text(1)?.and_then(MediaKey::new).ok_or_else(|| entry.drift(1))?;
+    let key = entry.text(1)?.and_then(MediaKey::of_library).ok_or_else(|| entry.drift(1))?;
     let album = entry.message(FIELD_ALBUM)?.ok_or_else(|| entry.drift(FIELD_ALBUM))?;
     let kind = match album.integer(1)? {
         Some(4) => AlbumKind::Shared,
@@ -85,7 +85,7 @@ fn own_entry(row: &Value) -> Result<Option<RemoteAlbum>, RemoteError> {
     };
     let times = album.message(3)?;
     let time = |n| times.map_or(Ok(None), |times: Fields<'_>| times.time(n));
-    let envelope = album.text(9)?.and_then(MediaKey::new);
+    let envelope = album.text(9)?.and_then(MediaKey::of_library);
     Ok(Some(RemoteAlbum {
         aliases: envelope.filter(|envelope| *envelope != key).into_iter().collect(),
         key,
@@ -102,7 +102,7 @@ fn own_entry(row: &Value) -> Result<Option<RemoteAlbum>, RemoteError> {
 
 fn shared_entry(row: &Value) -> Result<Option<RemoteAlbum>, RemoteError> {
     let entry = Fields::new(SHARED, row)?;
-    let key = entry.text(7)?.and_then(MediaKey::new).ok_or_else(|| entry.drift(7))?;
+    let key = entry.text(7)?.and_then(MediaKey::of_library).ok_or_else(|| entry.drift(7))?;
     let kind = match entry.integer(1)? {
         Some(1) => AlbumKind::Shared,
         Some(4) => AlbumKind::Bundle,
@@ -110,7 +110,12 @@ fn shared_entry(row: &Value) -> Result<Option<RemoteAlbum>, RemoteError> {
         _ => return Ok(None),
     };
     Ok(Some(RemoteAlbum {
-        aliases: entry.text(18)?.and_then(MediaKey::new).filter(|link| *link != key).into_iter().collect(),
+        aliases: entry
+            .text(18)?
+            .and_then(MediaKey::of_library)
+            .filter(|link| *link != key)
+            .into_iter()
+            .collect(),
         key,
         access: entry.text(8)?.map(str::to_owned),
         kind,
@@ -152,7 +157,7 @@ fn cover(entry: &Fields<'_>, number: u32) -> Option<MediaKey> {
     first_text(entry.field(number))
         .filter(|text| !text.contains(['/', ':']))
         .as_deref()
-        .and_then(MediaKey::new)
+        .and_then(MediaKey::of_library)
 }
 
 /// The first text of a value that is one or begins with one.

@@ -42,7 +42,7 @@ pub fn decode(payload: &Value) -> Result<Vec<ItemDetails>, RemoteError> {
 
 fn item(row: &Value) -> Result<Option<ItemDetails>, RemoteError> {
     let row = Fields::new(RPCID, row)?;
-    let key = row.text(1)?.and_then(MediaKey::new).ok_or_else(|| row.drift(1))?;
+    let key = row.text(1)?.and_then(MediaKey::of_library).ok_or_else(|| row.drift(1))?;
     let Some(info) = row.message(2)? else { return Ok(None) };
     let name = info.text(4)?.ok_or_else(|| info.drift(4))?.to_owned();
     let size = match info.integer(10)? {

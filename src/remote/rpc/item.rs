@@ -30,7 +30,7 @@ pub fn rows(what: &'static str, rows: &[Value]) -> Result<(Vec<RemoteItem>, Vec<
 /// Reads one media item (contract 5.6), dense or with a sparse tail.
 pub fn item(what: &'static str, row: &Value) -> Result<RemoteItem, RemoteError> {
     let f = Fields::new(what, row)?;
-    let key = f.text(1)?.and_then(MediaKey::new).ok_or_else(|| f.drift(1))?;
+    let key = f.text(1)?.and_then(MediaKey::of_library).ok_or_else(|| f.drift(1))?;
     let thumb = f.message(2)?;
     // Every listing tells it; where it does not, fields have moved.
     f.integer(3)?.ok_or_else(|| f.drift(3))?;
@@ -127,7 +127,7 @@ fn albums(f: &Fields<'_>) -> Result<Vec<MediaKey>, RemoteError> {
     let mut open: Vec<&Value> = f.list(FIELD_ALBUMS)?.unwrap_or_default().iter().collect();
     while let Some(value) = open.pop() {
         match value {
-            Value::String(text) => found.extend(MediaKey::new(text)),
+            Value::String(text) => found.extend(MediaKey::of_library(text)),
             Value::Array(list) => open.extend(list),
             _ => {}
         }

@@ -53,7 +53,7 @@ impl GooglePhotos {
     pub(in crate::remote) async fn viewer_fetch(&self, offer: &str) -> Result<Download, RemoteError> {
         let unknown = || RemoteError::Item("not an offer of the viewer".into());
         let (key, choice) = offer.split_once('/').ok_or_else(unknown)?;
-        let key = MediaKey::new(key).ok_or_else(unknown)?;
+        let key = MediaKey::of_library(key).ok_or_else(unknown)?;
         let choice = match choice {
             "original" => Choice::Original,
             "video" => Choice::Video,

@@ -91,7 +91,8 @@ async fn open(
     photo: &str,
     mut passed: HashSet<String>,
 ) -> Result<Grid, RemoteError> {
-    let key = MediaKey::new(photo).ok_or_else(|| drift("the last photo of the grid", String::new()))?;
+    let key =
+        MediaKey::of_library(photo).ok_or_else(|| drift("the last photo of the grid", String::new()))?;
     let tab = session.chromium.new_tab().await?;
     tab.pretend_focus().await?;
     let path = format!("/photo/{key}");

@@ -135,6 +135,17 @@ fn positions(history: &[AlbumRevision]) -> HashMap<&MediaKey, Position> {
     dealt
 }
 
+/// The same history, in which an item has one key: what was adopted had another one before the library showed it.
+fn of_one_key(history: &[AlbumRevision], ordinal: impl Fn(&MediaKey) -> Option<u64>) -> Vec<AlbumRevision> {
+    let mut first: HashMap<u64, &MediaKey> = HashMap::new();
+    let mut same = Vec::with_capacity(history.len());
+    for revision in history {
+        let key = |key| ordinal(key).map_or(key, |ordinal| *first.entry(ordinal).or_insert(key)).clone();
+        same.push(AlbumRevision { items: revision.items.iter().map(key).collect(), ..revision.clone() });
+    }
+    same
+}
+
 /// The places of a longest strictly rising subsequence.
 fn longest_rise(list: &[(usize, &Position)]) -> Vec<usize> {
     let mut ends: Vec<usize> = Vec::new();
@@ -159,10 +170,12 @@ impl Albums {
     pub fn take(&mut self, album: &ArchivedAlbum, ordinal: impl Fn(&MediaKey) -> Option<u64>) -> Vec<u64> {
         let Some(latest) = album.revisions.last() else { return Vec::new() };
         let next = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
-        let id = *self.by_key.entry(album.key.clone()).or_insert(next);
+        let former = album.formerly.as_ref().and_then(|key| self.by_key.get(key)).copied();
+        let id = *self.by_key.entry(album.key.clone()).or_insert(former.unwrap_or(next));
         if id == next {
             self.list.push(Album {
-                key: album.key.clone(),
+                // Names follow from the first key.
+                key: album.formerly.as_ref().unwrap_or(&album.key).clone(),
                 history: Vec::new(),
                 title: String::new(),
                 owner: None,
@@ -171,7 +184,10 @@ impl Albums {
                 positions: BTreeMap::new(),
             });
         }
-        let all = positions(&album.revisions);
+        let renamed = album.formerly.is_some().then(|| of_one_key(&album.revisions, &ordinal));
+        let revisions = renamed.as_ref().unwrap_or(&album.revisions);
+        let all = positions(revisions);
+        let latest = revisions.last().unwrap_or(latest);
         let here = if latest.state == ItemState::Present { latest.items.as_slice() } else { &[] };
         let mut now = BTreeMap::new();
         for key in here {

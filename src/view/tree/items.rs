@@ -158,7 +158,7 @@ impl Items {
         let new = Item {
             ordinal: item.ordinal,
             change,
-            mark: first_four(Hash::new().chain_update(item.key.as_str())),
+            mark: first_four(Hash::new().chain_update(item.first_key().as_str())),
             clash: clash(safe.stem(), None),
             seconds: instant.as_second(),
             nanoseconds: instant.subsec_nanosecond(),

@@ -35,7 +35,8 @@ struct Row<'a> {
 impl Row<'_> {
     fn take(&mut self, item: &BorrowedItem<'_>) {
         if is_showable(item) && self.items.take(item, &mut self.named).is_some() {
-            self.arrived.extend(self.awaited.place(&item.key).map(|place| (place, item.ordinal)));
+            let places = item.keys().filter_map(|key| self.awaited.place(key));
+            self.arrived.extend(places.map(|place| (place, item.ordinal)));
         }
     }
 }
@@ -50,7 +51,12 @@ struct Awaited<'a> {
 impl<'a> Awaited<'a> {
     fn new(albums: &'a [ArchivedAlbum]) -> Self {
         let mut places: HashMap<&MediaKey, u32, RandomState> = HashMap::default();
-        for key in albums.iter().filter_map(|album| album.revisions.last()).flat_map(|last| &last.items) {
+        let revisions = |album: &'a ArchivedAlbum| {
+            // What an album was before counts where its items had other keys.
+            let skipped = if album.formerly.is_some() { 0 } else { album.revisions.len().saturating_sub(1) };
+            album.revisions.iter().skip(skipped)
+        };
+        for key in albums.iter().flat_map(revisions).flat_map(|revision| &revision.items) {
             let next = u32::try_from(places.len()).unwrap_or(u32::MAX);
             places.entry(key).or_insert(next);
         }
