@@ -22,6 +22,7 @@ mod rpc;
 mod server;
 pub mod session;
 mod sign_in;
+pub mod takeout;
 mod tls;
 mod zips;
 
@@ -53,6 +54,8 @@ pub enum FileBytes {
     Natural,
     /// JPEGs of exactly so many bytes, for benchmarks; made while they are served.
     Fixed(u64),
+    /// The same of about so many bytes, from half to half as many more.
+    About(u64),
     /// As they are, and each format as often as every other.
     EachFormat,
 }

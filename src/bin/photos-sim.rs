@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use shoebox::remote::browser::launch::BrowserSettings;
+use shoebox::sim::fake::FakeLibrary;
+use shoebox::sim::takeout::{Form, Takeout};
 use shoebox::sim::{
     self, BANNER, Fault, FaultRule, FileBytes, Language, LiveAs, RequestClass, Screen, Sim, SimConfig, When,
 };
@@ -76,6 +78,29 @@ enum Command {
         #[arg(long)]
         fault: Vec<FaultRule>,
     },
+    /// Write what Google Takeout would make of the library that `serve` shows with the same numbers.
+    Takeout {
+        /// Where to.
+        dir: PathBuf,
+        /// Items in the library.
+        #[arg(long, default_value_t = 300)]
+        items: usize,
+        /// Seed of everything.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Width of drawn photos, pixels.
+        #[arg(long, default_value_t = 720, value_parser = clap::value_parser!(u32).range(60..=6000))]
+        picture_width: u32,
+        /// Make every file a JPEG of exactly so many bytes.
+        #[arg(long)]
+        file_bytes: Option<u64>,
+        /// As tars packed with gzip instead of zips.
+        #[arg(long)]
+        tgz: bool,
+        /// Name the JSON files as until 2024.
+        #[arg(long)]
+        old_names: bool,
+    },
     /// Make a signed-in browser profile against a running simulator.
     SignIn {
         /// The running simulator's state directory.
@@ -103,6 +128,19 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     match command {
+        Command::Takeout { dir, items, seed, picture_width, file_bytes, tgz, old_names } => {
+            let file_bytes = file_bytes.map_or(FileBytes::Natural, FileBytes::Fixed);
+            let library = FakeLibrary::new(SimConfig {
+                items,
+                seed,
+                picture_width,
+                file_bytes,
+                ..SimConfig::default()
+            });
+            let form = if tgz { Form::Tgz } else { Form::Zip };
+            let files = Takeout { form, old_names, ..Takeout::default() }.export(library.library(), &dir)?;
+            println!("{} files are in {}", files.len(), dir.display());
+        }
         Command::Serve {
             listen,
             admin,

@@ -52,7 +52,7 @@ pub(crate) fn item(config: &SimConfig, serial: u64) -> SimItem {
         FIRST_DAY + span + serial as i64 * 60_000
     };
     let zone_ms = [0, 3_600_000, 7_200_000, -28_800_000, 32_400_000][random.usize(..5)];
-    let fixed = matches!(config.file_bytes, FileBytes::Fixed(_));
+    let fixed = matches!(config.file_bytes, FileBytes::Fixed(_) | FileBytes::About(_));
     let dice = random.u32(..100);
     let kind = match dice {
         _ if fixed => Kind::Jpeg,

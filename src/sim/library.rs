@@ -267,7 +267,7 @@ impl Library {
 
     /// The bytes that Google holds of a part.
     pub(crate) fn file(&self, item: &SimItem, role: PartRole) -> Bytes {
-        let fixed = matches!(self.config.file_bytes, FileBytes::Fixed(_));
+        let fixed = matches!(self.config.file_bytes, FileBytes::Fixed(_) | FileBytes::About(_));
         let id = (item.serial, role, version(item, role));
         if !fixed && let Some(bytes) = self.files.lock().unwrap_or_else(|p| p.into_inner()).get(&id) {
             return bytes.clone();
@@ -295,7 +295,13 @@ impl Library {
             (PartRole::Original, Kind::Png) => encoded(drawing, width, height, Encoding::Png),
             (PartRole::Original, Kind::WebP) => encoded(drawing, width, height, Encoding::WebP),
             (PartRole::Original, Kind::Jpeg) => match self.config.file_bytes {
-                FileBytes::Fixed(size) => {
+                FileBytes::Fixed(size) | FileBytes::About(size) => {
+                    let size = match self.config.file_bytes {
+                        FileBytes::About(size) => {
+                            size / 2 + item.bytes_of.wrapping_mul(0x9e37_79b9) % size.max(1)
+                        }
+                        _ => size,
+                    };
                     media::padded_jpeg(drawing, size, &item.exif.clone().unwrap_or_default())
                 }
                 // What a phone has sent so far of a large picture.
