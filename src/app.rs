@@ -1,5 +1,6 @@
 //! The composition root: puts archive, library and view together and runs one command.
 
+mod adopt;
 mod doctor;
 mod filled;
 mod home;
@@ -17,6 +18,7 @@ mod tell;
 mod upkeep;
 pub mod views;
 
+pub use adopt::AdoptSettings;
 pub use tell::TellSettings;
 
 use std::net::SocketAddr;
@@ -53,6 +55,13 @@ pub enum Command {
         settings: Box<SyncSettings>,
         /// Print the report as JSON.
         json: bool,
+    },
+    /// Take over what people have already.
+    Adopt {
+        /// The archive.
+        data: PathBuf,
+        /// What, and how.
+        settings: Box<AdoptSettings>,
     },
     /// Sign in to Google on this machine's display.
     Login {
@@ -274,6 +283,7 @@ pub fn execute(command: Command) -> anyhow::Result<u8> {
     match command {
         Command::Init { data } => init(&data),
         Command::Sync { data, settings, json } => runtime()?.block_on(sync::once(&data, *settings, json)),
+        Command::Adopt { data, settings } => adopt::adopt(&data, &settings),
         Command::Login { profile, browser } => runtime()?.block_on(login::sign_in(&profile, &browser)),
         Command::Mount { data, mountpoint, view } => mount::until_stopped(&data, &mountpoint, &view),
         Command::Tell { settings, ca } => runtime()?.block_on(tell::try_out(settings, ca.as_deref())),

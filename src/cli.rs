@@ -17,6 +17,7 @@ use crate::schedule;
 use crate::sync::ListingMode;
 use crate::telemetry::{self, LogFormat};
 
+mod adopt;
 mod environment;
 mod page;
 pub(crate) mod remote;
@@ -96,6 +97,11 @@ enum Subcommands {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Take over what you have already: Takeout zips, folders of other programs, plain folders.
+    ///
+    /// Nothing is unpacked, and nothing there is changed. What the library has of it, by Google's own hash, is not
+    /// downloaded again; the rest is kept beside it. May be stopped and repeated.
+    Adopt(adopt::AdoptArgs),
     /// Show the archive as a read-only file system until stopped.
     Mount {
         #[command(flatten)]
@@ -392,6 +398,7 @@ impl Subcommands {
             // What the page has set is added by whoever knows the arguments.
             Self::Run(_) => return Err("the settings of `run` are read elsewhere".into()),
             Self::Status { data, json } => Command::Status { data: data.dir, json },
+            Self::Adopt(args) => args.command(),
             Self::Verify { data, afresh, repair_from, json } => {
                 Command::Verify { data: data.dir, afresh, repair_from, json }
             }

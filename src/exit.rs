@@ -1,5 +1,6 @@
 //! Exit codes: part of the interface, documented in `--help` and the README.
 
+use crate::adopt::AdoptError;
 use crate::archive::ArchiveError;
 use crate::export::ExportError;
 use crate::index::IndexError;
@@ -53,6 +54,7 @@ pub fn code_of(error: &anyhow::Error) -> u8 {
                 .or_else(|| c.downcast_ref::<ExportError>().map(ExportError::class))
                 .or_else(|| c.downcast_ref::<ViewError>().map(ViewError::class))
                 .or_else(|| c.downcast_ref::<UpkeepError>().map(UpkeepError::class))
+                .or_else(|| c.downcast_ref::<AdoptError>().map(AdoptError::class))
         };
         class(cause)
     });

@@ -1,10 +1,16 @@
 //! Doors to private parsers: `tests/fuzz` and the tests hand them bytes as their callers would. Behind the
 //! feature `fuzz`, so that nothing else comes to rely on them.
 
+use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Deserializer;
+use tokio_util::sync::CancellationToken;
 
+use crate::adopt::candidates::candidates;
+use crate::adopt::source::Survey;
+use crate::adopt::{takeout, tape};
 use crate::cli;
 use crate::index::packed;
 use crate::media;
@@ -55,6 +61,25 @@ pub fn resolve_rule(text: &str, host: &str) -> bool {
 /// Times and rates of the command line.
 pub fn options(text: &str) -> bool {
     cli::duration(text).is_ok() || cli::remote::rate(text).is_ok()
+}
+
+/// Bytes as a JSON of a Takeout, as a tar, and as a zip whose files are then read and paired.
+pub fn takeout(bytes: &[u8]) {
+    let _ = takeout::read(bytes);
+    let mut sink = Vec::new();
+    let _ = tape::each(bytes, &mut |_, content| {
+        sink.clear();
+        content.take(1 << 16).read_to_end(&mut sink)?;
+        Ok(true)
+    });
+    let mut survey = Survey::default();
+    let here = Path::new("takeout.zip");
+    let _ = survey.zip(here, "", Arc::new(bytes.to_vec()), &CancellationToken::new());
+    for file in &survey.files {
+        sink.clear();
+        let _ = survey.open(file, |content| content.take(1 << 16).read_to_end(&mut sink));
+    }
+    candidates(&survey);
 }
 
 /// Bytes as XMP, as IPTC, and as what Photoshop puts around that.

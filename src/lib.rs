@@ -14,7 +14,7 @@
 //!  (browser session)                  │   hash while streaming, verify, fsync            (FUSE, web)
 //!                                     └── set aside with evidence when it does not verify
 //! ```
-//! This is the only way in. Types make another order impossible: `PartialBlob` → `VerifiedBlob` →
+//! Files that people have already come by [`adopt`], through the same store. Types make another order impossible: `PartialBlob` → `VerifiedBlob` →
 //! `StoredBlob` → `StoredRecord` → index; each is proof that the step before it was done.
 //!
 //! # The house
@@ -27,6 +27,7 @@
 //! | [`index`] | what the records say, in SQLite |
 //! | [`archive`] | lock, store and index opened together; recovery is every start |
 //! | [`plan`], [`ingest`], [`sync`] | decide, take in, drive one pass |
+//! | [`adopt`] | Takeout zips, other programs' folders, plain folders: found, paired, taken in, recorded |
 //! | [`proof`] | is everything there: Google's counts beside the archive's, one hash over all |
 //! | [`upkeep`] | everything read again within a month, damage mended, the index copied, facts read anew by a later version |
 //! | [`doctor`] | do the volume and the machine keep what all else relies on |
@@ -49,6 +50,7 @@
 //! most. No code path deletes or rewrites a blob or a record; a damaged one changes places with what it should be, and
 //! is kept.
 
+pub mod adopt;
 pub mod app;
 pub mod archive;
 pub mod cli;

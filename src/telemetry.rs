@@ -26,8 +26,7 @@ static BARS: OnceLock<MultiProgress> = OnceLock::new();
 ///
 /// The protocol crate is kept quiet at every level: its debug lines quote raw messages, cookies included.
 pub fn start(level: Level, format: LogFormat) {
-    let filter =
-        format!("warn,shoebox={level},chromiumoxide=off,fuser=warn", level = level.as_str());
+    let filter = format!("warn,shoebox={level},chromiumoxide=off,fuser=warn", level = level.as_str());
     let filter = EnvFilter::new(filter.to_ascii_lowercase());
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -14,6 +14,11 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
     ("remote", &["model", "small_file"], "the far side can change without the archive noticing"),
     ("archive", &["model", "store", "index"], "lock, store and index opened together"),
     ("ingest", &["model", "store", "index", "media", "remote"], "the one way in joins both sides"),
+    (
+        "adopt",
+        &["model", "store", "index", "archive", "ingest", "media"],
+        "the other way in, from files that are there; the far side is not asked",
+    ),
     ("plan", &["model", "index"], "a pure decision over a listing and the index"),
     ("sync", &["model", "store", "index", "archive", "ingest", "plan", "remote"], "drives one pass"),
     (
@@ -55,12 +60,15 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
     ("signals", &["exit"], "a second signal ends with the documented code"),
     (
         "exit",
-        &["archive", "index", "ingest", "model", "remote", "store", "sync", "upkeep", "view", "export"],
+        &[
+            "adopt", "archive", "index", "ingest", "model", "remote", "store", "sync", "upkeep", "view",
+            "export",
+        ],
         "turns every error into an exit code",
     ),
     (
         "fuzz",
-        &["cli", "index", "media", "model", "notice", "remote", "store"],
+        &["adopt", "cli", "index", "media", "model", "notice", "remote", "store"],
         "opens private parsers to those who feed them bytes",
     ),
     ("sim", &["model", "remote"], "stands on the far side: it plays Google, it never sees an archive"),
@@ -87,7 +95,7 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("rustls_platform_verifier", &["src/notice/mqtt/"], "TLS to a broker"),
     ("argon2", &["src/serve/door.rs"], "passwords"),
     ("croner", &["src/schedule.rs"], "cron expressions"),
-    ("zip", &["src/ingest/unpack.rs", "src/sim/"], "zip"),
+    ("zip", &["src/ingest/unpack.rs", "src/adopt/source.rs", "src/sim/"], "zip"),
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

@@ -46,7 +46,7 @@ pub mod volume;
 mod worker;
 
 /// The seed of a random test: `SEED`, or a new one. Prints the command that replays the test.
-fn seed(test: &str) -> u64 {
+pub fn seed(test: &str) -> u64 {
     let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok());
     let seed = seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     println!("replay with: SEED={seed} cargo nextest run --features sim {test} --no-capture");

@@ -1,6 +1,7 @@
 //! The one integration binary: one link, one place to look.
 #![allow(clippy::unwrap_used)]
 
+mod adopt;
 mod appliance;
 mod architecture;
 mod export;

@@ -3,6 +3,7 @@
 //! Ratios count, not seconds: machines are noisy. Prints one line per figure.
 #![allow(clippy::unwrap_used)]
 
+mod adopt;
 mod facts;
 mod google;
 mod million;
@@ -44,6 +45,9 @@ fn main() {
     }
     if asked("ingest") {
         ingest_against_sha256sum(&dir.path().join("ingest"));
+    }
+    if asked("adopt") {
+        adopt::against_sha256sum(&dir.path().join("adopt"));
     }
     if asked("bytes") {
         view::against_native(&dir.path().join("view"));

@@ -53,6 +53,7 @@ pub const TARGETS: &[Target] = &[
     target("views", views, 8 << 10),
     target("settings", settings, 4 << 10),
     target("broker", broker, 1 << 10),
+    target("takeout", fuzz::takeout, 16 << 10),
 ];
 
 /// A response body: the envelope, whichever calls are looked for.

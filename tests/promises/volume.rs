@@ -14,25 +14,32 @@ pub fn run(program: &str, args: &[&str]) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// An ext4 of its own, in a file.
+/// A file system of its own, in a file.
 pub struct Volume {
     dir: tempfile::TempDir,
     options: String,
 }
 
 impl Volume {
-    /// Of so many bytes, made and mounted with further options; `None` where this machine cannot.
+    /// An ext4 of so many bytes, made and mounted with further options; `None` where this machine cannot.
     pub fn new(bytes: u64, make: &[&str], options: &str) -> Option<Self> {
+        Self::made_by("mkfs.ext4", &[&["-q", "-F"], make].concat(), bytes, options)
+    }
+
+    /// An xfs, on which files can share their bytes; `None` where this machine cannot.
+    pub fn sharing(bytes: u64) -> Option<Self> {
+        Self::made_by("mkfs.xfs", &["-q", "-f", "-m", "reflink=1"], bytes, "noatime")
+    }
+
+    fn made_by(program: &str, make: &[&str], bytes: u64, options: &str) -> Option<Self> {
         let memory = Path::new("/dev/shm");
         let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let volume = Self { dir, options: format!("loop,{options}") };
         std::fs::create_dir(volume.at()).unwrap();
         std::fs::File::create(volume.image()).unwrap().set_len(bytes).unwrap();
         let image = volume.image();
-        let mut arguments = vec!["-q", "-F"];
-        arguments.extend(make);
-        arguments.push(image.to_str().unwrap());
-        (run("mkfs.ext4", &arguments) && volume.mount()).then_some(volume)
+        let arguments = [make, &[image.to_str().unwrap()]].concat();
+        (run(program, &arguments) && volume.mount()).then_some(volume)
     }
 
     /// Where it is mounted.

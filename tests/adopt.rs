@@ -1,0 +1,7 @@
+//! Taking over what people have: every trap of a Takeout, folders of other programs, and a sync that fetches the rest.
+
+mod command;
+mod folders;
+mod hostile;
+mod support;
+mod takeout;
