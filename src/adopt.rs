@@ -13,6 +13,7 @@ pub(crate) mod candidates;
 mod intake;
 mod ledger;
 mod pairing;
+mod place;
 mod report;
 pub(crate) mod source;
 pub(crate) mod takeout;
@@ -22,14 +23,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use self::candidates::{Candidate, part_name};
+use self::candidates::{Candidate, Pictures, part_name};
 use self::intake::{Intake, Known, LeftOut, Taken};
 use self::ledger::{Ledger, Part};
 pub use self::report::AdoptReport;
@@ -40,6 +41,8 @@ use crate::store::StoreError;
 
 /// Files that are taken in at the same time: while one waits for the disk, others are hashed.
 const AT_ONCE: usize = 4;
+/// Photos that are read at most before those in front of them are recorded.
+const AHEAD: usize = 1000;
 /// How often a long adoption is heard of.
 const HEARD: Duration = Duration::from_secs(15);
 
@@ -104,7 +107,7 @@ pub fn run(
 ) -> Result<AdoptReport, AdoptError> {
     tracing::info!("looking at what is there");
     let survey = source::survey(paths, archive.store.root(), stop).map_err(AdoptError::Path)?;
-    let (candidates, strays) = candidates::candidates(&survey);
+    let Pictures { candidates, strays, elsewhere } = candidates::candidates(&survey);
     tracing::info!(files = survey.files.len(), photos = candidates.len(), "taking in what is new");
     let reader = archive.index.reader()?;
     let known = Known::of(&reader)?;
@@ -117,7 +120,7 @@ pub fn run(
         keep_damaged: options.keep_damaged,
         only: library.filter(|_| options.only_library).map(|library| &library.uploads),
     };
-    let mut ledger = Ledger::new(to, reader, &survey, now);
+    let mut ledger = Ledger::new(archive, options.dry_run, reader, &survey, now);
     let looked = take_in(&intake, &candidates, &mut ledger, library, stop);
     // What was recorded is indexed and put into its albums, however it ended.
     let settled = albums::record(&mut ledger, &strays, now);
@@ -131,6 +134,7 @@ pub fn run(
     for (extension, n) in &survey.others {
         *report.others.entry(extension.clone()).or_default() += n;
     }
+    report.elsewhere = elsewhere;
     report.trouble.extend(survey.trouble.iter().cloned());
     Ok(report)
 }
@@ -149,15 +153,20 @@ fn take_in(
         .collect();
     let tapes: Vec<usize> = intake.survey.tapes().collect();
     let next = AtomicUsize::new(0);
+    let entered = Entered::default();
     let (sender, dealt_with) = mpsc::sync_channel::<Result<(usize, Part), StoreError>>(64);
     // Ends the readers when the recorder has ended: they must not fill a disk that nobody looks at.
     let stop = stop.child_token();
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             let (sender, next, place, tapes, stop) = (sender.clone(), &next, &place, &tapes, &stop);
+            let entered = &entered;
             scope.spawn(move || {
                 while !stop.is_cancelled() {
                     let turn = next.fetch_add(1, Ordering::Relaxed);
+                    if !entered.wait_for(turn.saturating_sub(tapes.len() + AHEAD), stop) {
+                        return;
+                    }
                     let done = match (tapes.get(turn), turn.checked_sub(tapes.len())) {
                         (Some(&tape), _) => play(intake, candidates, tape, place, &sender, stop),
                         (None, Some(at)) if at < candidates.len() => one(intake, candidates, at, &sender),
@@ -172,12 +181,41 @@ fn take_in(
             });
         }
         drop(sender);
-        let recorded = record_all(candidates, ledger, library, &dealt_with);
+        let recorded = record_all(candidates, ledger, library, &dealt_with, &entered, &stop);
         stop.cancel();
         // Whoever still waits for room in the channel is woken.
         drop(dealt_with);
         recorded
     })
+}
+
+/// How far the recorder has come. Nobody reads far ahead of it: behind one video of hours, the facts of a whole library
+/// would wait in memory, and a kill would cost all of their hashing.
+#[derive(Default)]
+struct Entered {
+    photos: Mutex<usize>,
+    moved: Condvar,
+}
+
+impl Entered {
+    /// All photos before this one are dealt with.
+    fn up_to(&self, photo: usize) {
+        *self.photos.lock().unwrap_or_else(PoisonError::into_inner) = photo;
+        self.moved.notify_all();
+    }
+
+    /// Waits until the recorder has come so far; false where it is stopped before.
+    fn wait_for(&self, photo: usize, stop: &CancellationToken) -> bool {
+        let mut photos = self.photos.lock().unwrap_or_else(PoisonError::into_inner);
+        while *photos < photo {
+            if stop.is_cancelled() {
+                return false;
+            }
+            let waited = self.moved.wait_timeout(photos, Duration::from_millis(100));
+            photos = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
 }
 
 /// Takes in the files of one photo, but for those in tars.
@@ -217,7 +255,7 @@ fn play(
 ) -> Result<(), StoreError> {
     let mut failed = None;
     let mut came = HashSet::new();
-    let read = intake.survey.play(tape, &mut |file, content| {
+    let read = intake.survey.play(tape, stop, &mut |file, content| {
         let Some(&(at, role)) = place.get(&file) else { return Ok(true) };
         let found = &intake.survey.files[file];
         match intake.stream(content, found.size, role, &part_name(&candidates[at], role, found)) {
@@ -254,6 +292,8 @@ fn record_all(
     ledger: &mut Ledger<'_>,
     library: Option<&Library>,
     dealt_with: &mpsc::Receiver<Result<(usize, Part), StoreError>>,
+    entered: &Entered,
+    stop: &CancellationToken,
 ) -> Result<(), AdoptError> {
     // In the order in which they were found, so that the same files always give the same names; but for those in tars,
     // which come when they come.
@@ -266,6 +306,7 @@ fn record_all(
         .collect::<Vec<_>>()
         .into_iter()
         .peekable();
+    entered.up_to(order.peek().copied().unwrap_or(candidates.len()));
     let mut waiting: BTreeMap<usize, Vec<Part>> = BTreeMap::new();
     let mut found: HashSet<Sha1> = HashSet::new();
     let (mut done, mut heard) = (0_usize, Instant::now());
@@ -288,7 +329,9 @@ fn record_all(
             let parts = waiting.remove(&at).unwrap_or_default();
             ledger.enter(&candidates[at], parts)?;
             done += 1;
-            order.next_if_eq(&at);
+            if order.next_if_eq(&at).is_some() {
+                entered.up_to(order.peek().copied().unwrap_or(candidates.len()));
+            }
             next = order.peek().copied();
         }
         if heard.elapsed() >= HEARD {
@@ -296,7 +339,7 @@ fn record_all(
             tracing::info!(photos = done, of = candidates.len(), new = ledger.report.new, "taking in");
         }
     }
-    if let Some(library) = library {
+    if let Some(library) = library.filter(|_| !stop.is_cancelled()) {
         let rest = library
             .uploads
             .iter()

@@ -262,7 +262,8 @@ impl Contents {
     fn until(archive: &Archive, at: Timestamp) -> Result<Self, ArchiveError> {
         let store = &archive.store;
         let (mut blobs, mut records, mut findings) = (Vec::new(), Vec::new(), Vec::new());
-        let mut latest: BTreeMap<MediaKey, (u32, Vec<(String, u64)>)> = BTreeMap::new();
+        // By number: an item that was adopted has two keys.
+        let mut latest: BTreeMap<u64, ((bool, u32), Vec<(String, u64)>)> = BTreeMap::new();
         for record in store.records() {
             let stored = match record {
                 Ok(stored) => stored,
@@ -280,9 +281,10 @@ impl Contents {
             blobs.extend(record.parts.iter().map(|part| part.sha256));
             let parts =
                 || record.parts.iter().map(|part| (part.verdict.word().to_owned(), part.size)).collect();
-            let entry = latest.entry(record.key.clone()).or_insert_with(|| (0, Vec::new()));
-            if entry.0 < record.seq {
-                *entry = (record.seq, parts());
+            let entry = latest.entry(record.ordinal).or_insert_with(|| ((false, 0), Vec::new()));
+            let rank = (record.formerly.is_some(), record.seq);
+            if entry.0 < rank {
+                *entry = (rank, parts());
             }
         }
         for name in store.album_names()? {

@@ -8,6 +8,7 @@ use serde_json::Map;
 use super::AdoptError;
 use super::candidates::Stray;
 use super::ledger::Ledger;
+use super::place::export;
 use super::takeout::{AlbumNote, Note};
 use crate::archive::Archive;
 use crate::model::digest::digests_of;
@@ -32,13 +33,14 @@ pub fn record(ledger: &mut Ledger<'_>, strays: &[Stray<'_>], now: jiff::Timestam
     ledger.flush()?;
     // Of some albums there are the JSON files alone; the photos are in the folders of the years.
     for Stray { folder, name, sidecar } in strays {
-        match ledger.by_sidecar.get(&(sidecar.title.clone(), sidecar.taken_ms)) {
+        match ledger.by_sidecar.get(&(export(folder).to_owned(), sidecar.title.clone(), sidecar.taken_ms)) {
             Some(member) => ledger.members.entry(Arc::clone(folder)).or_default().push(member.clone()),
             None => ledger.report.unmatched.push(format!("{folder}/{name}")),
         }
     }
     // By title and age: Takeout calls two albums of one title `Sea` and `Sea(1)`, and so it does with one that it has split.
     // Those without a title are told apart by the folder.
+    ledger.report.undescribed.extend(std::mem::take(&mut ledger.undescribed).into_values());
     let mut albums: BTreeMap<String, Found> = BTreeMap::new();
     let folders = std::mem::take(&mut ledger.members);
     for (folder, mut members) in folders {
@@ -64,10 +66,7 @@ pub fn record(ledger: &mut Ledger<'_>, strays: &[Stray<'_>], now: jiff::Timestam
         found.items.extend(keys);
     }
     for (identity, found) in albums.into_iter().filter(|(_, found)| !found.items.is_empty()) {
-        let is_news = match ledger.archive {
-            Some(archive) => put(archive, &identity, found, now)?,
-            None => true,
-        };
+        let is_news = ledger.dry_run || put(ledger.archive, &identity, found, now)?;
         ledger.report.albums += u64::from(is_news);
     }
     Ok(())

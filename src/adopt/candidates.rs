@@ -1,9 +1,10 @@
 //! From files to photos: what each folder holds, under which names, and what is said of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::pairing::{self, Group};
+use super::place::product;
 use super::source::{Found, Json, Survey};
 use super::takeout::{Note, Sidecar};
 use crate::model::{MediaKey, PartRole};
@@ -25,6 +26,8 @@ pub struct Candidate<'a> {
     pub known_as: Option<MediaKey>,
     /// Halves with the same name belong together if they do not say otherwise themselves.
     pub is_paired: bool,
+    /// That one file is the edited form of the other is a guess, which the files must confirm.
+    pub is_edit_guess: bool,
 }
 
 /// A JSON of a photo that is not in its folder.
@@ -37,12 +40,27 @@ pub struct Stray<'a> {
     pub sidecar: &'a Sidecar,
 }
 
+/// What a survey comes to.
+pub struct Pictures<'a> {
+    /// All photos.
+    pub candidates: Vec<Candidate<'a>>,
+    /// JSON files that belong to none of their folder.
+    pub strays: Vec<Stray<'a>>,
+    /// Files of other products of a Takeout, by product.
+    pub elsewhere: BTreeMap<String, u64>,
+}
+
 /// All photos of a survey, those of which most is known first, and the JSON files that belong to none of their folder.
-pub fn candidates(survey: &Survey) -> (Vec<Candidate<'_>>, Vec<Stray<'_>>) {
+pub fn candidates(survey: &Survey) -> Pictures<'_> {
     let products = Products::of(survey);
     let mut folders: BTreeMap<&Arc<str>, Vec<usize>> = BTreeMap::new();
-    for (at, file) in survey.files.iter().enumerate().filter(|(_, file)| products.has_photos(&file.folder)) {
-        folders.entry(&file.folder).or_default().push(at);
+    let mut elsewhere: BTreeMap<String, u64> = BTreeMap::new();
+    for (at, file) in survey.files.iter().enumerate() {
+        if products.has_photos(&file.folder) {
+            folders.entry(&file.folder).or_default().push(at);
+        } else {
+            *elsewhere.entry(product(&file.folder).unwrap_or_default().to_owned()).or_default() += 1;
+        }
     }
     let (mut all, mut unmatched) = (Vec::new(), Vec::new());
     for (folder, files) in &folders {
@@ -50,10 +68,10 @@ pub fn candidates(survey: &Survey) -> (Vec<Candidate<'_>>, Vec<Stray<'_>>) {
         let names: Vec<&str> = files.iter().map(|&at| survey.files[at].name.as_str()).collect();
         let pairs = pairing::pair(&names, &notes);
         // A number too many: the same JSON once more.
-        let is_said = |left: &Sidecar| {
-            let mut said = pairs.groups.iter().filter_map(|group| Some(notes[group.sidecar?].1));
-            said.any(|said| (&said.title, said.taken_ms) == (&left.title, left.taken_ms))
-        };
+        let said = |sidecar: &'_ Sidecar| (sidecar.title.clone(), sidecar.taken_ms);
+        let all_said: HashSet<_> =
+            pairs.groups.iter().filter_map(|group| Some(said(notes[group.sidecar?].1))).collect();
+        let is_said = |left: &Sidecar| all_said.contains(&said(left));
         let left = pairs.left.iter().map(|&at| notes[at]).filter(|(_, sidecar)| !is_said(sidecar));
         unmatched.extend(left.map(|(name, sidecar)| Stray { folder, name, sidecar }));
         all.extend(pairs.groups.iter().map(|group| candidate(survey, folder, files, &notes, group)));
@@ -69,7 +87,7 @@ pub fn candidates(survey: &Survey) -> (Vec<Candidate<'_>>, Vec<Stray<'_>>) {
     }
     // A photo that is in an album of a Takeout as well is described in one place at least.
     all.sort_by_key(|candidate| candidate.sidecar.is_none());
-    (all, unmatched)
+    Pictures { candidates: all, strays: unmatched, elsewhere }
 }
 
 /// The products of Google whose data a Takeout has beside each other: contacts and notes have pictures, too.
@@ -88,10 +106,6 @@ impl<'a> Products<'a> {
         product(folder)
             .is_none_or(|product| self.with_photos.is_empty() || self.with_photos.contains(product))
     }
-}
-
-fn product(folder: &str) -> Option<&str> {
-    folder.strip_prefix("Takeout/").and_then(|below| below.split('/').next())
 }
 
 fn photos(notes: &[Json]) -> Vec<(&str, &Sidecar)> {
@@ -122,7 +136,8 @@ fn candidate<'a>(
         name: name(original, sidecar),
         sidecar,
         is_paired: (sidecar.is_some() || by_folder.is_some()) && !group.is_guess,
-        known_as: sidecar.and_then(|sidecar| sidecar.key.clone()).or(by_folder),
+        is_edit_guess: group.is_edit_guess,
+        known_as: by_folder,
     }
 }
 

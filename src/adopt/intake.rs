@@ -1,7 +1,6 @@
 //! Bytes of one file into the store: hashed in the same pass, looked at, made durable. Several files at once.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 
@@ -53,8 +52,16 @@ impl Known {
         Ok(Self { blobs: Mutex::new(blobs), sizes: Mutex::new(sizes) })
     }
 
-    fn has(&self, sha256: &Sha256) -> bool {
-        self.blobs.lock().unwrap_or_else(PoisonError::into_inner).contains(sha256)
+    /// Whether it is there; what is gone from the disk although the index knows it is taken in once more.
+    fn has(&self, digests: &Digests, store: Option<&Store>) -> bool {
+        let blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = blobs.contains(&digests.sha256);
+        drop(blobs);
+        let is_there = |store: &Store| {
+            let file = store.open_blob(&digests.sha256).and_then(|file| Ok(file.metadata().ok()));
+            file.is_ok_and(|meta| meta.is_some_and(|meta| meta.len() == digests.size))
+        };
+        is_known && store.is_none_or(is_there)
     }
 
     /// Whether there may be such a file: then it is hashed before it is copied.
@@ -124,13 +131,13 @@ impl Intake<'_> {
                 return Err(Trouble::Left(LeftOut::NoPhoto));
             }
             self.require_wanted(&digests, role)?;
-            if self.store.is_none() || self.known.has(&digests.sha256) {
+            if self.store.is_none() || self.known.has(&digests, self.store) {
                 return Ok(Taken { digests, facts: None, blob: None });
             }
         }
         let Some(store) = self.store else { return Err(unread("nothing is written")) };
         if let Some(path) = self.survey.path(file) {
-            let opened = File::open(path).map_err(unread)?;
+            let opened = super::source::open_file(path).map_err(unread)?;
             let mut head = [0; 1024];
             let n = io::Read::read(&mut &opened, &mut head).map_err(unread)?;
             if !is_photo(&head[..n]) {
@@ -198,7 +205,7 @@ impl Intake<'_> {
     ) -> Result<Taken, Trouble> {
         let digests = partial.digests();
         self.require_wanted(&digests, role)?;
-        if self.known.has(&digests.sha256) {
+        if self.known.has(&digests, Some(store)) {
             return Ok(Taken { digests, facts: None, blob: None });
         }
         let bytes = partial.bytes();

@@ -10,8 +10,10 @@ use serde_json::Map;
 use super::AdoptError;
 use super::candidates::{Candidate, part_name};
 use super::intake::{LeftOut, Taken};
+use super::place::export;
 use super::report::AdoptReport;
 use super::source::Survey;
+use super::takeout::Sidecar;
 use crate::archive::Archive;
 use crate::index::IndexReader;
 use crate::media;
@@ -39,8 +41,10 @@ pub struct Member {
 
 /// Writes records, and counts.
 pub struct Ledger<'a> {
-    /// Where to; nowhere in a dry run.
-    pub archive: Option<&'a Archive>,
+    /// The archive; opened for reading in a dry run.
+    pub archive: &'a Archive,
+    /// Only counts.
+    pub dry_run: bool,
     /// What is archived.
     pub reader: IndexReader,
     /// The files.
@@ -49,39 +53,50 @@ pub struct Ledger<'a> {
     pub report: AdoptReport,
     /// Photos by folder; some folders are albums.
     pub members: BTreeMap<Arc<str>, Vec<Member>>,
-    /// Keys by what Takeout says of a photo: title and capture.
-    pub by_sidecar: BTreeMap<(String, Option<i64>), Member>,
+    /// Keys by export and by what Takeout says of a photo: title and capture.
+    pub by_sidecar: BTreeMap<(String, String, Option<i64>), Member>,
     /// Keys by path, for links.
     pub by_path: BTreeMap<std::path::PathBuf, MediaKey>,
+    /// Photos of a Takeout without JSON, by their bytes: another copy may have one.
+    pub undescribed: BTreeMap<Sha256, String>,
     /// Whether anybody asks for `by_path`.
-    pub has_links: bool,
+    has_links: bool,
     now: Timestamp,
-    /// Originals that this adoption has seen, and whether they are new.
+    /// Originals that this adoption has seen.
     seen: BTreeMap<Sha256, MediaKey>,
-    /// Recorded, not indexed yet, and their originals.
+    /// Of these, those with a JSON.
+    described: BTreeSet<Sha256>,
+    /// Recorded, not indexed yet, and the bytes of their files.
     waiting: Vec<StoredRecord>,
     unindexed: BTreeSet<Sha256>,
 }
 
+/// A file of a photo that was taken in.
+type Whole = (PartRole, usize, Taken);
+
 impl<'a> Ledger<'a> {
     /// An empty one.
     pub fn new(
-        archive: Option<&'a Archive>,
+        archive: &'a Archive,
+        dry_run: bool,
         reader: IndexReader,
         survey: &'a Survey,
         now: Timestamp,
     ) -> Self {
         Self {
             archive,
+            dry_run,
             reader,
             survey,
             report: AdoptReport::default(),
             members: BTreeMap::new(),
             by_sidecar: BTreeMap::new(),
             by_path: BTreeMap::new(),
+            undescribed: BTreeMap::new(),
             has_links: !survey.links.is_empty(),
             now,
             seen: BTreeMap::new(),
+            described: BTreeSet::new(),
             waiting: Vec::new(),
             unindexed: BTreeSet::new(),
         }
@@ -92,36 +107,46 @@ impl<'a> Ledger<'a> {
     /// # Errors
     /// When the archive cannot be read or written.
     pub fn enter(&mut self, candidate: &Candidate<'_>, parts: Vec<Part>) -> Result<(), AdoptError> {
-        let mut whole = Vec::new();
+        // Of a photo that could not be read now, the halves wait for it: alone, they would be photos of their own for ever.
+        let waits = parts.iter().any(|(role, _, taken)| {
+            *role == PartRole::Original && matches!(taken, Err(LeftOut::Unread(_) | LeftOut::Unwanted))
+        });
+        let mut whole: Vec<Whole> = Vec::new();
         for (role, file, taken) in parts {
             match taken {
+                Ok(_) if waits => {}
                 Ok(taken) => whole.push((role, file, taken)),
                 Err(why) => self.leave_out(file, role, why),
             }
         }
         whole.sort_by_key(|(role, ..)| *role);
-        let mut alone = Vec::new();
-        if whole.first().is_none_or(|(role, ..)| *role != PartRole::Original) {
-            // Halves without their original are photos of their own.
-            alone = std::mem::take(&mut whole);
-        } else if let Some(at) = whole.iter().position(|(role, ..)| *role == PartRole::Motion)
-            && !self.belongs_together(candidate, &whole)?
-        {
-            alone.push(whole.remove(at));
+        // Halves without their original are photos of their own, and so is what belongs to another one.
+        let alone = if whole.first().is_none_or(|(role, ..)| *role != PartRole::Original) {
+            std::mem::take(&mut whole)
+        } else {
+            let strange = self.strange(candidate, &whole)?;
+            let (strange, own) = whole.into_iter().partition(|(role, ..)| strange.contains(role));
+            whole = own;
+            strange
+        };
+        if !whole.is_empty() {
+            self.enter_whole(candidate, whole)?;
         }
-        for (_, file, taken) in alone {
-            let name = self.survey.files[file].name.clone();
-            let lone = Candidate {
-                folder: candidate.folder,
-                files: Vec::new(),
-                name,
-                sidecar: None,
-                known_as: None,
-                is_paired: false,
-            };
-            self.enter_whole(&lone, vec![(PartRole::Original, file, taken)])?;
-        }
-        if whole.is_empty() { Ok(()) } else { self.enter_whole(candidate, whole) }
+        alone.into_iter().try_for_each(|part| self.enter_alone(candidate.folder, part))
+    }
+
+    /// A file that belongs to no other.
+    fn enter_alone(&mut self, folder: &Arc<str>, (_, file, taken): Whole) -> Result<(), AdoptError> {
+        let lone = Candidate {
+            folder,
+            files: Vec::new(),
+            name: self.survey.files[file].name.clone(),
+            sidecar: None,
+            known_as: None,
+            is_paired: false,
+            is_edit_guess: false,
+        };
+        self.enter_whole(&lone, vec![(PartRole::Original, file, taken)])
     }
 
     fn leave_out(&mut self, file: usize, role: PartRole, why: LeftOut) {
@@ -139,79 +164,97 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// Whether a still and the video of the same name are two halves: Apple's mark says so, or who put them there.
-    fn belongs_together(
-        &self,
-        candidate: &Candidate<'_>,
-        parts: &[(PartRole, usize, Taken)],
-    ) -> Result<bool, AdoptError> {
-        let Some(archive) = self.archive else { return Ok(true) };
-        let mut marks = Vec::new();
-        for (role, file, taken) in parts.iter().filter(|(role, ..)| *role != PartRole::Edited) {
-            let facts = facts(&archive.store, taken, &self.survey.files[*file].name)?;
-            let is_video = facts.media_type.is_some_and(|kind| kind.starts_with("video/"));
-            if is_video != (*role == PartRole::Motion) {
-                return Ok(false);
-            }
-            marks.push(facts.content_id);
+    /// Which files are none of this photo's, whatever they are called: of a still and a video, Apple's mark tells, or who
+    /// put them there; of an edit that is guessed, the time.
+    fn strange(&self, candidate: &Candidate<'_>, parts: &[Whole]) -> Result<Vec<PartRole>, AdoptError> {
+        let mut strange = Vec::new();
+        if self.dry_run || parts.len() < 2 {
+            return Ok(strange);
         }
-        Ok(match marks.as_slice() {
-            [Some(still), Some(video)] => still == video,
-            _ => candidate.is_paired,
-        })
+        let original = self.facts(&parts[0])?;
+        let is_video =
+            |facts: &MediaFacts| facts.media_type.as_ref().is_some_and(|kind| kind.starts_with("video/"));
+        for part in &parts[1..] {
+            let facts = self.facts(part)?;
+            let belongs = match part.0 {
+                PartRole::Motion => {
+                    let marks = match (&original.content_id, &facts.content_id) {
+                        (Some(still), Some(video)) => still == video,
+                        _ => candidate.is_paired,
+                    };
+                    marks && is_video(&facts) && !is_video(&original)
+                }
+                _ => {
+                    let taken = |facts: &MediaFacts| {
+                        facts.taken.filter(|taken| taken.source.is_in_file()).map(|taken| taken.local)
+                    };
+                    let is_alike = is_video(&facts) == is_video(&original);
+                    let is_same = taken(&facts).is_some() && taken(&facts) == taken(&original);
+                    is_alike && (is_same || !candidate.is_edit_guess)
+                }
+            };
+            if !belongs {
+                strange.push(part.0);
+            }
+        }
+        Ok(strange)
     }
 
-    fn enter_whole(
-        &mut self,
-        candidate: &Candidate<'_>,
-        parts: Vec<(PartRole, usize, Taken)>,
-    ) -> Result<(), AdoptError> {
+    fn facts(&self, (_, file, taken): &Whole) -> Result<MediaFacts, StoreError> {
+        facts(&self.archive.store, taken, &self.survey.files[*file].name)
+    }
+
+    fn enter_whole(&mut self, candidate: &Candidate<'_>, mut parts: Vec<Whole>) -> Result<(), AdoptError> {
         let (_, file, original) = &parts[0];
         let sha256 = original.digests.sha256;
         let found = &self.survey.files[*file];
-        self.report.described += u64::from(candidate.sidecar.is_some());
-        if candidate.sidecar.is_none() && self.survey.notes.contains_key(&found.folder) {
-            self.report.undescribed.push(self.survey.place(found));
+        let place = self.survey.place(found);
+        if candidate.sidecar.is_some() {
+            self.report.described += u64::from(self.described.insert(sha256));
+            self.undescribed.remove(&sha256);
+        } else if self.survey.notes.contains_key(&found.folder) && !self.described.contains(&sha256) {
+            self.undescribed.insert(sha256, place.clone());
         }
         let path = self.survey.path(found).filter(|_| self.has_links).map(std::path::Path::to_owned);
-        self.report.repeated += u64::from(self.seen.contains_key(&sha256));
-        if self.unindexed.contains(&sha256) {
+        let is_first = !self.seen.contains_key(&sha256);
+        self.report.repeated += u64::from(!is_first);
+        if parts.iter().any(|(_, _, taken)| self.unindexed.contains(&taken.digests.sha256)) {
             self.flush()?;
         }
-        let known = self.reader.holding(&sha256)?;
-        let (key, taken) = match (known, self.archive) {
-            (Some(name), Some(archive)) => {
-                let is_news = !self.seen.contains_key(&sha256);
-                let before = archive.store.read_record(&name)?;
-                self.report.archived += u64::from(is_news);
-                let at = (name.key.clone(), before.record().taken);
-                if let Some(record) = self.completed(archive, &before, candidate, &parts)? {
-                    self.report.revised += u64::from(is_news);
-                    self.put(archive, &record, &parts)?;
+        let mut left = Vec::new();
+        let (key, taken) = match self.reader.holding(&sha256)? {
+            Some(name) => {
+                let before = match self.archive.store.read_record(&name) {
+                    Ok(before) => before,
+                    Err(error @ StoreError::Io { .. }) => return Err(error.into()),
+                    Err(error) => {
+                        self.report.trouble.push(format!("{place}: {error}"));
+                        return Ok(());
+                    }
+                };
+                self.report.archived += u64::from(is_first);
+                let (record, alone) = self.completed(&before, candidate, &parts)?;
+                if let Some(record) = record {
+                    self.report.revised += u64::from(self.put(&record, &parts)? && is_first);
                 }
-                at
+                left = alone;
+                (name.key, before.record().taken)
             }
-            (Some(name), None) => {
-                self.report.archived += u64::from(!self.seen.contains_key(&sha256));
-                (name.key, CaptureTime::choose(&MediaFacts::default(), &RemoteFacts::default()))
-            }
-            (None, archive) => {
-                if !self.seen.contains_key(&sha256) {
+            None => {
+                let key = MediaKey::local("item", &sha256);
+                let record =
+                    if self.dry_run { None } else { Some(self.record(key.clone(), candidate, &parts)?) };
+                let is_in = match &record {
+                    Some(record) => self.put(record, &parts)?,
+                    None => true,
+                };
+                if is_first && is_in {
                     self.report.new += 1;
                     self.report.new_bytes +=
                         parts.iter().map(|(_, _, taken)| taken.digests.size).sum::<u64>();
                 }
-                let key = MediaKey::local("item", &sha256);
-                let record = match archive {
-                    Some(archive) => Some((archive, self.record(archive, key.clone(), candidate, &parts)?)),
-                    None => None,
-                };
-                let mut taken = CaptureTime::choose(&MediaFacts::default(), &RemoteFacts::default());
-                if let Some((archive, record)) = record {
-                    taken = record.taken;
-                    self.put(archive, &record, &parts)?;
-                }
-                (key, taken)
+                let nothing = CaptureTime::choose(&MediaFacts::default(), &RemoteFacts::default());
+                (key, record.map_or(nothing, |record| record.taken))
             }
         };
         self.seen.insert(sha256, key.clone());
@@ -219,33 +262,36 @@ impl<'a> Ledger<'a> {
             self.by_path.insert(path, key.clone());
         }
         if let Some(sidecar) = candidate.sidecar {
-            let said = (sidecar.title.clone(), sidecar.taken_ms);
+            let said = (export(candidate.folder).to_owned(), sidecar.title.clone(), sidecar.taken_ms);
             self.by_sidecar.entry(said).or_insert_with(|| Member { taken, key: key.clone() });
         }
         self.members.entry(Arc::clone(candidate.folder)).or_default().push(Member { taken, key });
-        Ok(())
+        parts.retain(|(role, ..)| left.contains(role));
+        parts.into_iter().try_for_each(|part| self.enter_alone(candidate.folder, part))
     }
 
     /// The first record of a photo.
     fn record(
         &self,
-        archive: &Archive,
         key: MediaKey,
         candidate: &Candidate<'_>,
-        parts: &[(PartRole, usize, Taken)],
+        parts: &[Whole],
     ) -> Result<ItemRecord, AdoptError> {
-        let entries = self.entries(archive, candidate, parts)?;
-        let remote = candidate.sidecar.map(super::takeout::Sidecar::remote).unwrap_or_default();
+        let entries =
+            parts.iter().map(|part| self.entry(candidate, part, 1)).collect::<Result<Vec<_>, _>>()?;
+        let remote = candidate.sidecar.map(Sidecar::remote).unwrap_or_default();
         let file = &self.survey.files[parts[0].1];
+        let is_trashed = candidate.sidecar.is_some_and(|sidecar| sidecar.trashed);
         Ok(ItemRecord {
             schema: SCHEMA,
             key,
             seq: 1,
             previous: None,
-            ordinal: archive.store.next_ordinal()?,
+            ordinal: self.archive.store.next_ordinal()?,
             account: LOCAL_ACCOUNT.to_owned(),
             recorded_at: self.now,
-            state: ItemState::Present,
+            // What was thrown away stays thrown away.
+            state: if is_trashed { ItemState::Gone } else { ItemState::Present },
             name: candidate.name.clone(),
             taken: taken(&entries[0].facts, &remote, file.modified),
             remote,
@@ -260,114 +306,123 @@ impl<'a> Ledger<'a> {
         })
     }
 
-    fn entries(
-        &self,
-        archive: &Archive,
-        candidate: &Candidate<'_>,
-        parts: &[(PartRole, usize, Taken)],
-    ) -> Result<Vec<PartRecord>, AdoptError> {
-        let entry = |(role, file, taken): &(PartRole, usize, Taken)| {
-            let name = part_name(candidate, *role, &self.survey.files[*file]);
-            Ok(PartRecord {
-                role: *role,
-                version: 1,
-                sha256: taken.digests.sha256,
-                sha1: taken.digests.sha1,
-                size: taken.digests.size,
-                verdict: Verdict::Unproven,
-                facts: facts(&archive.store, taken, &name)?,
-                name,
-                fetched: FetchEvidence {
-                    at: self.now,
-                    via: "adopted".to_owned(),
-                    host: String::new(),
-                    claimed_length: None,
-                    claimed_type: None,
-                    tool: concat!("shoebox ", env!("CARGO_PKG_VERSION")).to_owned(),
-                },
-                unknown: Map::new(),
-            })
-        };
-        parts.iter().map(entry).collect()
+    fn entry(&self, candidate: &Candidate<'_>, part: &Whole, version: u32) -> Result<PartRecord, AdoptError> {
+        let (role, file, taken) = part;
+        let name = part_name(candidate, *role, &self.survey.files[*file]);
+        // Nothing was stored in a dry run.
+        let facts =
+            if self.dry_run { MediaFacts::default() } else { facts(&self.archive.store, taken, &name)? };
+        Ok(PartRecord {
+            role: *role,
+            version,
+            sha256: taken.digests.sha256,
+            sha1: taken.digests.sha1,
+            size: taken.digests.size,
+            verdict: Verdict::Unproven,
+            facts,
+            name,
+            fetched: FetchEvidence {
+                at: self.now,
+                via: FetchEvidence::ADOPTED.to_owned(),
+                host: String::new(),
+                claimed_length: None,
+                claimed_type: None,
+                tool: concat!("shoebox ", env!("CARGO_PKG_VERSION")).to_owned(),
+            },
+            unknown: Map::new(),
+        })
     }
 
-    /// A further revision of what is there, if more is known of it now.
+    /// A further revision of what is there, if more is known of it now; and the files that the item does not take, although
+    /// nobody has them: these are photos of their own, or nobody would ever see them.
     fn completed(
         &self,
-        archive: &Archive,
         before: &StoredRecord,
         candidate: &Candidate<'_>,
-        parts: &[(PartRole, usize, Taken)],
-    ) -> Result<Option<ItemRecord>, AdoptError> {
+        parts: &[Whole],
+    ) -> Result<(Option<ItemRecord>, Vec<PartRole>), AdoptError> {
         let old = before.record();
-        let is_original =
-            old.part(PartRole::Original).is_some_and(|part| part.sha256 == parts[0].2.digests.sha256);
-        if !is_original {
-            return Ok(None);
-        }
+        let is_local = old.account == LOCAL_ACCOUNT;
+        let original = parts[0].2.digests.sha256;
+        let is_original = old.part(PartRole::Original).is_some_and(|part| part.sha256 == original);
         let mut new = old.clone();
-        if old.account == LOCAL_ACCOUNT {
-            // What a library shows is for the library to say; of what was adopted, the first JSON is more than none.
-            if let Some(sidecar) = candidate.sidecar.filter(|_| old.remote == RemoteFacts::default()) {
+        let mut alone = Vec::new();
+        for part in &parts[1..] {
+            let (role, _, taken) = part;
+            let sha256 = taken.digests.sha256;
+            if old.parts.iter().any(|part| part.sha256 == sha256) {
+                continue;
+            }
+            if is_original && is_local {
+                let version = old.part(*role).map_or(1, |latest| latest.version + 1);
+                new.parts.push(self.entry(candidate, part, version)?);
+            } else if self.reader.holding(&sha256)?.is_none() {
+                // What a library shows of an item is for the library to say.
+                alone.push(*role);
+            }
+        }
+        new.parts.sort_by_key(|part| (part.role, part.version));
+        if is_original {
+            // Of what was adopted, the first JSON is more than none. The name and the date stay: paths follow from them.
+            if let Some(sidecar) =
+                candidate.sidecar.filter(|_| is_local && old.remote == RemoteFacts::default())
+            {
                 new.remote = sidecar.remote();
-                new.name.clone_from(&candidate.name);
-                new.parts[0].name.clone_from(&candidate.name);
-                let modified = self.survey.files[parts[0].1].modified;
-                new.taken = taken(&new.parts[0].facts, &new.remote, modified);
             }
-            let lacking: Vec<_> = parts.iter().filter(|(role, ..)| old.part(*role).is_none()).collect();
-            for part in lacking {
-                new.parts.extend(self.entries(archive, candidate, &[(part.0, part.1, again(&part.2))])?);
-            }
-            new.parts.sort_by_key(|part| (part.role, part.version));
+            new.adopted = self.more_of(old, candidate, parts[0].1);
         }
-        let people = candidate.sidecar.map(|sidecar| sidecar.people.as_slice()).unwrap_or_default();
-        let mut adopted = old.adopted.clone().unwrap_or_default();
-        let unnamed: Vec<String> =
-            people.iter().filter(|name| !adopted.people.contains(name)).cloned().collect();
-        adopted.people.extend(unnamed);
-        if old.account == LOCAL_ACCOUNT && adopted.known_as.is_none() {
-            adopted.known_as.clone_from(&candidate.known_as);
-        }
-        if adopted != old.adopted.clone().unwrap_or_default() {
-            if adopted.from.is_empty() {
-                adopted.from = self.survey.place(&self.survey.files[parts[0].1]);
-            }
-            new.adopted = Some(adopted);
-        }
-        if new == *old {
-            return Ok(None);
-        }
-        Ok(Some(ItemRecord {
+        let record = (new != *old).then(|| ItemRecord {
             seq: old.seq + 1,
             previous: Some(*before.sha256()),
             recorded_at: self.now,
             ..new
-        }))
+        });
+        Ok((record, alone))
     }
 
-    fn put(
-        &mut self,
-        archive: &Archive,
-        record: &ItemRecord,
-        parts: &[(PartRole, usize, Taken)],
-    ) -> Result<(), AdoptError> {
+    /// What is known of an item's adoption, with what this one adds.
+    fn more_of(&self, old: &ItemRecord, candidate: &Candidate<'_>, file: usize) -> Option<Adopted> {
+        let before = old.adopted.clone().unwrap_or_default();
+        let mut adopted = before.clone();
+        for name in candidate.sidecar.iter().flat_map(|sidecar| &sidecar.people) {
+            if !adopted.people.contains(name) {
+                adopted.people.push(name.clone());
+            }
+        }
+        if old.account == LOCAL_ACCOUNT && adopted.known_as.is_none() {
+            adopted.known_as.clone_from(&candidate.known_as);
+        }
+        if adopted == before {
+            return old.adopted.clone();
+        }
+        if adopted.from.is_empty() {
+            adopted.from = self.survey.place(&self.survey.files[file]);
+        }
+        Some(adopted)
+    }
+
+    /// Writes a record; whether that went well.
+    fn put(&mut self, record: &ItemRecord, parts: &[Whole]) -> Result<bool, AdoptError> {
+        if self.dry_run {
+            return Ok(true);
+        }
         let blobs: Vec<_> = parts.iter().filter_map(|(_, _, taken)| taken.blob.as_ref()).collect();
-        match archive.store.put_record(record, &blobs) {
+        match self.archive.store.put_record(record, &blobs) {
             Ok(stored) => {
-                self.unindexed.insert(parts[0].2.digests.sha256);
+                self.unindexed.extend(parts.iter().map(|(_, _, taken)| taken.digests.sha256));
                 self.waiting.push(stored);
             }
             // Something about this one; a blob without a record is found again by the next adoption.
             Err(error @ (StoreError::Chain { .. } | StoreError::Unproven { .. })) => {
                 self.report.trouble.push(format!("{}: {error}", record.name));
+                return Ok(false);
             }
             Err(error) => return Err(error.into()),
         }
         if self.waiting.len() >= GROUP {
             self.flush()?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Takes into the index what is recorded.
@@ -375,9 +430,8 @@ impl<'a> Ledger<'a> {
     /// # Errors
     /// When the index cannot be written.
     pub fn flush(&mut self) -> Result<(), AdoptError> {
-        let Some(archive) = self.archive else { return Ok(()) };
         self.unindexed.clear();
-        for answer in archive.index.writer().apply_all(self.waiting.drain(..)) {
+        for answer in self.archive.index.writer().apply_all(self.waiting.drain(..)) {
             answer?;
         }
         Ok(())
@@ -390,10 +444,6 @@ fn facts(store: &Store, taken: &Taken, name: &str) -> Result<MediaFacts, StoreEr
         Some(facts) => Ok(facts.clone()),
         None => Ok(media::inspect(&store.open_blob(&taken.digests.sha256)?, name)),
     }
-}
-
-fn again(taken: &Taken) -> Taken {
-    Taken { digests: taken.digests, facts: taken.facts.clone(), blob: None }
 }
 
 /// When it was taken; where nobody says, when the file was last changed.

@@ -12,8 +12,9 @@ use super::takeout::Sidecar;
 
 /// What Takeout puts between a file's name and `.json`, since 2024; cut as the whole name needs it.
 const MIDDLE: &str = ".supplemental-metadata";
-/// Names are cut to 50 UTF-16 units without the dot: 46 and `.json`, 47 and `.jpg`. From here on they may be cut.
-const CUT: usize = 40;
+/// Names are cut to 50 UTF-16 units without the dot: 46 and `.json`, 47 and `.jpg`. From here on they may be cut; some have
+/// counted one less.
+const CUT: usize = 45;
 /// Files that one JSON may mean, at most: nobody shall make a hundred thousand times a hundred thousand comparisons of
 /// names that are alike.
 const MOST_ALIKE: usize = 32;
@@ -63,8 +64,10 @@ pub struct Group {
     pub edited: Option<usize>,
     /// The video that belongs to it, by its name; whether it really does, the files must say.
     pub motion: Option<usize>,
-    /// The name says so with a doubt: their numbers are not the same.
+    /// The name says so of the video with a doubt: their numbers are not the same.
     pub is_guess: bool,
+    /// The name says so of the edit with a doubt: a word that is not known, or nothing that is left of one.
+    pub is_edit_guess: bool,
     /// The JSON about it.
     pub sidecar: Option<usize>,
 }
@@ -136,9 +139,7 @@ pub fn pair(files: &[&str], sidecars: &[(&str, &Sidecar)]) -> Pairs {
     for at in 0..names.len() {
         let half = match about[at] {
             Some(_) => None,
-            None => edited_of(at, &names, &by_stem, &about)
-                .map(|of| (Half::Edited, of))
-                .or_else(|| still_of(at, files, &names, &by_stem)),
+            None => edited_of(at, &names, &by_stem, &about).or_else(|| still_of(at, files, &names, &by_stem)),
         };
         match half {
             Some((half, of)) => halves.push((half, at, of)),
@@ -153,7 +154,9 @@ pub fn pair(files: &[&str], sidecars: &[(&str, &Sidecar)]) -> Pairs {
         let group = groups.get_mut(&of);
         let place = group.and_then(|group| {
             group.is_guess |= half == Half::Guess && group.motion.is_none();
-            let place = if half == Half::Edited { &mut group.edited } else { &mut group.motion };
+            let is_edit = matches!(half, Half::Edited | Half::PerhapsEdited);
+            let place = if is_edit { &mut group.edited } else { &mut group.motion };
+            group.is_edit_guess |= half == Half::PerhapsEdited && place.is_none();
             place.is_none().then_some(place)
         });
         match place {
@@ -178,6 +181,7 @@ pub fn pair(files: &[&str], sidecars: &[(&str, &Sidecar)]) -> Pairs {
 enum Half {
     Edited,
     Moving,
+    PerhapsEdited,
     Guess,
 }
 
@@ -319,30 +323,33 @@ fn edited_of(
     names: &[Name],
     by_stem: &HashMap<(&str, &str), Vec<usize>>,
     about: &[Option<usize>],
-) -> Option<usize> {
+) -> Option<(Half, usize)> {
     let Name { stem, number, .. } = &names[at];
-    let other = |base: &str| {
-        let files = by_stem.get(&(base, number.as_str()))?;
-        files.iter().copied().find(|&file| file != at && names[file].is(&STILL) == names[at].is(&STILL))
+    let is_still = names[at].is(&STILL);
+    let other = |base: &str, number: &str| {
+        let files = by_stem.get(&(base, number))?;
+        files.iter().copied().find(|&file| file != at && names[file].is(&STILL) == is_still)
     };
     if let Some(base) = stem.strip_suffix("_original") {
-        return other(base);
+        return Some((Half::Edited, other(base, number)?));
     }
     let is_cut = length(stem) >= CUT;
-    if is_cut && !number.is_empty() {
-        // Nothing is left of the word: then the name is another's, and gets a number.
-        let files = by_stem.get(&(stem.as_str(), ""))?;
-        return files.iter().copied().find(|&file| about[file].is_some());
+    if is_cut && !number.is_empty() && other(stem, number).is_none() {
+        // Nothing may be left of the word: then the name is another's, and gets a number.
+        let found = other(stem, "").filter(|&file| about[file].is_some())?;
+        return Some((Half::PerhapsEdited, found));
     }
     let (base, ending) = stem.rsplit_once('-')?;
-    let found = other(base)?;
-    // Names are cut, and so are these words. In a language that is not known, a word alone will do where Takeout
-    // has a JSON about the other file and none about this one.
+    let found = other(base, number)?;
+    // Names are cut, and so are these words.
+    if EDITED.contains(&ending) || (is_cut && EDITED.iter().any(|word| word.starts_with(ending))) {
+        return Some((Half::Edited, found));
+    }
+    // In a language that is not known, a word may do where Takeout has a JSON about the other file and none about this one.
     let is_word =
         !ending.is_empty() && ending.chars().all(|c| !c.is_ascii_digit() && !c.is_ascii_punctuation());
-    let is_known = EDITED.contains(&ending) || (is_cut && EDITED.iter().any(|word| word.starts_with(ending)));
     let is_meant = is_word && !MADE.contains(&ending) && about[found].is_some();
-    (is_known || is_meant).then_some(found)
+    is_meant.then_some((Half::PerhapsEdited, found))
 }
 
 /// The photo of which this video is the moving half.
@@ -355,11 +362,10 @@ fn still_of(
     let Name { stem, number, .. } = &names[at];
     let still = |stem: &str, number: &str| {
         let files = by_stem.get(&(stem, number))?;
-        let mut stills: Vec<usize> =
-            files.iter().copied().filter(|&file| file != at && names[file].is(&STILL)).collect();
+        let stills = files.iter().copied().take(MOST_ALIKE).filter(|&file| file != at);
         // Of a HEIC and a JPEG of one name, the HEIC is the phone's.
-        stills.sort_by_key(|&file| STILL.iter().position(|kind| names[file].is(&[kind])));
-        stills.first().copied()
+        let rank = |&file: &usize| STILL.iter().position(|kind| names[file].is(&[kind]));
+        stills.filter(|file| rank(file).is_some()).min_by_key(rank)
     };
     // Google's phones: PXL.MP.jpg and PXL.MP, MVIMG.jpg and MVIMG; the name of the still without its extension.
     let whole = Name::new(&format!("{}.x", files[at]));

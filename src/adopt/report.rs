@@ -44,6 +44,8 @@ pub struct AdoptReport {
     pub albums: u64,
     /// Files that are no photos, by extension.
     pub others: BTreeMap<String, u64>,
+    /// Files of other products of a Takeout than Google Photos, by product: left out.
+    pub elsewhere: BTreeMap<String, u64>,
     /// Files that were not taken in because they are damaged, and why.
     pub damaged: Vec<String>,
     /// What could not be read, and why.
@@ -120,6 +122,10 @@ impl AdoptReport {
         if !self.others.is_empty() {
             let others: Vec<String> = self.others.iter().map(|(what, n)| format!("{n} {what}")).collect();
             lines.push(format!("Left out as no photos: {}.", others.join(", ")));
+        }
+        if !self.elsewhere.is_empty() {
+            let of: Vec<String> = self.elsewhere.iter().map(|(what, n)| format!("{n} of {what}")).collect();
+            lines.push(format!("Left out, of other products in the Takeout: {}.", of.join(", ")));
         }
         list(
             &mut lines,

@@ -3,17 +3,20 @@
 //! Nothing is unpacked and nothing is changed. Paths are split into a folder and a name; the parts of one Takeout share
 //! their folders, whichever archive file each piece lies in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 use jiff::Timestamp;
+use rustix::fs::{Mode, OFlags};
 use tokio_util::sync::CancellationToken;
 use zip::ZipArchive;
 
+use super::place;
 use super::takeout::{self, Note};
 use super::tape;
 use crate::ingest::unpack::open_zip;
@@ -23,6 +26,8 @@ use crate::model::{PositionedReader, ReadAt};
 
 /// Bytes that are read to find and list the entries of a zip; a million of them need some two hundred megabytes.
 const MOST_DIRECTORY: u64 = 512 << 20;
+/// Bytes of texts that are kept of all JSON files together.
+const MOST_TEXT: usize = 256 << 20;
 /// Photos hardly compress: an entry that claims more is a bomb.
 const MOST_RATIO: u64 = 100;
 /// What never is a photo, by extension: not even opened.
@@ -35,6 +40,8 @@ const NO_PHOTO: [&str; 20] = [
 pub struct Source {
     /// Where it is.
     pub path: PathBuf,
+    /// What the folders of all its files begin with.
+    base: String,
     kind: SourceKind,
 }
 
@@ -92,6 +99,11 @@ pub struct Survey {
     /// What could not be read, each a sentence.
     pub trouble: Vec<String>,
     folders: BTreeMap<String, Arc<str>>,
+    /// Names and content of the notes of each folder.
+    noted: HashSet<(Arc<str>, String, u64)>,
+    hasher: RandomState,
+    /// Bytes of texts that are kept.
+    text: usize,
 }
 
 /// Looks at everything below the paths. `avoid` is the archive's own directory.
@@ -109,11 +121,11 @@ pub fn survey(paths: &[PathBuf], avoid: &Path, stop: &CancellationToken) -> io::
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         if real.is_dir() {
-            survey.sources.push(Source { path: real.clone(), kind: SourceKind::Files });
+            survey.sources.push(Source { path: real.clone(), base: String::new(), kind: SourceKind::Files });
             survey.walk(real, &avoid, stop);
         } else {
             let folder = real.parent().unwrap_or(Path::new("/")).to_owned();
-            survey.sources.push(Source { path: folder, kind: SourceKind::Files });
+            survey.sources.push(Source { path: folder, base: String::new(), kind: SourceKind::Files });
             survey.file(&real, stop);
         }
     }
@@ -176,7 +188,7 @@ impl Survey {
     fn try_file(&mut self, path: &Path, stop: &CancellationToken) -> io::Result<()> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let folder = path.parent().unwrap_or(Path::new("/")).to_string_lossy().into_owned();
-        if is_archive(&name) {
+        if place::is_archive(&name) {
             let file: Arc<dyn ReadAt> = Arc::new(open_file(path)?);
             match kind::of(&*file) {
                 Kind::Zip => return self.zip(path, &folder, file, stop),
@@ -202,10 +214,14 @@ impl Survey {
         file: Arc<dyn ReadAt>,
         stop: &CancellationToken,
     ) -> io::Result<()> {
-        let source = self.sources.len();
+        let (source, base) = (self.sources.len(), base_of(path, folder));
         let mut zip = open_zip(file, MOST_DIRECTORY).map_err(io::Error::other)?;
         let mut reading = zip.clone();
-        self.sources.push(Source { path: path.to_owned(), kind: SourceKind::Zip(zip.clone()) });
+        self.sources.push(Source {
+            path: path.to_owned(),
+            base: base.clone(),
+            kind: SourceKind::Zip(zip.clone()),
+        });
         for number in 0..zip.len() {
             if stop.is_cancelled() {
                 return Ok(());
@@ -249,7 +265,7 @@ impl Survey {
                 ));
                 continue;
             }
-            let (below, name) = split(folder, &inner);
+            let (below, name) = place::split(&base, &inner);
             self.take((source, At::Zip(number)), &below, &name, (size, said), &mut || {
                 short(&mut reading.by_index(number).map_err(io::Error::other)?)
             });
@@ -264,12 +280,16 @@ impl Survey {
         is_packed: bool,
         stop: &CancellationToken,
     ) -> io::Result<()> {
-        let source = self.sources.len();
-        self.sources.push(Source { path: path.to_owned(), kind: SourceKind::Tape { is_packed } });
+        let (source, base) = (self.sources.len(), base_of(path, folder));
+        self.sources.push(Source {
+            path: path.to_owned(),
+            base: base.clone(),
+            kind: SourceKind::Tape { is_packed },
+        });
         let before = self.files.len();
         let mut number = 0;
-        let read = tape::each(unpacked(path, is_packed)?, &mut |entry, content| {
-            let (below, name) = split(folder, &entry.path);
+        let read = tape::each(unpacked(path, is_packed, stop)?, &mut |entry, content| {
+            let (below, name) = place::split(&base, &entry.path);
             let modified = Timestamp::from_second(entry.modified).ok();
             // The stream is handed on once.
             let mut content = Some(content);
@@ -281,6 +301,16 @@ impl Survey {
         });
         // A tar that is cut off has whole files before the cut.
         read.or_else(|error| {
+            // The one that it ends in is not whole, and its size may be a lie.
+            let is_last =
+                |file: &mut Found| matches!(file.at, At::Tape(at) if at == number && file.source == source);
+            let cut = self.files.pop_if(is_last);
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+            if let Some(cut) = cut {
+                self.trouble.push(format!("{}: it is cut off", self.place(&cut)));
+            }
             if self.files.len() == before {
                 return Err(error);
             }
@@ -306,15 +336,23 @@ impl Survey {
             name.rsplit_once('.').map_or(String::new(), |(_, extension)| extension.to_lowercase());
         let folder = self.folder(folder);
         if extension == "json" && size <= takeout::LONGEST {
-            let read = content().map_err(|error| error.to_string()).and_then(|bytes| takeout::read(&bytes));
+            let read = content()
+                .map_err(|error| error.to_string())
+                .and_then(|bytes| takeout::read(&bytes).map(|note| (note, self.hasher.hash_one(&bytes))));
             match read {
-                Ok(Note::Other) => *self.others.entry(extension).or_default() += 1,
-                Ok(note) => {
-                    let notes = self.notes.entry(folder).or_default();
+                Ok((Note::Other, _)) => *self.others.entry(extension).or_default() += 1,
+                Ok((note, content)) => {
+                    self.text += if let Note::Photo(sidecar) = &note { sidecar.size() } else { 0 };
+                    if self.text > MOST_TEXT {
+                        self.trouble.push(format!("{folder}/{name}: there is more text than photos have"));
                     // Two parts of a Takeout may bring the same one.
-                    if !notes.iter().any(|json| json.name == name && json.note == note) {
-                        notes.push(Json { name: name.to_owned(), note });
+                    } else if self.noted.insert((Arc::clone(&folder), name.to_owned(), content)) {
+                        self.notes.entry(folder).or_default().push(Json { name: name.to_owned(), note });
                     }
+                }
+                // Other programs keep JSON of their own beside photos.
+                Err(_) if place::product(&folder).is_none() => {
+                    *self.others.entry(extension).or_default() += 1;
                 }
                 Err(error) => {
                     let path = self.sources[source].path.display();
@@ -327,17 +365,21 @@ impl Survey {
             *self.others.entry(extension).or_default() += 1;
             return;
         }
+        let modified = place::changed(modified, &folder, Timestamp::now());
         self.files.push(Found { source, folder, name: name.to_owned(), size, modified, at });
     }
 
     /// One text for all that lies in a folder.
     fn folder(&mut self, path: &str) -> Arc<str> {
-        let shared = shared(path);
-        if let Some(folder) = self.folders.get(shared) {
+        if let Some(folder) = self.folders.get(path) {
             return Arc::clone(folder);
         }
-        let folder: Arc<str> = shared.into();
-        self.folders.insert(shared.to_owned(), Arc::clone(&folder));
+        let shared = place::shared(path);
+        // Parts come by other paths to the same one.
+        let same = self.folders.get(&shared).cloned();
+        let folder: Arc<str> = same.unwrap_or_else(|| shared.as_str().into());
+        self.folders.insert(shared, Arc::clone(&folder));
+        self.folders.insert(path.to_owned(), Arc::clone(&folder));
         folder
     }
 
@@ -346,9 +388,13 @@ impl Survey {
         match &file.at {
             At::Path(path) => path.to_string_lossy().into_owned(),
             At::Zip(_) | At::Tape(_) => {
-                let archive =
-                    self.sources[file.source].path.file_name().unwrap_or_default().to_string_lossy();
-                format!("{archive}/{}/{}", file.folder, file.name)
+                let source = &self.sources[file.source];
+                let inner = file.folder.strip_prefix(&source.base).unwrap_or(&file.folder);
+                format!(
+                    "{}{inner}/{}",
+                    source.path.file_name().unwrap_or_default().to_string_lossy(),
+                    file.name
+                )
             }
         }
     }
@@ -385,12 +431,13 @@ impl Survey {
     pub fn play(
         &self,
         source: usize,
+        stop: &CancellationToken,
         each: &mut dyn FnMut(usize, &mut dyn Read) -> io::Result<bool>,
     ) -> io::Result<()> {
         let SourceKind::Tape { is_packed } = self.sources[source].kind else { return Ok(()) };
         let mut next = self.files.iter().enumerate().filter(|(_, file)| file.source == source).peekable();
         let mut number = 0;
-        tape::each(unpacked(&self.sources[source].path, is_packed)?, &mut |_, content| {
+        tape::each(unpacked(&self.sources[source].path, is_packed, stop)?, &mut |_, content| {
             number += 1;
             match next.next_if(|(_, file)| matches!(file.at, At::Tape(at) if at == number)) {
                 Some((file, _)) => each(file, content),
@@ -414,40 +461,36 @@ fn short(content: &mut dyn Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opens a file for reading, and no pipe that somebody put in its place.
-fn open_file(path: &Path) -> io::Result<File> {
-    let file = File::open(path)?;
+/// Opens a file for reading, and no pipe that somebody put in its place: that would never be opened.
+///
+/// # Errors
+/// What the system answers, or that it is none.
+pub fn open_file(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file any more")) }
 }
 
-fn unpacked(path: &Path, is_packed: bool) -> io::Result<Box<dyn Read>> {
-    let file = BufReader::with_capacity(256 * 1024, File::open(path)?);
-    Ok(if is_packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+/// What is read until somebody wants it stopped: a few megabytes may unpack to zeros without end.
+struct Stoppable<R> {
+    inner: R,
+    stop: CancellationToken,
 }
 
-fn is_archive(name: &str) -> bool {
-    let name = name.to_lowercase();
-    [".zip", ".tgz", ".tar.gz", ".tar"].iter().any(|ending| name.ends_with(ending))
-}
-
-/// Folder and name of a path within an archive file that lies in `folder`. The path names nothing on this machine.
-fn split(folder: &str, inner: &str) -> (String, String) {
-    let mut pieces: Vec<&str> =
-        inner.split(['/', '\\']).filter(|piece| !matches!(*piece, "" | "." | "..")).collect();
-    let name = pieces.pop().unwrap_or_default().to_owned();
-    // What Macs and disk stations add is no photo.
-    if pieces.iter().any(|piece| *piece == "__MACOSX" || is_junk(piece)) {
-        return (folder.to_owned(), String::new());
+impl<R: Read> Read for Stoppable<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.stop.is_cancelled() { Err(io::Error::other("stopped")) } else { self.inner.read(buf) }
     }
-    pieces.insert(0, folder);
-    (pieces.join("/"), name)
 }
 
-/// The part of a path that all pieces of one Takeout share.
-fn shared(path: &str) -> &str {
-    let marks = path.match_indices("Takeout").map(|(at, mark)| (at, at + mark.len()));
-    let is_piece = |&(at, end): &(usize, usize)| {
-        (at == 0 || path[..at].ends_with('/')) && (end == path.len() || path[end..].starts_with('/'))
-    };
-    marks.filter(is_piece).last().map_or(path, |(at, _)| &path[at..])
+/// What all folders in an archive file begin with.
+fn base_of(path: &Path, folder: &str) -> String {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    place::base(folder, name.strip_suffix(".tar").unwrap_or(&name))
+}
+
+fn unpacked(path: &Path, is_packed: bool, stop: &CancellationToken) -> io::Result<Box<dyn Read>> {
+    let file = BufReader::with_capacity(256 * 1024, open_file(path)?);
+    let file = Stoppable { inner: file, stop: stop.clone() };
+    Ok(if is_packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
 }

@@ -3,12 +3,14 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::model::{Creation, MediaKey, Place, RemoteFacts};
+use crate::model::{Creation, Place, RemoteFacts};
 
 /// No JSON of a photo or an album is longer, bytes; those with hundreds of comments have some ten thousand.
 pub const LONGEST: u64 = 4 << 20;
-/// Where Takeout says that a photo is: its key follows.
-const ADDRESS: &str = "https://photos.google.com/";
+/// Longest texts that are kept, bytes, and most people: Google takes no longer ones.
+const LONGEST_NAME: usize = 1 << 10;
+const LONGEST_DESCRIPTION: usize = 32 << 10;
+const MOST_PEOPLE: usize = 200;
 
 /// What is said of an album. JSON of other products has titles, too.
 const OF_ALBUMS: [&str; 10] = [
@@ -56,8 +58,6 @@ pub struct Sidecar {
     pub place: Option<Place>,
     /// Names of the people on it.
     pub people: Vec<String>,
-    /// Its media key.
-    pub key: Option<MediaKey>,
 }
 
 /// What Takeout says of an album.
@@ -95,10 +95,10 @@ fn sidecar(value: &Value) -> Sidecar {
     let people = value.get("people").and_then(Value::as_array).into_iter().flatten();
     let is = |field| value.get(field).and_then(Value::as_bool).unwrap_or(false);
     Sidecar {
-        title: text(value, "title").unwrap_or_default().to_owned(),
+        title: text(value, "title").filter(|text| text.len() <= LONGEST_NAME).unwrap_or_default().to_owned(),
         taken_ms: moment(value, "photoTakenTime"),
         uploaded_ms: moment(value, "creationTime"),
-        description: text(value, "description").filter(|text| !text.is_empty()).map(str::to_owned),
+        description: text(value, "description").filter(|text| !text.is_empty()).map(beginning),
         favourite: is("favorited"),
         // What is locked away is at least out of sight.
         archived: is("archived") || is("inLockedFolder"),
@@ -107,11 +107,20 @@ fn sidecar(value: &Value) -> Sidecar {
         place: place(value, "geoData").or_else(|| place(value, "geoDataExif")),
         people: people
             .filter_map(|person| text(person, "name"))
-            .filter(|name| !name.trim().is_empty())
+            .filter(|name| !name.trim().is_empty() && name.len() <= LONGEST_NAME)
+            .take(MOST_PEOPLE)
             .map(str::to_owned)
             .collect(),
-        key: text(value, "url").and_then(key_in),
     }
+}
+
+/// As much of a description as anybody writes.
+fn beginning(text: &str) -> String {
+    let mut end = text.len().min(LONGEST_DESCRIPTION);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
@@ -137,14 +146,13 @@ fn place(value: &Value, field: &str) -> Option<Place> {
     (possible && (latitude != 0.0 || longitude != 0.0)).then_some(Place { latitude, longitude, name: None })
 }
 
-/// The media key at the end of a photo's address.
-fn key_in(url: &str) -> Option<MediaKey> {
-    let path = url.strip_prefix(ADDRESS)?.split(['?', '#']).next()?;
-    let key = path.rsplit_once("photo/").map(|(_, key)| key)?;
-    MediaKey::of_library(key)
-}
-
 impl Sidecar {
+    /// Bytes of its texts.
+    pub fn size(&self) -> usize {
+        let people: usize = self.people.iter().map(String::len).sum();
+        self.title.len() + self.description.as_ref().map_or(0, String::len) + people
+    }
+
     /// The same as what a library says of an item.
     pub fn remote(&self) -> RemoteFacts {
         RemoteFacts {
@@ -180,7 +188,6 @@ mod tests {
         assert_eq!(photo.uploaded_ms, Some(1_600_598_769_000));
         assert_eq!(photo.place.as_ref().map(|place| place.latitude), Some(55.27));
         assert_eq!(photo.people, ["Дочь"]);
-        assert_eq!(photo.key.as_ref().unwrap().as_str(), "AF1QipOyLtYKtmMPyLhse9O8lOcWmb6LND5-jHBh9wUC");
         let said = photo.remote();
         assert!(said.favourite && !said.archived && said.trashed_ms == photo.uploaded_ms);
         assert_eq!(said.description.as_deref(), Some("By the sea"));
@@ -217,11 +224,18 @@ mod tests {
     #[test]
     fn hostile_values_are_nothing() {
         let odd = r#"{"title":"x","photoTakenTime":{"timestamp":"99999999999999999999"},
-            "geoData":{"latitude":1e300,"longitude":5},"url":"https://photos.google.com/photo/../../etc"}"#;
+            "geoData":{"latitude":1e300,"longitude":5}}"#;
         let Note::Photo(photo) = read(odd.as_bytes()).unwrap() else { panic!() };
-        assert_eq!((photo.taken_ms, photo.place, photo.key), (None, None, None));
+        assert_eq!((photo.taken_ms, photo.place), (None, None));
         let odd = r#"{"title":7,"photoTakenTime":{"timestamp":"1"},"people":null,"favorited":"yes"}"#;
         let Note::Photo(photo) = read(odd.as_bytes()).unwrap() else { panic!() };
         assert_eq!(*photo, Sidecar { taken_ms: Some(1000), ..Sidecar::default() });
+        let long = format!(
+            r#"{{"title":"{0}","description":"{0}","photoTakenTime":{{}},"people":[{1}{{"name":"{0}"}}]}}"#,
+            "ä".repeat(100_000),
+            r#"{"name":"A"},"#.repeat(1000)
+        );
+        let Note::Photo(photo) = read(long.as_bytes()).unwrap() else { panic!() };
+        assert!(photo.size() <= LONGEST_DESCRIPTION + MOST_PEOPLE && photo.people.len() == MOST_PEOPLE);
     }
 }

@@ -37,6 +37,7 @@ pub struct AdoptSettings {
 /// Adopts, and tells what came of it.
 pub fn adopt(data: &Path, settings: &AdoptSettings) -> anyhow::Result<u8> {
     let stop = signals::stop_token()?;
+    open_many_files();
     let archive = Arc::new(if settings.dry_run { super::open_to_read(data)? } else { super::open(data)? });
     let library = match &settings.library {
         Some((profile, browser)) => {
@@ -68,6 +69,15 @@ pub fn adopt(data: &Path, settings: &AdoptSettings) -> anyhow::Result<u8> {
         (true, true) => exit::PARTIAL,
         (true, false) => exit::OK,
     })
+}
+
+/// Each part of a Takeout stays open: of a few terabytes there are more than a process may open unasked.
+fn open_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    if let Err(e) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!("the number of open files could not be raised: {e}");
+    }
 }
 
 /// What the library has, and which of it is archived.

@@ -17,7 +17,7 @@ pub struct AdoptArgs {
     /// another part.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Only tell what would be done; may run beside `shoebox run`.
+    /// Only tell what would be done; may run beside `shoebox run`, but for --library, which needs the profile.
     #[arg(long, env = "SHOEBOX_DRY_RUN")]
     dry_run: bool,
     /// List the library at Google first, and tell how much of it need not be downloaded.

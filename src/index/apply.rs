@@ -222,7 +222,9 @@ pub(super) fn apply_album(conn: &Connection, stored: &StoredAlbum) -> Result<(),
         Some((known, _)) if known == formerly => {
             // The library's word on what was adopted.
             conn.prepare_cached("DELETE FROM album_item WHERE album = ?1")?.execute([&known])?;
-            conn.prepare_cached("DELETE FROM album WHERE key = ?1")?.execute([&known])?;
+            // Not removed: the number of its change would be given to what comes now, and nobody would see that.
+            conn.prepare_cached("UPDATE album SET key = ?2 WHERE key = ?1")?
+                .execute([known.as_str(), key])?;
             conn.prepare_cached("UPDATE album_revision SET album = ?2, seq = seq - ?3 WHERE album = ?1")?
                 .execute(params![known, key, FORMER])?;
             replace_album(conn, stored)?;

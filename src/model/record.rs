@@ -257,6 +257,11 @@ pub struct FetchEvidence {
     pub tool: String,
 }
 
+impl FetchEvidence {
+    /// `via` of what was adopted.
+    pub const ADOPTED: &str = "adopted";
+}
+
 impl ItemRecord {
     /// The canonical bytes: UTF-8 JSON, keys sorted at every level, one newline at the end.
     pub fn to_bytes(&self) -> Vec<u8> {

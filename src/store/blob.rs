@@ -48,21 +48,19 @@ impl Store {
     }
 
     /// Takes a copy of a file that lies elsewhere, without copying its bytes: both share them on the disk until one
-    /// changes. Reads it once. Nothing where the file system cannot do that.
+    /// changes. Reads it once. Nothing where that does not go, for whatever reason: then copying tells it.
     ///
     /// # Errors
-    /// [`StoreError::NoSpace`] where its size would eat into the reserve, or what the system answers.
+    /// When the archive cannot be written.
     pub fn share(&self, file: &File) -> Result<Option<PartialBlob>, StoreError> {
         let inner = &self.inner;
         let mut partial = self.begin(None)?;
-        let shared = inner.disk.share(partial.pending.get(), file);
-        if !shared.map_err(inner.refused("share", &partial.what, 0))? {
-            return Ok(None);
-        }
-        each_chunk(partial.pending.get().file(), |chunk| partial.hasher.update(chunk))
-            .map_err(StoreError::io("read", &partial.what))?;
+        let shared = inner.disk.share(partial.pending.get(), file).unwrap_or(false);
+        // What cannot be read here cannot be read there.
+        let read =
+            shared.then(|| each_chunk(partial.pending.get().file(), |chunk| partial.hasher.update(chunk)));
         partial.admitted = u64::MAX;
-        Ok(Some(partial))
+        Ok(read.and_then(Result::ok).map(|_| partial))
     }
 
     /// Takes over a complete file that something else, the browser, has written below [`Store::tmp_dir`].

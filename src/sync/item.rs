@@ -15,7 +15,9 @@ use super::report::Outcome;
 use crate::ingest::verify::Expectation;
 use crate::ingest::{self, IngestError, Origin, Revision, StoredPart};
 use crate::model::name;
-use crate::model::{ErrorClass, PartRecord, PartRole, Quality, RemoteItem, Sha1, Sha256, Verdict};
+use crate::model::{
+    ErrorClass, FetchEvidence, PartRecord, PartRole, Quality, RemoteItem, Sha1, Sha256, Verdict,
+};
 use crate::remote::steady::steady;
 use crate::remote::viewer::Seen;
 use crate::remote::{self, Body, Offer, RemoteError, RemoteLibrary};
@@ -196,7 +198,14 @@ impl<R: RemoteLibrary> Item<R> {
             let record = pass.archive.store.read_record(&name)?;
             let parts = &record.record().parts;
             let Some(still) = parts.iter().find(|part| part.sha1 == upload) else { return Ok(None) };
-            let videos = parts.iter().filter(|part| live && part.role == PartRole::Motion);
+            // One that was adopted may only be called like the still: then Google's own word is asked for.
+            let is_its_video = |part: &&PartRecord| {
+                let mark = &part.facts.content_id;
+                part.role == PartRole::Motion
+                    && (part.fetched.via != FetchEvidence::ADOPTED
+                        || (mark.is_some() && *mark == still.facts.content_id))
+            };
+            let videos = parts.iter().filter(|part| live && is_its_video(part));
             let video = videos.max_by_key(|part| part.version);
             if live && video.is_none() {
                 return Ok(None);

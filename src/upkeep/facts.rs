@@ -17,7 +17,9 @@ use super::state::State;
 use crate::archive::Archive;
 use crate::media::kind::Kind;
 use crate::media::{self, EXTRACTOR};
-use crate::model::{ArchivedItem, CaptureTime, Clock, Hasher, ItemRecord, MediaFacts, PartRole, Sha256};
+use crate::model::{
+    ArchivedItem, CaptureTime, Clock, Hasher, ItemRecord, MediaFacts, PartRole, Sha256, TimeSource,
+};
 use crate::store::{RecordName, Store, StoreError};
 
 /// Items that are looked at together.
@@ -270,15 +272,19 @@ fn better(store: &Store, name: &RecordName, item: ArchivedItem, now: Timestamp) 
     if record.parts == old.parts {
         return Ok(if unread { Look::Unread } else { Look::Known });
     }
-    let first = store.revisions(&old.key)?.into_iter().next();
+    let first = store.revisions(old.formerly.as_ref().unwrap_or(&old.key))?.into_iter().next();
     let first = match first.filter(|first| first != name) {
-        Some(first) => store.read_record(&first)?.record().remote.clone(),
-        None => old.remote.clone(),
+        Some(first) => store.read_record(&first)?.record().clone(),
+        None => old.clone(),
     };
-    if let Some(original) = record.part(PartRole::Original) {
+    // The version from which the date was first taken: others came later.
+    let original = record.parts.iter().filter(|part| part.role == PartRole::Original);
+    if let Some(original) = original.min_by_key(|part| part.version) {
         // By what Google said at first: what somebody changed there later has moved no path either.
-        let facts = &original.facts;
-        record.taken = CaptureTime::choose(facts, &first);
+        let taken = CaptureTime::choose(&original.facts, &first.remote);
+        // Of what was adopted without any date, the file's own change is the best that there is.
+        let is_of_file = taken.source == TimeSource::None && old.taken.source == TimeSource::Upload;
+        record.taken = if is_of_file { old.taken } else { taken };
     }
     record.seq = old.seq + 1;
     record.previous = Some(name.sha256);

@@ -129,11 +129,22 @@ async fn a_sync_fetches_only_what_was_missing() {
     let (dates_before, albums_before) = (paths_of(&dir, "by-date"), paths_of(&dir, "by-album"));
     assert!(dates_before.len() > 100 && albums_before.len() > 10);
     let archive = open(&dir);
+    let last = archive.index.reader().unwrap().albums_after(0).unwrap().last().unwrap().change;
     let report = pass(&archive, &library).await;
     assert_eq!(report.outcome(), &Outcome::Complete, "{}", report.sentence());
     assert_equal(&archive, &library.ledger());
+    // A mounted view, which has seen everything up to there, is told of each album that is the library's now.
+    let told = archive.index.reader().unwrap().albums_after(last).unwrap();
+    let all = archive.index.reader().unwrap().albums().unwrap();
+    assert_eq!(told.len(), all.len());
+    assert!(told.iter().filter(|album| album.formerly.is_some()).count() >= 4, "{told:?}");
+    // Each file counts once, whatever its item was called.
+    let report = shoebox::proof::report(&archive, jiff::Timestamp::now()).unwrap();
+    let files: u64 = report.verdicts.values().map(|sum| sum.files).sum();
     drop(archive);
     let after: Vec<_> = records(&dir).into_values().flatten().collect();
+    let latest = |record: &shoebox::model::ItemRecord| record.parts.len() as u64;
+    assert_eq!(files, after.iter().map(latest).sum::<u64>());
     for record in &after {
         assert!(!record.key.is_local(), "{} is left over", record.name);
         if let Some(name) = before.get(&record.ordinal) {

@@ -221,3 +221,34 @@ fn a_file_that_is_damaged_behind_its_beginning_keeps_its_facts() {
     fs::write(&blob, bytes).unwrap();
     assert!(all(&opened).is_empty());
 }
+
+/// What was adopted keeps the date that it got, whatever its library says of it now.
+#[test]
+fn what_was_adopted_without_a_date_does_not_move_to_none() {
+    let archive = TestArchive::new();
+    let opened = open(&archive);
+    let name = "small.jpg";
+    assert_eq!(known_now(name).taken, None, "the test tests nothing");
+    let store = &opened.store;
+    let blob = put(store, &media_file(name)).unwrap();
+    let mut entry = part(PartRole::Original, name, blob.digests());
+    entry.facts = MediaFacts { extractor: 2, ..MediaFacts::default() };
+    let own = shoebox::model::MediaKey::local("item", &blob.digests().sha256);
+    let mut item = record(&own, store.next_ordinal().unwrap(), vec![entry]);
+    item.account = shoebox::model::LOCAL_ACCOUNT.into();
+    let changed = jiff::Timestamp::from_second(1_000_000_000).unwrap().as_millisecond();
+    item.taken = CaptureTime::from_millis(changed, None, TimeSource::Upload).unwrap();
+    item.remote = shoebox::model::RemoteFacts::default();
+    opened.index.writer().apply(store.put_record(&item, &[&blob]).unwrap()).unwrap();
+    let better = all(&opened);
+    assert_eq!(better.len(), 1);
+    assert_eq!(better[0].after.taken, item.taken);
+    // The library's chain begins later: what was said where it was adopted counts first.
+    let mut heir = record(&key("AF1QipHeir"), item.ordinal, item.parts.clone());
+    heir.formerly = Some(own);
+    heir.taken = item.taken;
+    heir.remote.taken_ms = Some(1_500_000_000_000);
+    opened.index.writer().apply(store.put_record(&heir, &[]).unwrap()).unwrap();
+    let better = all(&opened);
+    assert_eq!((better.len(), better[0].after.taken), (1, item.taken));
+}

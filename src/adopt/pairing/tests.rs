@@ -215,3 +215,32 @@ fn thousands_of_names_that_are_alike_are_told_apart() {
     let (files, sidecars) = (vec!["a.jpg"; 20_000], vec![("a.jpg.json", &said); 20_000]);
     assert_eq!(pair(&files, &sidecars).groups.len(), 20_000);
 }
+
+#[test]
+fn a_number_alone_makes_no_edit() {
+    let long = "01D1C847-D498-4814-9F10-6B81D768077B-1050-00000";
+    let name = |ending: &str| format!("{long}{ending}");
+    let about = |number: &str| format!("{}{number}.json", &long[..46]);
+    // Two photos of one name and the video of the second.
+    let (files, json) = ([name(".jpg"), name("(1).jpg"), name("(1).mp4")], [about(""), about("(1)")]);
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let json: Vec<(&str, &str)> = json.iter().map(|name| (name.as_str(), "")).collect();
+    assert_eq!(
+        shown(&files, &json),
+        [format!("{} < {}", files[0], json[0].0), format!("{} ~ {} < {}", files[1], files[2], json[1].0)]
+    );
+    // Names that were never cut.
+    let short =
+        ["Screenshot_2020-01-02-03-04-05_com.app.jpg", "Screenshot_2020-01-02-03-04-05_com.app(1).jpg"];
+    let about = "Screenshot_2020-01-02-03-04-05_com.app.jpg.sup.json";
+    assert_eq!(shown(&short, &[(about, "")]), [format!("{} < {about}", short[0]), short[1].to_owned()]);
+}
+
+#[test]
+fn what_is_guessed_is_marked() {
+    let said = said("");
+    let pairs = pair(&["Anna.jpg", "Anna-Maria.jpg"], &[("Anna.jpg.json", &said)]);
+    assert!(pairs.groups.len() == 1 && pairs.groups[0].is_edit_guess);
+    let pairs = pair(&["Anna.jpg", "Anna-edited.jpg"], &[("Anna.jpg.json", &said)]);
+    assert!(pairs.groups.len() == 1 && !pairs.groups[0].is_edit_guess);
+}
