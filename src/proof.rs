@@ -257,13 +257,16 @@ struct Contents {
     findings: Vec<String>,
 }
 
+/// Which record of an item holds: one under a library's key before those of the adoption, then the highest revision.
+type Rank = (bool, u32);
+
 impl Contents {
     /// Everything that was recorded at `at` or before. Each record's hash is checked, each blob is looked at.
     fn until(archive: &Archive, at: Timestamp) -> Result<Self, ArchiveError> {
         let store = &archive.store;
         let (mut blobs, mut records, mut findings) = (Vec::new(), Vec::new(), Vec::new());
         // By number: an item that was adopted has two keys.
-        let mut latest: BTreeMap<u64, ((bool, u32), Vec<(String, u64)>)> = BTreeMap::new();
+        let mut latest: BTreeMap<u64, (Rank, Vec<(String, u64)>)> = BTreeMap::new();
         for record in store.records() {
             let stored = match record {
                 Ok(stored) => stored,

@@ -58,7 +58,7 @@ impl Known {
         let is_known = blobs.contains(&digests.sha256);
         drop(blobs);
         let is_there = |store: &Store| {
-            let file = store.open_blob(&digests.sha256).and_then(|file| Ok(file.metadata().ok()));
+            let file = store.open_blob(&digests.sha256).map(|file| file.metadata().ok());
             file.is_ok_and(|meta| meta.is_some_and(|meta| meta.len() == digests.size))
         };
         is_known && store.is_none_or(is_there)
