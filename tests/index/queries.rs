@@ -248,3 +248,20 @@ fn a_closed_index_refuses_and_leaves_no_log() {
     assert!(matches!(error, IndexError::Closed { .. }), "{error}");
     assert!(!archive.root().join("index.sqlite-wal").exists());
 }
+
+/// Who has seen every change up to the last one must be told when a library takes an adopted album over, also the only one.
+#[test]
+fn an_album_that_becomes_the_librarys_is_a_change() {
+    let archive = TestArchive::new();
+    let opened = open(&archive);
+    let put = |album| opened.index.writer().apply_album(opened.store.put_album(&album).unwrap()).unwrap();
+    let own = shoebox::model::MediaKey::local("album", &shoebox::model::Sha256::new([7; 32]));
+    put(shoebox::model::AlbumRecord { key: own.clone(), ..album(1, None, &["a"]) });
+    let reader = opened.index.reader().unwrap();
+    let seen = reader.albums_after(0).unwrap().last().unwrap().change;
+    put(shoebox::model::AlbumRecord { formerly: Some(own.clone()), ..album(1, None, &["a", "b"]) });
+    let told = reader.albums_after(seen).unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!((&told[0].formerly, told[0].revisions.len()), (&Some(own), 2));
+    assert_eq!(reader.albums().unwrap().len(), 1);
+}
