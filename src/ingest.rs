@@ -196,7 +196,7 @@ fn keep_one(
             host: origin.host.clone(),
             claimed_length: origin.claim.length,
             claimed_type: origin.claim.media_type.clone(),
-            tool: concat!("shoebox ", env!("CARGO_PKG_VERSION")).to_owned(),
+            tool: FetchEvidence::TOOL.to_owned(),
         },
         unknown: Map::new(),
     };

@@ -327,7 +327,7 @@ impl<'a> Ledger<'a> {
                 host: String::new(),
                 claimed_length: None,
                 claimed_type: None,
-                tool: concat!("shoebox ", env!("CARGO_PKG_VERSION")).to_owned(),
+                tool: FetchEvidence::TOOL.to_owned(),
             },
             unknown: Map::new(),
         })

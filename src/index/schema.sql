@@ -10,7 +10,7 @@ CREATE TABLE item (
     key TEXT NOT NULL UNIQUE,
     -- The archive's own key under which it was adopted.
     formerly TEXT UNIQUE,
-    -- The media key that it is said to have where it was adopted.
+    -- The media key by which its folder was called where it was adopted.
     known_as TEXT,
     seq INTEGER NOT NULL CHECK (seq >= 1),
     record BLOB NOT NULL CHECK (length(record) = 32),

@@ -67,7 +67,7 @@ pub struct Adopted {
     /// Names of the people on it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub people: Vec<String>,
-    /// The media key that it had there, by a folder's name or a Takeout's word. A hint: keys change.
+    /// The media key by which its folder was called. A hint: keys change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_as: Option<MediaKey>,
 }
@@ -260,6 +260,8 @@ pub struct FetchEvidence {
 impl FetchEvidence {
     /// `via` of what was adopted.
     pub const ADOPTED: &str = "adopted";
+    /// `tool` of this program.
+    pub const TOOL: &str = concat!("shoebox ", env!("CARGO_PKG_VERSION"));
 }
 
 impl ItemRecord {
