@@ -21,6 +21,7 @@ pub(crate) mod tape;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError, mpsc};
@@ -236,12 +237,21 @@ fn one(
         let taken = if is_unwanted {
             Err(LeftOut::Unwanted)
         } else {
-            intake.file(found, role, &part_name(candidate, role, found))?
+            guarded(|| intake.file(found, role, &part_name(candidate, role, found)))?
         };
         is_unwanted |= matches!(taken, Err(LeftOut::Unwanted));
         let _ = sender.send(Ok((at, (role, file, taken))));
     }
     Ok(())
+}
+
+/// One file at which a reader falls ends nothing: everybody would wait for it.
+fn guarded(
+    take: impl FnOnce() -> Result<Result<Taken, LeftOut>, StoreError>,
+) -> Result<Result<Taken, LeftOut>, StoreError> {
+    catch_unwind(AssertUnwindSafe(take)).unwrap_or_else(|_| {
+        Ok(Err(LeftOut::Unread("its reader failed, which is a fault of shoebox: please report it".into())))
+    })
 }
 
 /// Takes in what is in a tar, as it comes by.
@@ -258,7 +268,8 @@ fn play(
     let read = intake.survey.play(tape, stop, &mut |file, content| {
         let Some(&(at, role)) = place.get(&file) else { return Ok(true) };
         let found = &intake.survey.files[file];
-        match intake.stream(content, found.size, role, &part_name(&candidates[at], role, found)) {
+        let name = part_name(&candidates[at], role, found);
+        match guarded(|| intake.stream(content, found.size, role, &name)) {
             Ok(taken) => {
                 came.insert(file);
                 let _ = sender.send(Ok((at, (role, file, taken))));
@@ -347,4 +358,32 @@ fn record_all(
         ledger.report.to_download = Some(rest.count() as u64);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_reader_that_falls_leaves_one_file_out() {
+        let fallen = guarded(|| panic!("on purpose"));
+        assert!(matches!(fallen, Ok(Err(LeftOut::Unread(why))) if why.contains("please report")));
+    }
+
+    #[test]
+    fn nobody_runs_far_ahead_and_nobody_waits_for_ever() {
+        let (entered, stop) = (Entered::default(), CancellationToken::new());
+        assert!(entered.wait_for(0, &stop));
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| entered.wait_for(7, &stop));
+            entered.up_to(6);
+            assert!(!waiting.is_finished());
+            entered.up_to(7);
+            assert!(waiting.join().unwrap());
+            let waiting = scope.spawn(|| entered.wait_for(8, &stop));
+            stop.cancel();
+            assert!(!waiting.join().unwrap());
+        });
+    }
 }
