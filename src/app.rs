@@ -10,9 +10,11 @@ mod migrate;
 mod mount;
 mod passes;
 pub mod proof;
+pub mod replica;
 mod report;
 mod rounds;
 mod run;
+mod second_copy;
 mod sync;
 mod tell;
 mod upkeep;
@@ -149,9 +151,60 @@ pub enum Command {
         /// From the beginning.
         afresh: bool,
         /// Another copy of the archive, from which damage is mended.
-        repair_from: Option<PathBuf>,
+        repair_from: Option<Box<replica::Far>>,
         /// Print JSON.
         json: bool,
+    },
+    /// Read a replica again.
+    VerifyReplica {
+        /// The archive.
+        data: PathBuf,
+        /// The replica.
+        far: Box<replica::Far>,
+        /// Names and sizes only.
+        quick: bool,
+        /// Send again what is damaged there.
+        resend: bool,
+        /// Print JSON.
+        json: bool,
+    },
+    /// Send what is new to a replica.
+    Replicate {
+        /// The archive.
+        data: PathBuf,
+        /// Where to, and how.
+        settings: Box<replica::ReplicateSettings>,
+        /// Whether there may be none where there was one.
+        begin_anew: bool,
+        /// Print the report as JSON.
+        json: bool,
+    },
+    /// Restore a sample.
+    Drill {
+        /// The archive.
+        data: PathBuf,
+        /// The replica.
+        far: Box<replica::Far>,
+        /// Files that are drawn.
+        sample: usize,
+        /// Where it is restored.
+        within: Option<PathBuf>,
+        /// Print the report as JSON.
+        json: bool,
+    },
+    /// Restore everything.
+    Restore {
+        /// The archive that is made.
+        data: PathBuf,
+        /// The replica.
+        far: Box<replica::Far>,
+        /// Print the report as JSON.
+        json: bool,
+    },
+    /// Make a key.
+    NewKey {
+        /// Its file.
+        file: PathBuf,
     },
     /// Examine volume and machine.
     Doctor {
@@ -263,6 +316,10 @@ pub struct RunSettings {
     pub tell: TellSettings,
     /// How the archive is kept; nothing where nobody wants that.
     pub upkeep: Option<crate::upkeep::Settings>,
+    /// The replica that is kept.
+    pub replicate: Option<replica::KeepReplica>,
+    /// Copies from which damage is mended.
+    pub copies: Vec<replica::Far>,
     /// Make the archive if the directory is empty.
     pub init: bool,
 }
@@ -300,6 +357,17 @@ pub fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Verify { data, afresh, repair_from, json } => {
             report::verify(&data, afresh, repair_from.as_deref(), json)
         }
+        Command::VerifyReplica { data, far, quick, resend, json } => {
+            replica::verify(&data, &far, quick, resend, json)
+        }
+        Command::Replicate { data, settings, begin_anew, json } => {
+            replica::replicate(&data, &settings, begin_anew, json)
+        }
+        Command::Drill { data, far, sample, within, json } => {
+            replica::drill(&data, &far, sample, within.as_deref(), json)
+        }
+        Command::Restore { data, far, json } => replica::restore(&data, &far, json),
+        Command::NewKey { file } => replica::new_key(&file),
         Command::Doctor { data, profile, browser, json } => {
             runtime()?.block_on(doctor::examine(data.as_deref(), profile.as_deref(), &browser, json))
         }

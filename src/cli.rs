@@ -21,6 +21,7 @@ mod adopt;
 mod environment;
 mod page;
 pub(crate) mod remote;
+mod replica;
 mod run;
 mod settings;
 mod tell;
@@ -28,6 +29,7 @@ mod upkeep;
 
 use page::TlsArg;
 use remote::{BrowserArgs, Remote};
+use replica::{DrillArgs, ReplicateArgs, RestoreArgs, VerifyArgs};
 use run::RunArgs;
 use settings::{Kept, Settings};
 use tell::TellArgs;
@@ -156,19 +158,24 @@ enum Subcommands {
     /// Read everything again and compare it with its hash.
     ///
     /// Goes on where an interrupted verification stopped. `shoebox run` does the same by itself, a little every day.
-    Verify {
-        #[command(flatten)]
-        data: Data,
-        /// Begin at the beginning, whatever an earlier verification did.
-        #[arg(long, env = "SHOEBOX_VERIFY_AFRESH")]
-        afresh: bool,
-        /// Mend what is damaged or gone from another copy of the archive, made with any program that copies files. What
-        /// it replaces is kept in quarantine. Not while `shoebox run` writes: that has `--replica`.
-        #[arg(long, env = "SHOEBOX_REPAIR_FROM", value_name = "DIR")]
-        repair_from: Option<PathBuf>,
-        /// Print JSON.
-        #[arg(long, env = "SHOEBOX_JSON")]
-        json: bool,
+    Verify(VerifyArgs),
+    /// Keep a second copy: send what is new to S3-compatible object storage or to a directory on another disk.
+    ///
+    /// Only files that are not there yet are sent, and nothing there is deleted. May be stopped and repeated, and run
+    /// beside `shoebox run`, which does the same by itself with `--replicate`.
+    Replicate(ReplicateArgs),
+    /// Show that a replica can be restored: all records, the index out of them, and files drawn at random.
+    ///
+    /// Everything is hashed; what is restored is removed again. Ends with 1 if anything could not be restored.
+    Drill(DrillArgs),
+    /// Make an archive out of its replica, in an empty directory.
+    ///
+    /// May be stopped and repeated.
+    Restore(RestoreArgs),
+    /// Make a key for an encrypted replica.
+    NewKey {
+        /// A file that does not exist yet.
+        file: PathBuf,
     },
     /// Tell whether everything is there: Google's counts beside the archive's, by month and by album.
     ///
@@ -399,9 +406,11 @@ impl Subcommands {
             Self::Run(_) => return Err("the settings of `run` are read elsewhere".into()),
             Self::Status { data, json } => Command::Status { data: data.dir, json },
             Self::Adopt(args) => args.command(),
-            Self::Verify { data, afresh, repair_from, json } => {
-                Command::Verify { data: data.dir, afresh, repair_from, json }
-            }
+            Self::Verify(args) => args.command(),
+            Self::Replicate(args) => args.command(),
+            Self::Drill(args) => args.command(),
+            Self::Restore(args) => args.command(),
+            Self::NewKey { file } => Command::NewKey { file },
             Self::Doctor { data, profile, browser, json } => {
                 Command::Doctor { data, profile, browser: Box::new(browser.settings()), json }
             }

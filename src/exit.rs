@@ -7,6 +7,7 @@ use crate::index::IndexError;
 use crate::ingest::IngestError;
 use crate::model::ErrorClass;
 use crate::remote::RemoteError;
+use crate::replica::ReplicaError;
 use crate::store::StoreError;
 use crate::sync::report::Outcome;
 use crate::upkeep::UpkeepError;
@@ -55,6 +56,7 @@ pub fn code_of(error: &anyhow::Error) -> u8 {
                 .or_else(|| c.downcast_ref::<ViewError>().map(ViewError::class))
                 .or_else(|| c.downcast_ref::<UpkeepError>().map(UpkeepError::class))
                 .or_else(|| c.downcast_ref::<AdoptError>().map(AdoptError::class))
+                .or_else(|| c.downcast_ref::<ReplicaError>().map(ReplicaError::class))
         };
         class(cause)
     });

@@ -30,6 +30,7 @@
 //! | [`adopt`] | Takeout zips, other programs' folders, plain folders: found, paired, taken in, recorded |
 //! | [`proof`] | is everything there: Google's counts beside the archive's, one hash over all |
 //! | [`upkeep`] | everything read again within a month, damage mended, the index copied, facts read anew by a later version |
+//! | [`replica`] | a second copy in object storage or on another disk: sent, verified, drilled, restored |
 //! | [`doctor`] | do the volume and the machine keep what all else relies on |
 //! | [`view`], [`export`] | views as templates over facts, mounted (`view/SEMANTICS.md` lists what that promises); the same tree as plain files |
 //! | [`schedule`], [`notice`] | when the next run is due; what people and their homes are told without asking, and the ways to them |
@@ -37,7 +38,7 @@
 //! | [`serve`] | the page: what is safe, photos, runs, settings, the sign-in; and what programs are told |
 //! | [`telemetry`], [`signals`] | logs and progress; stop, stop at once, read the settings again |
 //! | [`app`], [`cli`], [`exit`] | put it together, parse, end with a documented code |
-//! | `small_file` | what all of these keep in small files, replaced whole or not at all |
+//! | `small_file`, `token_bucket` | what all of these keep in small files, replaced whole or not at all; so many a second |
 //! | `fuzz` | feature `fuzz`: doors to private parsers, for those who feed them hostile bytes |
 //! | `sim` | feature `sim`: the simulated Google Photos that tests and the demo run against |
 //!
@@ -68,6 +69,7 @@ pub mod notice;
 pub mod plan;
 pub mod proof;
 pub mod remote;
+pub mod replica;
 pub mod schedule;
 pub mod serve;
 pub mod signals;
@@ -77,5 +79,6 @@ mod small_file;
 pub mod store;
 pub mod sync;
 pub mod telemetry;
+mod token_bucket;
 pub mod upkeep;
 pub mod view;

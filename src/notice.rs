@@ -43,11 +43,13 @@ pub enum Event {
     DiskLow,
     /// Google's pages have changed shape; a slower method does the work.
     Drift,
+    /// The second copy does not get what is new, or cannot be restored.
+    ReplicaBehind,
 }
 
 impl Event {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::RunOk,
         Self::RunPartial,
         Self::RunFailed,
@@ -56,6 +58,7 @@ impl Event {
         Self::DamageFound,
         Self::DiskLow,
         Self::Drift,
+        Self::ReplicaBehind,
     ];
 
     /// One word, for settings and scripts.
@@ -69,6 +72,7 @@ impl Event {
             Self::DamageFound => "damage-found",
             Self::DiskLow => "disk-low",
             Self::Drift => "drift",
+            Self::ReplicaBehind => "replica-behind",
         }
     }
 
@@ -77,7 +81,11 @@ impl Event {
         match self {
             Self::RunOk | Self::Recovered => Weight::Good,
             Self::RunPartial | Self::Drift => Weight::Notable,
-            Self::RunFailed | Self::SignInNeeded | Self::DamageFound | Self::DiskLow => Weight::Urgent,
+            Self::RunFailed
+            | Self::SignInNeeded
+            | Self::DamageFound
+            | Self::DiskLow
+            | Self::ReplicaBehind => Weight::Urgent,
         }
     }
 }

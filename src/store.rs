@@ -16,6 +16,7 @@ pub(crate) mod archive_json;
 mod blob;
 mod disk;
 mod error;
+mod immutable;
 mod init;
 mod layout;
 mod lock;
@@ -27,14 +28,17 @@ mod recover;
 mod repair;
 pub mod scrub;
 
+pub(crate) use archive_json::parse as archive_id;
+
 pub use album::{ALBUM_SCHEMA, StoredAlbum};
 pub use blob::{PartialBlob, Rejected, StoredBlob, VerifiedBlob};
 pub use disk::{Disk, Entry, Pending, RealDisk, Space, TmpPath};
 pub use error::StoreError;
+pub use immutable::{Group, Immutable, TakenIn};
 pub use layout::RecordName;
 pub use quarantine::QuarantineNote;
 pub use record::StoredRecord;
-pub use repair::Replica;
+pub use repair::SecondCopy;
 
 use layout::Layout;
 use lock::Lock;
@@ -78,6 +82,15 @@ impl Store {
     pub fn init(root: &Path, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<ArchiveId, StoreError> {
         self_test()?;
         init::init(root, disk.as_ref(), clock.as_ref())
+    }
+
+    /// Makes an empty archive under the id of another one, of which there is a copy. `json` is that one's `archive.json`.
+    ///
+    /// # Errors
+    /// As [`Store::init`], and where `json` is none.
+    pub fn init_copy(root: &Path, disk: Arc<dyn Disk>, json: &[u8]) -> Result<ArchiveId, StoreError> {
+        self_test()?;
+        init::make(root, disk.as_ref(), json)
     }
 
     /// Opens an archive for writing: takes the lock, checks the format and clears `tmp/`.

@@ -10,6 +10,7 @@ mod state;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,7 +19,7 @@ use crate::archive::{self, Archive};
 use crate::index::IndexError;
 use crate::model::{ErrorClass, Sha256};
 use crate::store::scrub::{self, Finding, FindingKind};
-use crate::store::{RecordName, Replica, StoreError};
+use crate::store::{Immutable, SecondCopy, Store, StoreError};
 
 pub use state::{Day, State, standing};
 
@@ -39,10 +40,36 @@ pub struct Settings {
     pub time: Duration,
     /// Most bytes read in a day.
     pub bytes: Option<u64>,
-    /// Another copy of the archive, from which damage is mended.
-    pub replica: Option<PathBuf>,
+    /// Other copies of the archive, from which damage is mended; the first that has what is lacking.
+    pub copies: Vec<CopyAt>,
     /// Copies of the index that are kept.
     pub backups: usize,
+}
+
+/// Where another copy of the archive is. It is opened when something must be mended: it may lie on a disk that is plugged
+/// in now and then.
+#[derive(Clone)]
+pub struct CopyAt {
+    name: String,
+    open: Arc<OpenCopy>,
+}
+
+type OpenCopy = dyn Fn(&Store) -> Result<Box<dyn SecondCopy>, String> + Send + Sync;
+
+impl std::fmt::Debug for CopyAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("CopyAt").field(&self.name).finish()
+    }
+}
+
+impl CopyAt {
+    /// A copy by the name that people know, and how it is opened; the error is a sentence.
+    pub fn new(
+        name: String,
+        open: impl Fn(&Store) -> Result<Box<dyn SecondCopy>, String> + Send + Sync + 'static,
+    ) -> Self {
+        Self { name, open: Arc::new(open) }
+    }
 }
 
 impl Default for Settings {
@@ -51,7 +78,7 @@ impl Default for Settings {
             within: Duration::from_secs(30 * 24 * 3600),
             time: Duration::from_secs(4 * 3600),
             bytes: None,
-            replica: None,
+            copies: Vec::new(),
             backups: 7,
         }
     }
@@ -242,14 +269,13 @@ fn deal_with(
         tracing::error!("damage found: {}: {}", finding.path.display(), finding.detail);
     }
     let store = &archive.store;
-    if let Some(dir) = &settings.replica {
-        // The copy may lie on a disk that is plugged in now and then.
-        match store.replica(dir) {
-            Ok(replica) => {
-                let mended = mend(archive, &replica, &finding)?;
+    for copy in &settings.copies {
+        match (copy.open)(store) {
+            Ok(opened) => {
+                let mended = mend(archive, opened.as_ref(), &finding)?;
                 report.mended += mended;
                 if mended > 0 && !scrub::still_stands(store, &finding) {
-                    tracing::info!("{} was mended from {}", finding.path.display(), dir.display());
+                    tracing::info!("{} was mended from {}", finding.path.display(), copy.name);
                     state.known.remove(&finding.path);
                     return Ok(());
                 }
@@ -280,22 +306,23 @@ fn deal_with(
 ///
 /// # Errors
 /// As [`day`].
-pub fn mend(archive: &Archive, replica: &Replica, finding: &Finding) -> Result<u64, UpkeepError> {
+pub fn mend(archive: &Archive, copy: &dyn SecondCopy, finding: &Finding) -> Result<u64, UpkeepError> {
     let store = &archive.store;
-    let mended = store.mend_from(replica, finding)?;
+    let mended = store.mend_from(copy, finding)?;
     let mut files = mended.len() as u64;
     for path in &mended {
-        let Some(name) = path.file_name().and_then(RecordName::parse) else { continue };
-        let applied = if *path == store.record_path(&name) {
-            let record = store.read_record(&name)?;
-            for part in &record.record().parts {
-                let path = store.blob_path(&part.sha256);
-                let lost = Finding { kind: FindingKind::Missing, path, detail: String::new() };
-                files += store.mend_from(replica, &lost)?.len() as u64;
+        let applied = match store.file_at(path) {
+            Some(Immutable::Record(name)) => {
+                let record = store.read_record(&name)?;
+                for part in &record.record().parts {
+                    let path = store.blob_path(&part.sha256);
+                    let lost = Finding { kind: FindingKind::Missing, path, detail: String::new() };
+                    files += store.mend_from(copy, &lost)?.len() as u64;
+                }
+                archive.index.writer().apply(record)
             }
-            archive.index.writer().apply(record)
-        } else {
-            archive.index.writer().apply_album(store.read_album(&name)?)
+            Some(Immutable::Album(name)) => archive.index.writer().apply_album(store.read_album(&name)?),
+            Some(Immutable::Blob(_)) | None => continue,
         };
         match applied {
             Err(error @ IndexError::Conflict { .. }) => tracing::warn!("{error}"),

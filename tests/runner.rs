@@ -13,6 +13,7 @@ mod notice;
 mod promises;
 mod proof;
 mod remote;
+mod replica;
 mod sim;
 mod store;
 mod sync;

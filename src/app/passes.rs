@@ -55,8 +55,8 @@ pub struct Passes<'a> {
     pub desk: &'a Desk,
     /// Who tells people.
     pub tell: &'a Tell,
-    /// Rings after each pass.
-    pub passed: &'a Notify,
+    /// Ring after each pass.
+    pub passed: &'a [Arc<Notify>],
     /// Asks everything to end.
     pub stop: &'a CancellationToken,
 }
@@ -122,7 +122,7 @@ impl Passes<'_> {
             lacking = if whole { needed } else { needed.or(lacking) };
             self.state.ended(began, ended);
             self.state.due(next);
-            self.passed.notify_one();
+            self.passed.iter().for_each(|bell| bell.notify_one());
         }
     }
 

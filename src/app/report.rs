@@ -9,11 +9,13 @@ use std::time::Instant;
 use bytesize::ByteSize;
 use serde_json::json;
 
+use super::replica::Far;
 use crate::archive::{self, Archive};
 use crate::exit;
 use crate::index::IndexReader;
 use crate::model::SystemClock;
 use crate::model::name::{printable, printable_json};
+use crate::replica::journal;
 use crate::signals;
 use crate::store::RealDisk;
 use crate::store::scrub::{Finding, FindingKind, ScrubOptions, checkpoint_path, scrub, still_stands};
@@ -26,6 +28,7 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
     let (totals, failures, runs) = (reader.totals()?, reader.failures()?, reader.last_runs(5)?);
     let damage = upkeep::standing(&archive.store);
     let waiting = facts::waiting(&archive.store);
+    let replicas = journal::load(&archive.store);
     if json {
         let verdicts: BTreeMap<_, _> = totals.verdicts.iter().map(|(v, n)| (v.word(), n)).collect();
         let failures: Vec<_> = failures
@@ -41,7 +44,8 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
             .collect();
         let report = json!({"archive": archive.store.id().to_string(), "items": totals.items, "files": totals.parts,
             "bytes": totals.bytes, "stored_bytes": totals.blob_bytes, "verdicts": verdicts, "set_aside": failures,
-            "runs": runs, "damage": damage, "waiting_for_migration": waiting});
+            "runs": runs, "damage": damage, "waiting_for_migration": waiting,
+            "replicas": replicas});
         println!("{}", printable_json(&report.to_string()));
         return Ok(exit::OK);
     }
@@ -65,6 +69,9 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
             run.listed
         ),
         None => println!("Last run  none yet"),
+    }
+    for (target, replica) in &replicas {
+        println!("Copy      {}: {}", printable(target), printable(&replica.in_words()));
     }
     if !damage.is_empty() {
         let files = match damage.len() {
@@ -101,10 +108,11 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
 }
 
 /// `shoebox verify`.
-pub fn verify(data: &Path, afresh: bool, repair_from: Option<&Path>, json: bool) -> anyhow::Result<u8> {
+pub fn verify(data: &Path, afresh: bool, repair_from: Option<&Far>, json: bool) -> anyhow::Result<u8> {
     let stop = signals::stop_token()?;
     let archive = if repair_from.is_some() { super::open(data)? } else { super::open_to_read(data)? };
-    let replica = repair_from.map(|dir| archive.store.replica(dir)).transpose()?;
+    let runtime = super::runtime()?;
+    let copy = repair_from.map(|far| far.fetcher(Some(archive.store.id()), runtime.handle())).transpose()?;
     let checkpoint = checkpoint_path(&archive.store);
     if afresh && checkpoint.exists() {
         std::fs::remove_file(&checkpoint)?;
@@ -120,9 +128,9 @@ pub fn verify(data: &Path, afresh: bool, repair_from: Option<&Path>, json: bool)
     report.findings.extend(lost);
     report.findings.sort();
     let mut mended = Vec::new();
-    if let Some(replica) = &replica {
+    if let Some(copy) = &copy {
         for finding in &report.findings {
-            upkeep::mend(&archive, replica, finding)?;
+            upkeep::mend(&archive, copy, finding)?;
         }
         let (still, sound): (Vec<_>, Vec<_>) = std::mem::take(&mut report.findings)
             .into_iter()

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::home::Home;
 use super::passes::Passes;
 use super::tell::{self, Tell};
-use super::{RunSettings, Source, filled, mount, upkeep};
+use super::{RunSettings, Source, filled, mount, replica, second_copy, upkeep};
 use crate::exit;
 use crate::login::Word;
 use crate::login::desk::{self, Desk};
@@ -28,6 +28,7 @@ use crate::signals;
 /// How long the end waits for the page's last answers, and for a sign-in to close its browser.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
 const LAST_SIGN_IN: Duration = Duration::from_secs(6);
+const LAST_SENT: Duration = Duration::from_secs(6);
 /// How long the end waits for a file that is being read.
 const LAST_READ: Duration = Duration::from_secs(3);
 
@@ -103,25 +104,35 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
         }
         None => None,
     };
-    let passed = Arc::new(Notify::new());
+    let passed = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+    let mut how_kept = settings.upkeep.clone();
+    if let Some(upkeep) = &mut how_kept {
+        upkeep.copies = replica::copies(&settings.copies);
+    }
     let kept = upkeep::keep_up(
         Arc::clone(&archive),
-        settings.upkeep.clone(),
-        Arc::clone(&passed),
+        how_kept,
+        Arc::clone(&passed[0]),
         Arc::clone(&tell),
         stop.clone(),
     );
+    let kept_twice = settings.replicate.clone().map(|settings| {
+        let (archive, passed) = (Arc::clone(&archive), Arc::clone(&passed[1]));
+        second_copy::keep(archive, settings, passed, Arc::clone(&tell), stop.clone())
+    });
     let passes =
         Passes { archive: &archive, state: &state, desk: &desk, tell: &tell, passed: &passed, stop: &stop };
     passes.go_on(&settings, &*source).await?;
     // All at the same time: whoever stops us waits ten seconds at most.
-    let (_in_time, ended, _at_rest, _said) = tokio::join!(
+    let (_in_time, ended, _at_rest, _said, _sent) = tokio::join!(
         // A file that is being read may be large: nobody waits for it, and what was not saved is read again.
         tokio::time::timeout(LAST_READ, kept),
         tokio::time::timeout(LAST_ANSWER, &mut page),
         // Whoever signs in right now has a browser that must write down its cookies.
         tokio::time::timeout(LAST_SIGN_IN, desk.turn()),
         OptionFuture::from(home.map(Home::end)),
+        // What is on its way to the replica would have to be sent again.
+        OptionFuture::from(kept_twice.map(|task| tokio::time::timeout(LAST_SENT, task))),
     );
     match ended {
         Ok(ended) => ended?.context("the page failed")?,

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::page::PageArgs;
 use super::remote::Remote;
+use super::replica::KeepArgs;
 use super::tell::TellArgs;
 use super::upkeep::UpkeepArgs;
 use super::{Data, ViewArgs, duration};
@@ -47,6 +48,8 @@ pub struct RunArgs {
     tell: TellArgs,
     #[command(flatten)]
     upkeep: UpkeepArgs,
+    #[command(flatten)]
+    keep: KeepArgs,
 }
 
 impl RunArgs {
@@ -60,9 +63,13 @@ impl RunArgs {
     /// # Errors
     /// `--OPTION: ` and what is wrong with it.
     pub fn settings(self) -> Result<RunSettings, String> {
+        let sync = self.remote.settings(ListingMode::Auto);
+        let (replicate, copies) = self.keep.settings(sync.browser.ca.clone());
         Ok(RunSettings {
             data: self.data.dir,
-            sync: self.remote.settings(ListingMode::Auto),
+            sync,
+            replicate,
+            copies,
             view: self.view,
             view_settings: self.view_args.settings(),
             listen: self.listen,

@@ -19,12 +19,13 @@ pub struct TellArgs {
     /// `shoebox tell` tries it.
     #[arg(long, env = "SHOEBOX_TELL", value_delimiter = ';', hide_env_values = true, value_name = "ADDRESS")]
     tell: Vec<Secret>,
-    /// What to tell: run-ok, run-partial, run-failed, sign-in-needed, recovered, damage-found, disk-low, drift.
+    /// What to tell: run-ok, run-partial, run-failed, sign-in-needed, recovered, damage-found, disk-low, drift,
+    /// replica-behind.
     #[arg(
         long,
         env = "SHOEBOX_TELL_OF",
         value_delimiter = ',',
-        default_value = "run-failed,sign-in-needed,recovered,damage-found,disk-low,drift",
+        default_value = "run-failed,sign-in-needed,recovered,damage-found,disk-low,drift,replica-behind",
         value_name = "EVENTS"
     )]
     tell_of: Vec<Event>,

@@ -1,6 +1,5 @@
 //! The options of upkeep.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -22,10 +21,6 @@ pub struct UpkeepArgs {
     /// Most that is read for it in a day, for example `200GB`; unlimited if left out.
     #[arg(long, env = "SHOEBOX_VERIFY_BYTES", value_name = "SIZE")]
     verify_bytes: Option<ByteSize>,
-    /// Another copy of the archive, made with any program that copies files: damage is mended from it at once, and not
-    /// only from Google with the next sync. It is only read, and may be absent now and then.
-    #[arg(long, env = "SHOEBOX_REPLICA", value_name = "DIR")]
-    replica: Option<PathBuf>,
     /// Neither read the archive again nor copy the index.
     #[arg(long, env = "SHOEBOX_NO_UPKEEP")]
     no_upkeep: bool,
@@ -38,7 +33,6 @@ impl UpkeepArgs {
             within: self.verify_within,
             time: self.verify_time,
             bytes: self.verify_bytes.map(|size| size.as_u64()),
-            replica: self.replica,
             ..Settings::default()
         })
     }

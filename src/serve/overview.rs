@@ -20,6 +20,7 @@ use super::{State, sign_in};
 use crate::index::{RunNote, Totals};
 use crate::login;
 use crate::model::Verdict;
+use crate::replica::journal;
 use crate::sync::report::{Outcome, SyncReport};
 
 /// How often is looked whether something has changed.
@@ -46,6 +47,8 @@ struct Live {
     size: String,
     proven: Option<String>,
     damaged: usize,
+    /// Second copies: where, how they are, and whether that is well.
+    copies: Vec<(String, String, bool)>,
     going: Option<Going>,
     last: Option<Result<SyncReport, String>>,
     /// How the last run ended before this process began.
@@ -83,6 +86,10 @@ impl Live {
             proven: totals.as_ref().ok().and_then(proven),
             totals,
             damaged: state.damaged(),
+            copies: journal::load(&state.archive.store)
+                .into_iter()
+                .map(|(target, entry)| (target, entry.in_words(), !entry.is_in_trouble()))
+                .collect(),
             going: going(state),
             earlier: if last.is_none() { state.earlier() } else { None },
             last,

@@ -19,6 +19,17 @@ const DOCUMENTS: [(&str, &str); 2] =
 const ROOM: u64 = 4 << 20;
 
 pub(super) fn init(root: &Path, disk: &dyn Disk, clock: &dyn Clock) -> Result<ArchiveId, StoreError> {
+    let json = ArchiveJson {
+        format: FORMAT,
+        archive_id: random_id()?,
+        hash: "sha256".to_owned(),
+        created: clock.now(),
+    };
+    make(root, disk, &json.to_bytes())
+}
+
+/// Makes an archive that has this `archive.json`: a new one, or that of which there is a copy.
+pub(super) fn make(root: &Path, disk: &dyn Disk, json: &[u8]) -> Result<ArchiveId, StoreError> {
     let layout = Layout::new(root);
     match archive_json::read(&layout, disk) {
         Ok(id) => {
@@ -27,21 +38,15 @@ pub(super) fn init(root: &Path, disk: &dyn Disk, clock: &dyn Clock) -> Result<Ar
         Err(StoreError::NoArchive { .. }) => {}
         Err(error) => return Err(error),
     }
+    let id = archive_json::parse(root, json)?;
     require_room(root, disk)?;
     std::fs::create_dir_all(root).map_err(StoreError::io("create", root))?;
     refuse_foreign(&layout, disk)?;
-    let id = random_id()?;
     complete_directories(&layout, disk)?;
     for (name, text) in DOCUMENTS {
         write_new(&layout, disk, name, text.as_bytes())?;
     }
-    let json = ArchiveJson {
-        format: FORMAT,
-        archive_id: id.clone(),
-        hash: "sha256".to_owned(),
-        created: clock.now(),
-    };
-    write_new(&layout, disk, "archive.json", &json.to_bytes())?;
+    write_new(&layout, disk, "archive.json", json)?;
     if let Some(parent) = root.canonicalize().ok().and_then(|root| root.parent().map(Path::to_owned)) {
         disk.sync_dir(&parent).map_err(StoreError::io("flush directory", &parent))?;
     }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::quiet::QuietHours;
 use crate::model::Clock;
 use crate::remote::{Body, RemoteError};
+use crate::token_bucket::TokenBucket;
 
 /// The caps that a person can set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,8 +63,8 @@ pub struct Pace {
     clock: Arc<dyn Clock>,
     open_at: Mutex<Instant>,
     seed: Mutex<fastrand::Rng>,
-    calls: Mutex<Bucket>,
-    bytes: Option<Arc<Mutex<Bucket>>>,
+    calls: Mutex<TokenBucket>,
+    bytes: Option<Arc<Mutex<TokenBucket>>>,
     downloads: Mutex<Downloads>,
     freed: Notify,
     /// Somebody has said already why everybody waits.
@@ -85,11 +86,11 @@ pub(crate) struct Turn<'a> {
 impl Pace {
     /// Everything open.
     pub fn new(seed: u64, limits: Limits, clock: Arc<dyn Clock>) -> Self {
-        let bytes = |rate: u64| Arc::new(Mutex::new(Bucket::new(rate as f64, rate as f64)));
+        let bytes = |rate: u64| Arc::new(Mutex::new(TokenBucket::new(rate as f64, rate as f64)));
         Self {
             open_at: Mutex::new(Instant::now()),
             seed: Mutex::new(fastrand::Rng::with_seed(seed)),
-            calls: Mutex::new(Bucket::new(limits.calls_per_second, CALL_BURST)),
+            calls: Mutex::new(TokenBucket::new(limits.calls_per_second, CALL_BURST)),
             bytes: limits.bandwidth.map(bytes),
             downloads: Mutex::new(Downloads {
                 allowed: limits.workers.max(1) as f64,
@@ -248,32 +249,6 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         locked(&self.pace.downloads).running -= 1;
         self.pace.freed.notify_waiters();
-    }
-}
-
-/// Tokens that come at a rate and are saved up to a burst; more may be taken at once, as a debt to wait for.
-struct Bucket {
-    rate: f64,
-    burst: f64,
-    tokens: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    fn new(rate: f64, burst: f64) -> Self {
-        Self { rate, burst, tokens: burst, at: Instant::now() }
-    }
-
-    /// Takes some and says how long to wait for them.
-    fn take(&mut self, tokens: f64) -> Duration {
-        let now = Instant::now();
-        let saved = self.tokens + now.duration_since(self.at).as_secs_f64() * self.rate;
-        self.tokens = saved.min(self.burst) - tokens;
-        self.at = now;
-        if self.tokens >= 0.0 || self.rate <= 0.0 {
-            return Duration::ZERO;
-        }
-        Duration::try_from_secs_f64(-self.tokens / self.rate).unwrap_or(Duration::ZERO)
     }
 }
 

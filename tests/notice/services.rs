@@ -48,7 +48,7 @@ async fn every_service_takes_what_it_is_told() {
         }
     }
     let hook = desk.taken().pop().unwrap().json();
-    assert_eq!((&hook["event"], &hook["at"]), (&"drift".into(), &"2026-05-01T12:00:00Z".into()));
+    assert_eq!((&hook["event"], &hook["at"]), (&"replica-behind".into(), &"2026-05-01T12:00:00Z".into()));
 }
 
 #[tokio::test]

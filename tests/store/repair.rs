@@ -1,14 +1,15 @@
 //! Single shards, what stands of what was found, and repair from a copy.
 
 use std::fs;
+use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use shoebox::model::Sha256;
-use shoebox::store::Store;
 use shoebox::store::scrub::{Finding, FindingKind, scrub_shard, still_stands};
+use shoebox::store::{Group, Immutable, SecondCopy, Store};
 
 use super::support::*;
 
@@ -22,10 +23,27 @@ fn filled() -> (TestArchive, Store, PathBuf, PathBuf) {
     (archive, store, blob, record)
 }
 
-fn copy(archive: &TestArchive) -> PathBuf {
+/// A copy in a directory.
+struct Copy(PathBuf);
+
+impl SecondCopy for Copy {
+    fn open(&self, file: &Immutable) -> io::Result<Option<Box<dyn Read + Send>>> {
+        match fs::File::open(self.0.join(file.path())) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => Ok(Some(Box::new(other?))),
+        }
+    }
+
+    fn files_in(&self, group: Group) -> io::Result<Vec<Immutable>> {
+        let names = fs::read_dir(self.0.join(group.path()))?.map(|entry| entry.unwrap().file_name());
+        Ok(names.filter_map(|name| group.file(name.to_str()?)).collect())
+    }
+}
+
+fn copy(archive: &TestArchive) -> Copy {
     let to = archive.outside("copy");
     assert!(Command::new("cp").arg("-a").args([archive.root(), to.clone()]).status().unwrap().success());
-    to
+    Copy(to)
 }
 
 fn spoil(file: &Path) {
@@ -41,7 +59,7 @@ fn finding(path: &Path) -> Finding {
 fn a_copy_mends_what_is_damaged_or_gone_and_the_bad_bytes_stay() {
     for (is_gone, of_blob) in [(false, true), (false, false), (true, true), (true, false)] {
         let (archive, store, blob, record) = filled();
-        let copy = store.replica(&copy(&archive)).unwrap();
+        let copy = copy(&archive);
         let file = if of_blob { blob } else { record };
         let sound = fs::read(&file).unwrap();
         assert!(store.mend_from(&copy, &finding(&file)).unwrap().is_empty(), "there was nothing to mend");
@@ -63,9 +81,9 @@ fn a_copy_mends_what_is_damaged_or_gone_and_the_bad_bytes_stay() {
 fn a_copy_that_is_damaged_too_changes_nothing() {
     for of_blob in [true, false] {
         let (archive, store, blob, record) = filled();
-        let root = copy(&archive);
+        let copy = copy(&archive);
         let file = if of_blob { blob } else { record };
-        let theirs = root.join(file.strip_prefix(archive.root()).unwrap());
+        let theirs = copy.0.join(file.strip_prefix(archive.root()).unwrap());
         for spoilt in [true, false] {
             spoil(&file);
             if spoilt {
@@ -73,7 +91,6 @@ fn a_copy_that_is_damaged_too_changes_nothing() {
             } else {
                 fs::remove_file(&theirs).unwrap()
             }
-            let copy = store.replica(&root).unwrap();
             assert!(store.mend_from(&copy, &finding(&file)).unwrap().is_empty());
             assert_eq!(fs::read(&file).unwrap(), b"not these");
             assert_eq!(archive.tmp_files(), Vec::<PathBuf>::new());
@@ -86,7 +103,7 @@ fn albums_are_mended_with_their_earlier_revisions() {
     let (archive, store, ..) = filled();
     let first = store.put_album(&album(1, None, &["item"])).unwrap();
     store.put_album(&album(2, Some(*first.sha256()), &[])).unwrap();
-    let copy = store.replica(&copy(&archive)).unwrap();
+    let copy = copy(&archive);
     let files = files_below(&archive.root().join("albums"));
     files.iter().for_each(|file| fs::remove_file(file).unwrap());
     let mut mended = store.mend_from(&copy, &finding(&files[1])).unwrap();

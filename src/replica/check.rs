@@ -1,0 +1,160 @@
+//! Is everything at the far end, unaltered: all of it read again and hashed, or names and sizes compared.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sha2::Digest as _;
+use tokio_util::sync::CancellationToken;
+
+use super::restore::shared;
+use super::{Fetcher, ReplicaError};
+use crate::model::Sha256;
+use crate::store::{Group, Immutable, SecondCopy as _, Store};
+
+/// Attempts at one file: what is wrong only once was wrong on the way.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(500);
+/// Bytes read at once.
+const CHUNK: usize = 256 * 1024;
+
+/// A file that is not as it should be at the far end.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wrong {
+    /// Which.
+    pub file: Immutable,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Files looked at there.
+    pub files: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Files of the archive that are not there yet.
+    pub missing: Vec<Immutable>,
+    /// Files there that are damaged.
+    pub damaged: Vec<Wrong>,
+    /// Files there that the archive does not have: lost here, or of a later time.
+    pub only_there: Vec<Immutable>,
+    /// Whether it was ended early.
+    pub stopped: bool,
+}
+
+/// Compares a replica with its archive. `deeply` reads every file there and hashes it.
+///
+/// # Errors
+/// When the far end cannot be listed. What cannot be read is damaged.
+pub fn check(
+    fetcher: &Fetcher,
+    store: &Store,
+    deeply: bool,
+    workers: usize,
+    stop: &CancellationToken,
+) -> Result<CheckReport, ReplicaError> {
+    let report = Mutex::new(CheckReport::default());
+    let (files, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+    let groups: Vec<_> = Group::blobs().chain(Group::records()).collect();
+    shared(&groups, workers, stop, |group| {
+        let there: BTreeMap<_, _> = fetcher.list(*group)?.into_iter().collect();
+        let here = store.files_in(*group)?;
+        let mut found = CheckReport::default();
+        for file in &here {
+            if !there.contains_key(file) {
+                found.missing.push(file.clone());
+            }
+        }
+        for (file, size) in &there {
+            if stop.is_cancelled() {
+                break;
+            }
+            files.fetch_add(1, Ordering::Relaxed);
+            if here.binary_search(file).is_err() {
+                found.only_there.push(file.clone());
+            } else if let Some(why) = wrong_size(fetcher, store, file, *size) {
+                found.damaged.push(Wrong { file: file.clone(), why });
+                continue;
+            }
+            if deeply {
+                match hash(fetcher, file) {
+                    Ok(read) => {
+                        bytes.fetch_add(read, Ordering::Relaxed);
+                    }
+                    Err(why) => found.damaged.push(Wrong { file: file.clone(), why }),
+                }
+            }
+        }
+        let mut report = report.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        report.missing.extend(found.missing);
+        report.damaged.extend(found.damaged);
+        report.only_there.extend(found.only_there);
+        Ok(())
+    })?;
+    let mut report = report.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    report.files = files.into_inner();
+    report.bytes = bytes.into_inner();
+    report.stopped = stop.is_cancelled();
+    report.missing.sort();
+    report.damaged.sort();
+    report.only_there.sort();
+    Ok(report)
+}
+
+fn wrong_size(fetcher: &Fetcher, store: &Store, file: &Immutable, there: u64) -> Option<String> {
+    let here = std::fs::metadata(store.file_path(file)).ok()?.len();
+    let may_be = fetcher.replica().may_have(here, there);
+    (!may_be).then(|| format!("it has {there} bytes there, and {here} here"))
+}
+
+/// Reads a file and compares its hash; returns its length, or what is wrong with it.
+fn hash(fetcher: &Fetcher, file: &Immutable) -> Result<u64, String> {
+    let once = || -> io::Result<u64> {
+        let Some(mut from) = fetcher.open(file)? else { return Err(io::ErrorKind::NotFound.into()) };
+        let (mut hasher, mut size) = (sha2::Sha256::new(), 0);
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            match from.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(n) => {
+                    hasher.update(&chunk[..n]);
+                    size += n as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let found = Sha256::new(hasher.finalize().into());
+        if found == *file.sha256() {
+            return Ok(size);
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidData, format!("its {size} bytes have the SHA-256 {found}")))
+    };
+    with_patience(once)
+}
+
+/// Tries something several times; the last error as a sentence. Other bytes are asked for once more, in case they were
+/// changed on the way; what is not there does not come by waiting.
+pub(super) fn with_patience<T>(mut once: impl FnMut() -> io::Result<T>) -> Result<T, String> {
+    let mut tries = 1;
+    loop {
+        let error = match once() {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let most = match error.kind() {
+            io::ErrorKind::NotFound => 1,
+            io::ErrorKind::InvalidData => 2,
+            _ => TRIES,
+        };
+        if tries >= most {
+            return Err(error.to_string());
+        }
+        std::thread::sleep(PAUSE * 2_u32.pow(tries - 1));
+        tries += 1;
+    }
+}
