@@ -7,7 +7,7 @@ mod home;
 mod inspect;
 mod login;
 mod migrate;
-mod mount;
+pub mod mount;
 mod passes;
 pub mod proof;
 pub mod replica;
@@ -76,6 +76,15 @@ pub enum Command {
     Mount {
         /// The archive.
         data: PathBuf,
+        /// Where.
+        mountpoint: PathBuf,
+        /// How.
+        view: ViewSettings,
+    },
+    /// Show the view of an archive that is somewhere else.
+    MountFrom {
+        /// Its replica.
+        from: Box<mount::MountFrom>,
         /// Where.
         mountpoint: PathBuf,
         /// How.
@@ -343,6 +352,7 @@ pub fn execute(command: Command) -> anyhow::Result<u8> {
         Command::Adopt { data, settings } => adopt::adopt(&data, &settings),
         Command::Login { profile, browser } => runtime()?.block_on(login::sign_in(&profile, &browser)),
         Command::Mount { data, mountpoint, view } => mount::until_stopped(&data, &mountpoint, &view),
+        Command::MountFrom { from, mountpoint, view } => mount::from_elsewhere(&from, &mountpoint, &view),
         Command::Tell { settings, ca } => runtime()?.block_on(tell::try_out(settings, ca.as_deref())),
         Command::Unmount { mountpoint } => mount::unmount(&mountpoint),
         Command::ViewList { views } => views::list(views.as_deref()),

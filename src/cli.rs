@@ -19,6 +19,7 @@ use crate::telemetry::{self, LogFormat};
 
 mod adopt;
 mod environment;
+mod mount;
 mod page;
 pub(crate) mod remote;
 mod replica;
@@ -27,6 +28,7 @@ mod settings;
 mod tell;
 mod upkeep;
 
+use mount::MountArgs;
 use page::TlsArg;
 use remote::{BrowserArgs, Remote};
 use replica::{DrillArgs, ReplicateArgs, RestoreArgs, VerifyArgs};
@@ -104,15 +106,8 @@ enum Subcommands {
     /// Nothing is unpacked, and nothing there is changed. What the library has of it, by Google's own hash, is not
     /// downloaded again; the rest is kept beside it. May be stopped and repeated.
     Adopt(adopt::AdoptArgs),
-    /// Show the archive as a read-only file system until stopped.
-    Mount {
-        #[command(flatten)]
-        data: Data,
-        /// An empty directory.
-        mountpoint: PathBuf,
-        #[command(flatten)]
-        view: ViewArgs,
-    },
+    /// Show the archive as a read-only file system until stopped; with --from, one that is somewhere else.
+    Mount(MountArgs),
     /// Free a mount point: take view, guard and dead mounts away and leave an ordinary directory.
     ///
     /// Where a view was and is not, every question gets an error, so that no photo program takes an unready view
@@ -399,9 +394,7 @@ impl Subcommands {
                 };
                 Command::ViewPreview { data: data.dir, views: views.file, which, limit }
             }
-            Self::Mount { data, mountpoint, view } => {
-                Command::Mount { data: data.dir, mountpoint, view: view.settings() }
-            }
+            Self::Mount(args) => args.command()?,
             // What the page has set is added by whoever knows the arguments.
             Self::Run(_) => return Err("the settings of `run` are read elsewhere".into()),
             Self::Status { data, json } => Command::Status { data: data.dir, json },

@@ -30,7 +30,7 @@
 //! | [`adopt`] | Takeout zips, other programs' folders, plain folders: found, paired, taken in, recorded |
 //! | [`proof`] | is everything there: Google's counts beside the archive's, one hash over all |
 //! | [`upkeep`] | everything read again within a month, damage mended, the index copied, facts read anew by a later version |
-//! | [`replica`] | a second copy in object storage or on another disk: sent, verified, drilled, restored |
+//! | [`replica`] | a second copy in object storage or on another disk: sent, verified, drilled, restored, or mounted from there |
 //! | [`doctor`] | do the volume and the machine keep what all else relies on |
 //! | [`view`], [`export`] | views as templates over facts, mounted (`view/SEMANTICS.md` lists what that promises); the same tree as plain files |
 //! | [`schedule`], [`notice`] | when the next run is due; what people and their homes are told without asking, and the ways to them |

@@ -10,6 +10,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
@@ -19,13 +20,17 @@ use crate::model::{ArchiveId, ErrorClass};
 use crate::store::{Group, Immutable, Store, StoreError};
 
 pub mod check;
+pub mod elsewhere;
 mod fetch;
 pub mod journal;
+mod leftovers;
 pub mod push;
 pub mod restore;
 mod seal;
 mod send;
 mod target;
+
+use send::{is_unknown_there, within};
 
 pub use fetch::Fetcher;
 pub use seal::{Identity, Recipient, make_key};
@@ -105,6 +110,10 @@ pub struct Replica {
     target: Target,
     recipients: Vec<Recipient>,
     identities: Vec<Identity>,
+    /// Whether the server knows conditional writes, as far as we know.
+    conditional: Arc<AtomicBool>,
+    /// Device and inode of a directory: another disk may come and go in its place.
+    volume: Option<(u64, u64)>,
 }
 
 impl std::fmt::Debug for Replica {
@@ -126,8 +135,11 @@ impl Replica {
         recipients: Vec<Recipient>,
         is_known: bool,
     ) -> Result<Self, ReplicaError> {
+        if let Some(directory) = target.directory() {
+            refuse_itself(target, directory, store)?;
+        }
         let objects = target.open(true)?;
-        let new = Self { objects, target: target.clone(), recipients, identities: Vec::new() };
+        let new = Self::new(objects, target, recipients, Vec::new());
         let named: Vec<_> = new.recipients.iter().map(ToString::to_string).collect();
         let mark = Mark { format: FORMAT, archive_id: store.id().clone(), recipients: named };
         match new.mark().await? {
@@ -155,6 +167,9 @@ impl Replica {
         }
         new.create("archive.json", json).await?;
         new.create(MARK, bytes).await?;
+        if let Some(directory) = target.directory() {
+            leftovers::clear(directory);
+        }
         Ok(new)
     }
 
@@ -169,11 +184,14 @@ impl Replica {
         identities: Vec<Identity>,
     ) -> Result<Self, ReplicaError> {
         let objects = target.open(false)?;
-        let mut replica = Self { objects, target: target.clone(), recipients: Vec::new(), identities };
+        let mut replica = Self::new(objects, target, Vec::new(), identities);
         let mark = match replica.mark().await? {
             Some(mark) => mark,
             None => match replica.archive_json().await? {
-                Some((archive_id, _)) => Mark { format: FORMAT, archive_id, recipients: Vec::new() },
+                Some((archive_id, _)) => {
+                    replica.require_plain().await?;
+                    Mark { format: FORMAT, archive_id, recipients: Vec::new() }
+                }
                 None => return Err(replica.other("there is no replica")),
             },
         };
@@ -191,6 +209,48 @@ impl Replica {
             return Err(ReplicaError::Usage(format!("{target}: {why}")));
         }
         Ok(replica)
+    }
+
+    fn new(
+        objects: Arc<dyn ObjectStore>,
+        target: &Target,
+        recipients: Vec<Recipient>,
+        identities: Vec<Identity>,
+    ) -> Self {
+        let conditional = Arc::new(AtomicBool::new(true));
+        let mut new =
+            Self { objects, target: target.clone(), recipients, identities, conditional, volume: None };
+        new.volume = new.volume_now();
+        new
+    }
+
+    fn volume_now(&self) -> Option<(u64, u64)> {
+        use std::os::unix::fs::MetadataExt as _;
+        let meta = std::fs::metadata(self.target.directory()?).ok()?;
+        Some((meta.dev(), meta.ino()))
+    }
+
+    /// Refuses where the directory is not the one that was opened: its disk is gone, or another one is there.
+    fn require_volume(&self) -> Result<(), ReplicaError> {
+        if self.volume == self.volume_now() {
+            return Ok(());
+        }
+        Err(self.other("its disk is not there any more"))
+    }
+
+    /// A copy without a mark that holds encrypted files has lost it.
+    async fn require_plain(&self) -> Result<(), ReplicaError> {
+        use futures_util::TryStreamExt as _;
+        let records = self.path("records");
+        let first = self.objects.list(Some(&records)).try_next().await;
+        match first {
+            Ok(Some(object)) if object.location.as_ref().ends_with(".age") => {
+                let why = format!("it is encrypted, and {MARK} is missing: bring that back first");
+                Err(self.other(&why))
+            }
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed(&error)),
+        }
     }
 
     /// Which one it is, for people.
@@ -232,14 +292,14 @@ impl Replica {
 
     /// A small file; nothing where there is none.
     async fn small(&self, path: &ObjectPath) -> Result<Option<Vec<u8>>, ReplicaError> {
-        let answer = match self.objects.get(path).await {
+        let answer = match within(0, self.objects.get(path)).await {
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             other => other.map_err(|e| self.failed(&e))?,
         };
         if answer.meta.size > LONGEST_MARK {
             return Err(self.other(&format!("{path} has {} bytes", answer.meta.size)));
         }
-        Ok(Some(answer.bytes().await.map_err(|e| self.failed(&e))?.to_vec()))
+        Ok(Some(within(0, answer.bytes()).await.map_err(|e| self.failed(&e))?.to_vec()))
     }
 
     fn require_same(&self, found: &Mark, wanted: &Mark) -> Result<(), ReplicaError> {
@@ -302,11 +362,20 @@ impl Replica {
         if self.small(&path).await?.is_some() {
             return Ok(());
         }
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.objects.put_opts(&path, PutPayload::from(bytes), options).await {
-            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
-            Err(error) => Err(self.failed(&error)),
+        let payload = PutPayload::from(bytes);
+        let put = |mode: PutMode| {
+            let options = PutOptions { mode, ..PutOptions::default() };
+            within(0, self.objects.put_opts(&path, payload.clone(), options))
+        };
+        // In a directory a condition needs hard links, which many a disk that is carried about does not have.
+        if self.target.directory().is_none() && self.conditional.load(Ordering::Relaxed) {
+            match put(PutMode::Create).await {
+                Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => return Ok(()),
+                Err(error) if is_unknown_there(&error) => self.conditional.store(false, Ordering::Relaxed),
+                Err(error) => return Err(self.failed(&error)),
+            }
         }
+        put(PutMode::Overwrite).await.map(|_| ()).map_err(|e| self.failed(&e))
     }
 
     fn path(&self, name: &str) -> ObjectPath {
@@ -322,6 +391,15 @@ impl Replica {
         if self.is_sealed() { ".age" } else { "" }
     }
 
+    /// Whether a file is there.
+    async fn has(&self, file: &Immutable) -> Result<bool, ReplicaError> {
+        match within(0, self.objects.head(&self.object(file))).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
     /// The files in a directory of the replica with their sizes there, sorted by name. What does not belong there is
     /// left out.
     async fn list(&self, group: Group) -> Result<Vec<(Immutable, u64)>, ReplicaError> {
@@ -330,7 +408,7 @@ impl Replica {
         let mut files = Vec::new();
         let mut listing = self.objects.list(Some(&dir));
         loop {
-            match listing.try_next().await {
+            match within(0, listing.try_next()).await {
                 Ok(Some(object)) => {
                     let name = object.location.filename().and_then(|name| name.strip_suffix(self.suffix()));
                     files.extend(name.and_then(|name| group.file(name)).map(|file| (file, object.size)));
@@ -362,4 +440,20 @@ impl Replica {
             _ => ReplicaError::Unreachable { target, why },
         }
     }
+}
+
+/// An archive is no second copy of itself.
+fn refuse_itself(target: &Target, directory: &Path, store: &Store) -> Result<(), ReplicaError> {
+    let Ok(directory) = directory.canonicalize() else { return Ok(()) };
+    let root = store.root().canonicalize().unwrap_or_else(|_| store.root().to_owned());
+    let same_file = |name: &str| {
+        use std::os::unix::fs::MetadataExt as _;
+        let id = |dir: &Path| std::fs::metadata(dir.join(name)).map(|meta| (meta.dev(), meta.ino())).ok();
+        id(&directory).is_some_and(|there| id(&root) == Some(there))
+    };
+    if directory.starts_with(&root) || same_file("archive.json") {
+        let why = "this is the archive itself, or a directory in it: a second copy belongs on another disk";
+        return Err(ReplicaError::Usage(format!("{target}: {why}")));
+    }
+    Ok(())
 }

@@ -23,6 +23,7 @@ pub mod source;
 pub mod tree;
 pub mod writing;
 
+pub use fs::BlobBytes;
 pub use mount::{Mounted, ViewOptions};
 pub use mountpoint::ViewError;
 pub use source::{IndexSource, News, Rest, Source};

@@ -1,6 +1,7 @@
 //! Second copies: in a real server of object storage and in directories.
 
 mod appliance;
+mod elsewhere;
 mod line;
 mod refusals;
 mod restoring;

@@ -1,13 +1,16 @@
 //! `shoebox mount`, and the view of `shoebox run`.
 
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::ViewSettings;
+use super::replica::Far;
 use crate::archive::{Archive, index_path};
 use crate::exit;
+use crate::replica::elsewhere::{Elsewhere, Original, Originals};
 use crate::signals;
-use crate::view::{IndexSource, Mounted, ViewError, ViewOptions, mountpoint};
+use crate::view::fs::OpenBlob;
+use crate::view::{BlobBytes, IndexSource, Mounted, ViewError, ViewOptions, mountpoint};
 
 /// Shows the view until a signal comes, or until somebody else unmounts it.
 pub fn until_stopped(data: &Path, mountpoint: &Path, view: &ViewSettings) -> anyhow::Result<u8> {
@@ -43,15 +46,90 @@ pub fn unmount(place: &Path) -> anyhow::Result<u8> {
 /// Mounts the view of an opened archive.
 pub fn start(archive: &Archive, mountpoint: &Path, view: &ViewSettings) -> Result<Mounted, ViewError> {
     let store = archive.store.clone();
+    let open_blob = Box::new(move |sha256: &_, _size| {
+        store.open_blob(sha256).map(BlobBytes::File).map_err(std::io::Error::other)
+    });
+    show(archive, open_blob, archive.store.root(), ViewOptions::NEAR, mountpoint, view)
+}
+
+fn show(
+    archive: &Archive,
+    open_blob: OpenBlob,
+    store: &Path,
+    threads: usize,
+    mountpoint: &Path,
+    view: &ViewSettings,
+) -> Result<Mounted, ViewError> {
     let views = super::views::read(view.views.as_deref())?;
     let options = ViewOptions {
         passthrough: view.passthrough,
         xattrs: view.xattrs,
         overlay: view.writable_sidecars.clone(),
-        store: store.root().to_owned(),
+        store: store.to_owned(),
         views,
+        threads,
     };
-    let open_blob = Box::new(move |sha256: &_| store.open_blob(sha256).map_err(std::io::Error::other));
     let source = || Box::new(IndexSource::new(index_path(archive.store.root()), archive.store.id().clone()));
     Mounted::start(source(), source(), open_blob, mountpoint, &options)
+}
+
+/// An archive that is somewhere else.
+#[derive(Clone, Debug)]
+pub struct MountFrom {
+    /// Its replica.
+    pub far: Far,
+    /// A directory for its records, its index, and originals that were read lately.
+    pub cache: PathBuf,
+    /// Most bytes of those originals.
+    pub cache_size: u64,
+    /// How often is looked for new records.
+    pub follow_every: Duration,
+}
+
+/// Shows an archive that is somewhere else, until a signal comes or somebody else unmounts it.
+pub fn from_elsewhere(from: &MountFrom, mountpoint: &Path, view: &ViewSettings) -> anyhow::Result<u8> {
+    let stop = signals::stop_token()?;
+    mountpoint::prepare(mountpoint, &from.cache)?;
+    let runtime = super::runtime()?;
+    let far = Far { target: from.far.target.clone().hasty(), ..from.far.clone() };
+    let fetcher = far.fetcher(None, runtime.handle())?;
+    tracing::info!("fetching what is known of the archive at {}", far.target);
+    let elsewhere = Elsewhere::open(fetcher.clone(), &from.cache, far.workers, &stop)?;
+    let originals = Originals::new(fetcher, &from.cache, from.cache_size, runtime.handle().clone())?;
+    if stop.is_cancelled() {
+        return Ok(exit::INTERRUPTED);
+    }
+    let open_blob = Box::new(move |sha256: &_, size| {
+        originals.open(sha256, size).map(|original| match original {
+            Original::Whole(file) => BlobBytes::File(file),
+            Original::InBlocks(bytes) => BlobBytes::Elsewhere(bytes),
+        })
+    });
+    let mounted = show(&elsewhere.archive, open_blob, &from.cache, ViewOptions::FAR, mountpoint, view)?;
+    tracing::info!("the archive of {} is at {}; Ctrl-C ends it", far.target, mountpoint.display());
+    let mut looked = Instant::now();
+    let mut well = true;
+    while !stop.is_cancelled() && mounted.is_alive() {
+        std::thread::sleep(Duration::from_millis(100));
+        if looked.elapsed() < from.follow_every {
+            continue;
+        }
+        match elsewhere.follow(&stop) {
+            Ok(0) => well = true,
+            Ok(new) => {
+                well = true;
+                tracing::info!(records = new, "new in the archive");
+            }
+            // Said once: what is known is shown all the same.
+            Err(error) if well => {
+                well = false;
+                tracing::warn!("nothing new can be seen: {error}");
+            }
+            Err(error) => tracing::debug!("nothing new can be seen: {error}"),
+        }
+        looked = Instant::now();
+    }
+    mounted.stop()?;
+    elsewhere.archive.index.close()?;
+    Ok(exit::OK)
 }

@@ -98,10 +98,12 @@ impl ReplicateSettings {
     ) -> Result<PushReport, ReplicaError> {
         let target = &self.far.target;
         let sent = async {
-            let is_known =
-                journal::load(store).get(&target.to_string()).is_some_and(|entry| entry.complete.is_some());
+            let is_known = journal::load(store)?.get(&target.key()).is_some_and(|entry| entry.begun.is_some());
             let recipients = self.recipients.clone();
             let replica = Replica::begin(target, store, recipients, is_known && !begin_anew).await?;
+            if !is_known {
+                journal::note(store, target, |entry| entry.begun = Some(super::clock().now()))?;
+            }
             let settings = PushSettings {
                 workers: self.far.workers,
                 bandwidth: self.bandwidth,
@@ -122,7 +124,7 @@ impl ReplicateSettings {
         }
         .await;
         let now = super::clock().now();
-        journal::note(store, target, |entry| match &sent {
+        let noted = journal::note(store, target, |entry| match &sent {
             Ok(report) if report.is_complete() => {
                 entry.complete = Some(now);
                 entry.files = report.sent + report.there;
@@ -137,7 +139,10 @@ impl ReplicateSettings {
                 entry.failing_since.get_or_insert(now);
                 entry.failing = Some(error.to_string());
             }
-        })?;
+        });
+        if let Err(error) = noted {
+            tracing::warn!("what came of the replication cannot be noted: {error}");
+        }
         sent
     }
 }
@@ -228,7 +233,7 @@ pub fn verify(data: &Path, far: &Far, quick: bool, resend: bool, json: bool) -> 
     let missing: Vec<_> = paths(&report.missing);
     if json {
         let report = json!({"files": report.files, "bytes": report.bytes, "missing": missing, "damaged": wrong,
-            "only_there": paths(&report.only_there), "complete": !report.stopped, "sent_again": sent});
+            "only_there": paths(&report.only_there), "damaged_here": paths(&report.damaged_here), "complete": !report.stopped, "sent_again": sent});
         println!("{}", printable_json(&report.to_string()));
     } else {
         let why = "it is not there yet".to_owned();
@@ -241,13 +246,21 @@ pub fn verify(data: &Path, far: &Far, quick: bool, resend: bool, json: bool) -> 
             println!("Send again what is damaged there with --resend.");
         }
     }
-    let mended = sent.is_some_and(|sent| sent.is_complete());
-    Ok(match (report.stopped, report.damaged.is_empty() || mended, report.missing.is_empty() || mended) {
-        (true, ..) => exit::INTERRUPTED,
-        (_, false, _) => exit::FAILURE,
-        (_, _, false) => exit::PARTIAL,
-        _ => exit::OK,
-    })
+    let damaged = report.damaged.len() as u64;
+    let mended = sent.is_some_and(|sent| sent.is_complete() && sent.replaced >= damaged);
+    let here = report.damaged_here.is_empty();
+    Ok(
+        match (
+            report.stopped,
+            here && (report.damaged.is_empty() || mended),
+            report.missing.is_empty() || mended,
+        ) {
+            (true, ..) => exit::INTERRUPTED,
+            (_, false, _) => exit::FAILURE,
+            (_, _, false) => exit::PARTIAL,
+            _ => exit::OK,
+        },
+    )
 }
 
 fn verified(report: &CheckReport, target: &Target, quick: bool) -> String {
@@ -261,6 +274,12 @@ fn verified(report: &CheckReport, target: &Target, quick: bool) -> String {
     }
     if !report.missing.is_empty() {
         found.push(format!("{} not there yet", report.missing.len()));
+    }
+    if !report.damaged_here.is_empty() {
+        found.push(format!(
+            "{} damaged HERE (`shoebox verify --repair-from {target}`)",
+            report.damaged_here.len()
+        ));
     }
     if !report.only_there.is_empty() {
         found.push(format!(
@@ -298,9 +317,10 @@ pub fn drill(data: &Path, far: &Far, sample: usize, within: Option<&Path>, json:
         list(&report.failed);
         println!("{}", drilled(&report, &far.target));
     }
-    Ok(match (report.stopped, report.is_good()) {
-        (true, _) => exit::INTERRUPTED,
-        (_, true) => exit::OK,
+    Ok(match (report.stopped, report.is_good(), report.behind) {
+        (true, ..) => exit::INTERRUPTED,
+        (_, true, 0) => exit::OK,
+        (_, true, _) => exit::PARTIAL,
         _ => exit::FAILURE,
     })
 }
@@ -336,7 +356,7 @@ pub(super) fn drilled(report: &DrillReport, target: &Target) -> String {
     let index = match report.index_agrees {
         Some(true) => "the index made of them says the same as the archive's own".to_owned(),
         Some(false) => "the index made of them says something ELSE than the archive's own".to_owned(),
-        None if report.behind > 0 => format!("{} of the archive's are not there yet", report.behind),
+        None if report.behind > 0 => format!("{} of the archive's records are not there", report.behind),
         None => "the archive goes on meanwhile, so that the index was not compared".to_owned(),
     };
     let sample = format!(
@@ -347,6 +367,9 @@ pub(super) fn drilled(report: &DrillReport, target: &Target) -> String {
     );
     let end = match (report.failed.len() as u64, report.stopped) {
         (_, true) => "Stopped when asked.".to_owned(),
+        (0, _) if report.is_good() && report.behind > 0 => {
+            "What is there can be restored, but it is not everything: `shoebox replicate` first.".to_owned()
+        }
         (0, _) if report.is_good() => "This replica can be restored.".to_owned(),
         (0, _) => "Run `shoebox verify`.".to_owned(),
         (n, _) => format!("{} could NOT be restored: run `shoebox verify --replica {target}`.", files(n)),

@@ -28,7 +28,7 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
     let (totals, failures, runs) = (reader.totals()?, reader.failures()?, reader.last_runs(5)?);
     let damage = upkeep::standing(&archive.store);
     let waiting = facts::waiting(&archive.store);
-    let replicas = journal::load(&archive.store);
+    let replicas = journal::known(&archive.store);
     if json {
         let verdicts: BTreeMap<_, _> = totals.verdicts.iter().map(|(v, n)| (v.word(), n)).collect();
         let failures: Vec<_> = failures

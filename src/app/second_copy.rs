@@ -22,6 +22,10 @@ const FIRST_LOOK: Duration = Duration::from_secs(15);
 /// The longest time between two looks, and the time until one that failed is made up for.
 const LOOK_EVERY: Duration = Duration::from_secs(24 * 3600);
 const AFTER_FAILURE: Duration = Duration::from_secs(3600);
+/// The longest time until a drill that failed is held again.
+const AFTER_FAILED_DRILL: SignedDuration = SignedDuration::from_hours(24);
+/// Drills that could not be held, one after the other, of which somebody is told.
+const UNHELD: u32 = 3;
 /// A line that is bad for so long is worth a word.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 /// Files that a drill draws.
@@ -36,7 +40,7 @@ pub fn keep(
     stop: CancellationToken,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
-        let mut next = FIRST_LOOK;
+        let (mut next, mut unheld) = (FIRST_LOOK, 0);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -45,7 +49,7 @@ pub fn keep(
             }
             next = if send(&archive, &settings, &tell, &stop).await { LOOK_EVERY } else { AFTER_FAILURE };
             if next == LOOK_EVERY && is_drill_due(&archive, &settings) && !stop.is_cancelled() {
-                drill(&archive, &settings, &tell, &stop).await;
+                drill(&archive, &settings, &tell, &stop, &mut unheld).await;
             }
         }
     })
@@ -62,10 +66,7 @@ async fn send(archive: &Archive, settings: &KeepReplica, tell: &Tell, stop: &Can
             } else {
                 tracing::debug!("{}", sentence(&report, target));
             }
-            if journal::load(&archive.store)
-                .get(&target.to_string())
-                .is_some_and(|entry| !entry.is_in_trouble())
-            {
+            if !journal::of(&archive.store, target).is_in_trouble() {
                 say_that_it_is_well(tell, target);
             }
             return true;
@@ -85,8 +86,7 @@ async fn send(archive: &Archive, settings: &KeepReplica, tell: &Tell, stop: &Can
     // A bad line mends itself; what needs somebody does not.
     let needs_somebody =
         behind.as_ref().is_some_and(|error: &ReplicaError| error.class() != ErrorClass::Transient);
-    let since =
-        journal::load(&archive.store).remove(&target.to_string()).and_then(|entry| entry.failing_since);
+    let since = journal::of(&archive.store, target).failing_since;
     let is_long = since.is_some_and(|since| age(since) >= PATIENCE);
     if needs_somebody || is_long {
         let why = behind.map_or_else(|| "some files did not get there".to_owned(), |error| error.to_string());
@@ -113,29 +113,48 @@ fn is_drill_due(archive: &Archive, settings: &KeepReplica) -> bool {
         // Who keeps the key elsewhere holds the drill there.
         return false;
     }
-    let drilled =
-        journal::load(&archive.store).remove(&far.target.to_string()).and_then(|entry| entry.drilled);
+    let known = journal::of(&archive.store, &far.target);
     let every = SignedDuration::try_from(settings.drill_every).unwrap_or(SignedDuration::MAX);
-    drilled.is_none_or(|drilled| age(drilled) >= every)
+    // What failed may have failed for a bad line.
+    let every = if known.drill_failed.is_some() { every.min(AFTER_FAILED_DRILL) } else { every };
+    known.drilled.is_none_or(|drilled| age(drilled) >= every)
 }
 
-async fn drill(archive: &Arc<Archive>, settings: &KeepReplica, tell: &Tell, stop: &CancellationToken) {
+/// Holds a drill and tells what it came to. `unheld` counts those that came to nothing, one after the other.
+async fn drill(
+    archive: &Arc<Archive>,
+    settings: &KeepReplica,
+    tell: &Tell,
+    stop: &CancellationToken,
+    unheld: &mut u32,
+) {
     let (archive, far, stop) = (Arc::clone(archive), settings.replicate.far.clone(), stop.clone());
     let target = far.target.clone();
     let runtime = tokio::runtime::Handle::current();
-    let held = tokio::task::spawn_blocking(move || hold_drill(&archive, &far, SAMPLE, None, &runtime, &stop));
-    match held.await {
-        Ok(Ok(report)) if report.stopped => {}
+    let (over, held) = tokio::sync::oneshot::channel();
+    // A thread of its own: the runtime would wait for one of its own before it ends.
+    std::thread::spawn(move || {
+        let report = hold_drill(&archive, &far, SAMPLE, None, &runtime, &stop);
+        drop(archive);
+        let _nobody_waits = over.send(report);
+    });
+    let (title, text) = match held.await {
+        Ok(Ok(report)) if report.stopped => return,
         Ok(Ok(report)) if report.is_good() => {
+            *unheld = 0;
             tracing::info!("drill: {}", drilled(&report, &target));
             say_that_it_is_well(tell, &target);
+            return;
         }
-        Ok(Ok(report)) => {
-            let text = drilled(&report, &target);
-            tracing::error!("drill: {text}");
-            tell.trouble(Event::ReplicaBehind, "The second copy cannot be restored", &text);
+        Ok(Ok(report)) => ("The second copy cannot be restored", drilled(&report, &target)),
+        Ok(Err(error)) => {
+            ("No drill could be held", format!("The drill at {target} could not be held: {error:#}"))
         }
-        Ok(Err(error)) => tracing::warn!("the drill could not be held: {error:#}"),
-        Err(error) => tracing::error!("the drill ended: {error}"),
+        Err(_) => ("No drill could be held", format!("The drill at {target} ended by itself")),
+    };
+    tracing::error!("drill: {text}");
+    *unheld += 1;
+    if title.starts_with("The") || *unheld >= UNHELD {
+        tell.trouble(Event::ReplicaBehind, title, &text);
     }
 }

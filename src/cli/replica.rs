@@ -26,18 +26,32 @@ pub struct S3Args {
     /// Its secret: better in the environment, or in a file that SHOEBOX_S3_SECRET_FILE names.
     #[arg(long, env = "SHOEBOX_S3_SECRET", value_name = "SECRET", hide_env_values = true)]
     s3_secret: Option<String>,
+    /// Send no checksum beside the signature, which has one, too: for servers that refuse the header
+    /// `x-amz-checksum-sha256`.
+    #[arg(long, env = "SHOEBOX_S3_NO_CHECKSUM")]
+    s3_no_checksum: bool,
 }
 
 impl S3Args {
     fn at(self, target: Target, ca: Option<PathBuf>) -> Target {
-        let Self { s3_endpoint: endpoint, s3_region: region, s3_key: key, s3_secret: secret } = self;
-        target.with(S3Settings { endpoint, region, key, secret, ca })
+        target.with(self.settings(ca))
+    }
+
+    fn settings(self, ca: Option<PathBuf>) -> S3Settings {
+        S3Settings {
+            endpoint: self.s3_endpoint,
+            region: self.s3_region,
+            key: self.s3_key,
+            secret: self.s3_secret,
+            ca,
+            no_checksum: self.s3_no_checksum,
+        }
     }
 }
 
 /// What is needed to read a replica.
 #[derive(Args, Debug)]
-struct FarArgs {
+pub struct FarArgs {
     /// The file of a key that opens an encrypted replica.
     #[arg(long, env = "SHOEBOX_IDENTITY", value_name = "FILE")]
     identity: Option<PathBuf>,
@@ -52,7 +66,8 @@ struct FarArgs {
 }
 
 impl FarArgs {
-    fn at(self, target: Target) -> Far {
+    /// The replica at this place.
+    pub fn at(self, target: Target) -> Far {
         Far { target: self.s3.at(target, self.ca), identity: self.identity, workers: self.workers }
     }
 }
@@ -137,8 +152,7 @@ pub struct KeepArgs {
 impl KeepArgs {
     /// As settings: the replica that is kept, and the copies from which damage is mended.
     pub fn settings(self, ca: Option<PathBuf>) -> (Option<KeepReplica>, Vec<Far>) {
-        let S3Args { s3_endpoint, s3_region, s3_key, s3_secret } = self.s3;
-        let s3 = S3Settings { endpoint: s3_endpoint, region: s3_region, key: s3_key, secret: s3_secret, ca };
+        let s3 = self.s3.settings(ca);
         let (identity, workers) = (self.identity, self.replicate_workers);
         let far =
             |target: Target| Far { target: target.with(s3.clone()), identity: identity.clone(), workers };

@@ -40,6 +40,8 @@ pub struct CheckReport {
     pub missing: Vec<Immutable>,
     /// Files there that are damaged.
     pub damaged: Vec<Wrong>,
+    /// Files of the archive itself that are damaged, as far as sizes show it.
+    pub damaged_here: Vec<Immutable>,
     /// Files there that the archive does not have: lost here, or of a later time.
     pub only_there: Vec<Immutable>,
     /// Whether it was ended early.
@@ -76,9 +78,6 @@ pub fn check(
             files.fetch_add(1, Ordering::Relaxed);
             if here.binary_search(file).is_err() {
                 found.only_there.push(file.clone());
-            } else if let Some(why) = wrong_size(fetcher, store, file, *size) {
-                found.damaged.push(Wrong { file: file.clone(), why });
-                continue;
             }
             if deeply {
                 match hash(fetcher, file) {
@@ -88,11 +87,19 @@ pub fn check(
                     Err(why) => found.damaged.push(Wrong { file: file.clone(), why }),
                 }
             }
+            // Where sizes differ, one of the two is wrong, and it need not be the copy.
+            let Some(why) = wrong_size(fetcher, store, file, *size) else { continue };
+            if !store.is_sound_file(file).unwrap_or(false) {
+                found.damaged_here.push(file.clone());
+            } else if !deeply {
+                found.damaged.push(Wrong { file: file.clone(), why });
+            }
         }
         let mut report = report.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         report.missing.extend(found.missing);
         report.damaged.extend(found.damaged);
         report.only_there.extend(found.only_there);
+        report.damaged_here.extend(found.damaged_here);
         Ok(())
     })?;
     let mut report = report.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -102,6 +109,7 @@ pub fn check(
     report.missing.sort();
     report.damaged.sort();
     report.only_there.sort();
+    report.damaged_here.sort();
     Ok(report)
 }
 

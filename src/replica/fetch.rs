@@ -1,14 +1,21 @@
 //! Reading a replica, from threads that may wait.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use object_store::ObjectStoreExt as _;
+use object_store::path::Path as ObjectPath;
+use object_store::{GetOptions, GetRange, ObjectStore as _, ObjectStoreExt as _};
 use tokio::runtime::Handle;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::{Replica, ReplicaError, seal};
 use crate::store::{Group, Immutable, SecondCopy};
+
+/// Attempts at a listing, and the pause between them.
+const LISTS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A replica for those who read files in the ordinary way. Not from within the async runtime.
 #[derive(Clone)]
@@ -33,7 +40,15 @@ impl Fetcher {
     /// # Errors
     /// When the far end cannot tell.
     pub fn list(&self, group: Group) -> Result<Vec<(Immutable, u64)>, ReplicaError> {
-        self.runtime.block_on(self.replica.list(group))
+        let mut left = LISTS;
+        loop {
+            left -= 1;
+            match self.runtime.block_on(self.replica.list(group)) {
+                // A listing of many pages has many occasions to break.
+                Err(ReplicaError::Unreachable { .. }) if left > 0 => std::thread::sleep(PAUSE),
+                other => return other,
+            }
+        }
     }
 
     /// The archive's `archive.json`.
@@ -43,6 +58,99 @@ impl Fetcher {
     pub(super) fn archive_json(&self) -> Result<Vec<u8>, ReplicaError> {
         let found = self.runtime.block_on(self.replica.archive_json())?;
         found.map(|(_, bytes)| bytes).ok_or_else(|| self.replica.other("archive.json is missing"))
+    }
+}
+
+impl Fetcher {
+    /// A piece of a file; shorter only where the file ends.
+    ///
+    /// # Errors
+    /// When the far end does not give it.
+    pub(super) fn range(&self, file: &Immutable, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let mut pieces = Pieces {
+            fetcher: self,
+            object: self.replica.object(file),
+            at: 0,
+            piece: Vec::new(),
+            from: 0,
+            next: HEAD,
+            size: 0,
+        };
+        let wanted = range.end - range.start;
+        if !self.replica.is_sealed() {
+            return pieces.fetch(range);
+        }
+        let mut opened = seal::open_at(pieces, &self.replica.identities, range.start)?;
+        let mut bytes = Vec::new();
+        opened.by_ref().take(wanted).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// Bytes of an encrypted file that are fetched first: its header is in them.
+const HEAD: u64 = 4 * 1024;
+/// Bytes fetched at once afterwards: a block of the cache, and what encryption adds to it.
+const PIECE: u64 = (4 << 20) + 128 * 1024;
+
+/// An object that is read at any position, piece by piece.
+struct Pieces<'a> {
+    fetcher: &'a Fetcher,
+    object: ObjectPath,
+    at: u64,
+    piece: Vec<u8>,
+    /// Where the piece begins.
+    from: u64,
+    /// Bytes of the next piece.
+    next: u64,
+    /// Bytes of the whole object, once a piece of it was fetched.
+    size: u64,
+}
+
+impl Pieces<'_> {
+    fn fetch(&mut self, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let Fetcher { replica, runtime } = self.fetcher;
+        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let got = runtime.block_on(async {
+            let answer = replica.objects.get_opts(&self.object, options).await?;
+            self.size = answer.meta.size;
+            answer.bytes().await
+        });
+        got.map(|bytes| bytes.to_vec()).map_err(|error| match error {
+            object_store::Error::NotFound { .. } => io::ErrorKind::NotFound.into(),
+            other => io::Error::other(super::target::in_words(&other)),
+        })
+    }
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let is_in =
+            |pieces: &Self| pieces.at >= pieces.from && pieces.at < pieces.from + pieces.piece.len() as u64;
+        if self.size > 0 && self.at >= self.size {
+            return Ok(0);
+        }
+        if !is_in(self) {
+            self.piece = self.fetch(self.at..self.at + self.next)?;
+            (self.from, self.next) = (self.at, PIECE);
+        }
+        let skipped = usize::try_from(self.at - self.from).unwrap_or(usize::MAX).min(self.piece.len());
+        let n = to.len().min(self.piece.len() - skipped);
+        to[..n].copy_from_slice(&self.piece[skipped..skipped + n]);
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+impl Seek for Pieces<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            // Known from the first piece, which has the header.
+            SeekFrom::End(by) => self.size.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
     }
 }
 

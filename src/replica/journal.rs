@@ -2,6 +2,7 @@
 //! for one thing: that there was a replica, so that an empty volume is not taken for a new one.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -15,6 +16,8 @@ use crate::store::{Store, StoreError};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Entry {
+    /// When it was begun.
+    pub begun: Option<Timestamp>,
     /// When everything that there was had got there.
     pub complete: Option<Timestamp>,
     /// Files there, at that time.
@@ -57,9 +60,28 @@ impl Entry {
 /// What is known of each replica, by its place.
 pub type Journal = BTreeMap<String, Entry>;
 
-/// Reads what is known; anything that is no such file is as good as none.
-pub fn load(store: &Store) -> Journal {
-    std::fs::read(path(store)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+/// Reads what is known.
+///
+/// # Errors
+/// When there is a file that cannot be read, or is none of ours.
+pub fn load(store: &Store) -> Result<Journal, StoreError> {
+    let file = path(store);
+    let refused = |source| StoreError::Io { action: "read", path: file.clone(), source };
+    match std::fs::read(&file) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| refused(io::Error::other(e))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Journal::new()),
+        Err(error) => Err(refused(error)),
+    }
+}
+
+/// The same for those who only show it: what cannot be read is not shown.
+pub fn known(store: &Store) -> Journal {
+    load(store).inspect_err(|error| tracing::debug!("{error}")).unwrap_or_default()
+}
+
+/// What is known of one replica.
+pub fn of(store: &Store, target: &Target) -> Entry {
+    known(store).remove(&target.key()).unwrap_or_default()
 }
 
 /// Notes something of a replica.
@@ -67,8 +89,8 @@ pub fn load(store: &Store) -> Journal {
 /// # Errors
 /// When the disk refuses.
 pub fn note(store: &Store, target: &Target, change: impl FnOnce(&mut Entry)) -> Result<(), StoreError> {
-    let mut journal = load(store);
-    change(journal.entry(target.to_string()).or_default());
+    let mut journal = load(store)?;
+    change(journal.entry(target.key()).or_default());
     let file = path(store);
     small_file::replace(&file, &journal).map_err(|source| StoreError::Io {
         action: "write",

@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -160,20 +160,19 @@ impl Push<'_> {
         // The records first: a photo that is archived while its blob's directory was looked at already waits for the
         // next time, as its record does.
         let mut waiting = HashSet::new();
-        let mut lists = stream::iter(Group::records()).map(|group| self.lacking(group)).buffered(LISTS);
-        while let Some(jobs) = lists.try_next().await? {
-            waiting.extend(jobs.iter().map(|job| *job.file.sha256()));
+        let mut lists = self.lists(Group::records());
+        while let Some(lacking) = lists.try_next().await? {
+            waiting.extend(lacking.jobs.iter().map(|job| *job.file.sha256()));
         }
-        self.progress.there.store(0, Ordering::Relaxed);
+        drop(lists);
         self.blobs().await?;
-        self.records(&waiting).await
+        self.records(&waiting).await?;
+        self.replica.require_volume()
     }
 
     async fn blobs(&self) -> Result<(), ReplicaError> {
-        stream::iter(Group::blobs())
-            .map(|group| self.lacking(group))
-            .buffered(LISTS)
-            .map_ok(|jobs| stream::iter(jobs.into_iter().map(Ok)))
+        self.lists(Group::blobs())
+            .map_ok(|lacking| stream::iter(self.counted(lacking).into_iter().map(Ok)))
             .try_flatten()
             .take_until(self.stop.cancelled())
             .try_for_each_concurrent(self.settings.workers.max(1), |job| async move {
@@ -186,10 +185,9 @@ impl Push<'_> {
     }
 
     async fn records(&self, waiting: &HashSet<Sha256>) -> Result<(), ReplicaError> {
-        stream::iter(Group::records())
-            .map(|group| self.lacking(group))
-            .buffered(LISTS)
-            .map_ok(|jobs| {
+        self.lists(Group::records())
+            .map_ok(|lacking| {
+                let jobs = self.counted(lacking);
                 // The revisions of one item behind each other: what is there is never without what was before it.
                 let mut chains: BTreeMap<MediaKey, Vec<Job>> = BTreeMap::new();
                 for job in jobs.into_iter().filter(|job| waiting.contains(job.file.sha256())) {
@@ -203,7 +201,7 @@ impl Push<'_> {
             .take_until(self.stop.cancelled())
             .try_for_each_concurrent(self.settings.workers.max(1), |chain| async move {
                 for (n, job) in chain.iter().enumerate() {
-                    if self.speaks_of_what_is_held_back(&job.file) || !self.deliver(job).await? {
+                    if self.must_wait(&job.file).await? || !self.deliver(job).await? {
                         locked(&self.report).waiting += (chain.len() - n) as u64;
                         break;
                     }
@@ -213,56 +211,70 @@ impl Push<'_> {
             .await
     }
 
-    fn speaks_of_what_is_held_back(&self, file: &Immutable) -> bool {
-        let held_back = locked(&self.held_back);
-        let Immutable::Record(name) = file else { return false };
-        if held_back.is_empty() {
-            return false;
-        }
-        // One that cannot be read is told of when it is sent.
-        let record = self.store.read_record(name);
-        record.is_ok_and(|stored| stored.record().parts.iter().any(|part| held_back.contains(&part.sha256)))
+    /// What the far end lacks, directory by directory. Listed by tasks of their own: what nobody polls while a long file
+    /// goes out would run into its time limit.
+    fn lists(
+        &self,
+        groups: impl Iterator<Item = Group>,
+    ) -> impl Stream<Item = Result<Lacking, ReplicaError>> + Unpin {
+        let (replica, store) = (self.replica.clone(), self.store.clone());
+        let resend = Arc::new(self.settings.resend.clone());
+        let groups: Vec<_> = groups.collect();
+        Box::pin(
+            stream::iter(groups)
+                .map(move |group| {
+                    let (replica, store, resend) = (replica.clone(), store.clone(), Arc::clone(&resend));
+                    tokio::spawn(async move { lacking(&replica, store, &resend, group).await })
+                })
+                .buffered(LISTS)
+                .map(|listed| listed.unwrap_or_else(|e| Err(ReplicaError::Usage(e.to_string())))),
+        )
     }
 
-    /// What the far end lacks of a directory, or has with a size that cannot be.
-    async fn lacking(&self, group: Group) -> Result<Vec<Job>, ReplicaError> {
-        let listed = async || self.replica.list(group).await;
-        let there: BTreeMap<_, _> = match listed().await {
-            // Once more: a listing of many pages has many occasions.
-            Err(ReplicaError::Unreachable { .. }) => listed().await,
-            other => other,
-        }?
-        .into_iter()
-        .collect();
-        let (store, resend) = (self.store.clone(), &self.settings.resend);
-        let here = tokio::task::spawn_blocking(move || {
-            let sized = |file: Immutable| {
-                let size = std::fs::metadata(store.file_path(&file)).map_or(0, |meta| meta.len());
-                (file, size)
-            };
-            store.files_in(group).map(|files| files.into_iter().map(sized).collect::<Vec<_>>())
-        });
-        let here = here.await.map_err(|e| ReplicaError::Usage(e.to_string()))??;
-        let mut jobs = Vec::new();
-        for (file, size) in here {
-            match there.get(&file) {
-                None => jobs.push(Job { file, replace: false }),
-                Some(there) if resend.contains(&file) || !self.replica.may_have(size, *there) => {
-                    jobs.push(Job { file, replace: true });
-                }
-                Some(_) => {
-                    self.progress.there.fetch_add(1, Ordering::Relaxed);
-                }
+    fn counted(&self, lacking: Lacking) -> Vec<Job> {
+        self.progress.there.fetch_add(lacking.there, Ordering::Relaxed);
+        lacking.jobs
+    }
+
+    /// Whether a record speaks of a blob that is not at the far end: it waits then. One that cannot be read waits, too.
+    async fn must_wait(&self, file: &Immutable) -> Result<bool, ReplicaError> {
+        let Immutable::Record(name) = file else { return Ok(false) };
+        let record = match self.store.read_record(name) {
+            Ok(record) => record,
+            Err(error) => {
+                self.trouble(file, error.to_string());
+                return Ok(true);
             }
+        };
+        for part in &record.record().parts {
+            if locked(&self.held_back).contains(&part.sha256) {
+                return Ok(true);
+            }
+            let blob = Immutable::Blob(part.sha256);
+            if self.store.has_blob(&part.sha256).unwrap_or(false) || self.replica.has(&blob).await? {
+                continue;
+            }
+            self.trouble(&blob, "it is gone here, and was never sent".to_owned());
+            locked(&self.held_back).insert(part.sha256);
+            return Ok(true);
         }
-        Ok(jobs)
+        Ok(false)
+    }
+
+    fn trouble(&self, file: &Immutable, why: String) {
+        let trouble = Trouble { file: file.path(), why };
+        tracing::warn!("{} did not get to the replica: {}", trouble.file, trouble.why);
+        locked(&self.report).failed.push(trouble);
     }
 
     /// Sends one file, again and again if need be; whether it is there now.
     async fn deliver(&self, job: &Job) -> Result<bool, ReplicaError> {
+        self.replica.require_volume()?;
+        let mut replace = job.replace;
         let mut pauses = ExponentialBuilder::default().with_jitter().with_max_times(TRIES - 1).build();
         loop {
-            let failure = match self.replica.send(self.store, &job.file, job.replace, &self.pace).await {
+            let failure = match self.replica.send(self.store, &job.file, replace, &self.pace, self.stop).await
+            {
                 Ok(bytes) => {
                     self.progress.sent.fetch_add(1, Ordering::Relaxed);
                     self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -278,8 +290,13 @@ impl Push<'_> {
                     | object_store::Error::Unauthenticated { .. }),
                 ) => return Err(self.replica.failed(error)),
                 Failure::There(error) => Some(in_words(error)),
-                Failure::Altered(_) => Some(failure.to_string()),
+                Failure::Altered(_) => {
+                    // What we ourselves have brought there wrong is not left there.
+                    replace = true;
+                    Some(failure.to_string())
+                }
                 Failure::Here(_) => None,
+                Failure::Stopped => return Ok(false),
             };
             if far.is_some()
                 && !self.stop.is_cancelled()
@@ -289,9 +306,7 @@ impl Push<'_> {
                 tokio::time::sleep(pause).await;
                 continue;
             }
-            let trouble = Trouble { file: job.file.path(), why: failure.to_string() };
-            tracing::warn!("{} did not get to the replica: {}", trouble.file, trouble.why);
-            locked(&self.report).failed.push(trouble);
+            self.trouble(&job.file, failure.to_string());
             if let Some(why) = far
                 && self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= GIVE_UP
             {
@@ -300,6 +315,46 @@ impl Push<'_> {
             return Ok(false);
         }
     }
+}
+
+/// What the far end lacks of a directory, or has with a size that cannot be, and how much it has.
+struct Lacking {
+    jobs: Vec<Job>,
+    there: u64,
+}
+
+async fn lacking(
+    replica: &Replica,
+    store: Store,
+    resend: &BTreeSet<Immutable>,
+    group: Group,
+) -> Result<Lacking, ReplicaError> {
+    replica.require_volume()?;
+    let listed = match replica.list(group).await {
+        // Once more: a listing of many pages has many occasions.
+        Err(ReplicaError::Unreachable { .. }) => replica.list(group).await,
+        other => other,
+    };
+    let on_far_end: BTreeMap<_, _> = listed?.into_iter().collect();
+    let here = tokio::task::spawn_blocking(move || {
+        let sized = |file: Immutable| {
+            let size = std::fs::metadata(store.file_path(&file)).map_or(0, |meta| meta.len());
+            (file, size)
+        };
+        store.files_in(group).map(|files| files.into_iter().map(sized).collect::<Vec<_>>())
+    });
+    let here = here.await.map_err(|e| ReplicaError::Usage(e.to_string()))??;
+    let mut lacking = Lacking { jobs: Vec::new(), there: 0 };
+    for (file, size) in here {
+        match on_far_end.get(&file) {
+            None => lacking.jobs.push(Job { file, replace: false }),
+            Some(there) if resend.contains(&file) || !replica.may_have(size, *there) => {
+                lacking.jobs.push(Job { file, replace: true });
+            }
+            Some(_) => lacking.there += 1,
+        }
+    }
+    Ok(lacking)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

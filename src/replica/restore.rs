@@ -1,5 +1,7 @@
 //! An archive out of its replica: all of it, or a drill that shows with a sample that it could be done.
 
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -12,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::check::with_patience;
 use super::push::Trouble;
 use super::{Fetcher, ReplicaError};
-use crate::archive::Archive;
+use crate::archive::{Archive, index_path};
 use crate::index::IndexReader;
 use crate::model::{Clock, Sha256, SystemClock};
 use crate::store::{Disk, Group, Immutable, RealDisk, SecondCopy as _, Store, StoreError, TakenIn};
@@ -73,15 +75,28 @@ pub fn restore(
         };
     }
     if !report.stopped {
-        let archive = Archive::open(root, disk, clock)?;
-        report.items = archive.index.reader().and_then(|reader| reader.item_count()).map_err(index)?;
+        let archive = open(root, &disk, &clock)?;
+        let reader = archive.index.reader().map_err(index)?;
+        report.items = reader.item_count().map_err(index)?;
+        // What the far end did not list, because it is gone there or came while we listed.
+        let mut lacking = Vec::new();
+        reader.blobs(|sha256, _| lacking.push(Immutable::Blob(sha256))).map_err(index)?;
+        lacking.retain(|file| !archive.store.file_path(file).exists());
+        let known: BTreeSet<_> = report.failed.iter().map(|trouble| trouble.file.clone()).collect();
+        lacking.retain(|file| !known.contains(&file.path()));
+        let getting = Getting::of(fetcher, &archive.store, stop);
+        shared(&lacking, workers, stop, |file| getting.file(file))?;
+        report.blobs += getting.got.load(Ordering::Relaxed);
+        report.failed.extend(getting.failed());
+        report.stopped = stop.is_cancelled();
+        drop(getting);
         archive.index.close().map_err(index)?;
     }
     Ok(report)
 }
 
 /// An archive with nothing in it yet, under the replica's id.
-fn begin(
+pub(super) fn begin(
     fetcher: &Fetcher,
     root: &Path,
     disk: &Arc<dyn Disk>,
@@ -99,6 +114,18 @@ fn begin(
         return Err(ReplicaError::Usage(why));
     }
     Ok(store)
+}
+
+/// Opens an archive whose records have come from elsewhere; an index is made where there is none.
+pub(super) fn open(
+    root: &Path,
+    disk: &Arc<dyn Disk>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Archive, ReplicaError> {
+    if !index_path(root).exists() {
+        Archive::rebuild_index(root, Arc::clone(disk), Arc::clone(clock))?;
+    }
+    Ok(Archive::open(root, Arc::clone(disk), Arc::clone(clock))?)
 }
 
 /// What a drill found.
@@ -125,7 +152,7 @@ pub struct DrillReport {
 }
 
 impl DrillReport {
-    /// Whether everything that was tried could be restored.
+    /// Whether everything that was tried could be restored; what is not there yet was not tried.
     pub fn is_good(&self) -> bool {
         self.failed.is_empty() && self.index_agrees != Some(false) && !self.stopped
     }
@@ -157,7 +184,7 @@ pub fn drill(
         report.failed = getting.failed();
         report.behind = behind(&archive.store, &store)?;
     }
-    let restored = Archive::open(work, Arc::clone(&disk), Arc::clone(&clock))?;
+    let restored = open(work, &disk, &clock)?;
     let reader = restored.index.reader().map_err(index)?;
     report.items = reader.item_count().map_err(index)?;
     if report.behind == 0 && report.failed.is_empty() && !stop.is_cancelled() {
@@ -220,12 +247,12 @@ fn fingerprint(reader: &IndexReader) -> Result<Sha256, ReplicaError> {
     Ok(Sha256::new(hashing.0.finalize().into()))
 }
 
-fn index(error: crate::index::IndexError) -> ReplicaError {
+pub(super) fn index(error: crate::index::IndexError) -> ReplicaError {
     ReplicaError::Archive(error.into())
 }
 
 /// Files on their way from the replica into an archive.
-struct Getting<'a> {
+pub(super) struct Getting<'a> {
     fetcher: &'a Fetcher,
     store: &'a Store,
     stop: &'a CancellationToken,
@@ -236,7 +263,7 @@ struct Getting<'a> {
 }
 
 impl<'a> Getting<'a> {
-    fn of(fetcher: &'a Fetcher, store: &'a Store, stop: &'a CancellationToken) -> Self {
+    pub(super) fn of(fetcher: &'a Fetcher, store: &'a Store, stop: &'a CancellationToken) -> Self {
         Self {
             fetcher,
             store,
@@ -254,7 +281,7 @@ impl<'a> Getting<'a> {
         failed
     }
 
-    fn groups(&self, groups: &[Group], workers: usize) -> Result<(), ReplicaError> {
+    pub(super) fn groups(&self, groups: &[Group], workers: usize) -> Result<(), ReplicaError> {
         shared(groups, workers, self.stop, |group| {
             let here = self.store.files_in(*group)?;
             for (file, _) in self.fetcher.list(*group)? {
@@ -271,7 +298,7 @@ impl<'a> Getting<'a> {
         })
     }
 
-    fn file(&self, file: &Immutable) -> Result<(), ReplicaError> {
+    pub(super) fn file(&self, file: &Immutable) -> Result<(), ReplicaError> {
         let mut refused = None;
         let taken = with_patience(|| {
             let Some(mut from) = self.fetcher.open(file)? else {
@@ -335,7 +362,11 @@ pub(super) fn shared<T: Sync>(
 }
 
 /// A directory for a drill that is removed when it is over.
-pub struct Workplace(PathBuf);
+pub struct Workplace {
+    path: PathBuf,
+    /// Held while it is in use, also against those who have the same number as we in another container.
+    _lock: File,
+}
 
 impl Workplace {
     /// Makes an empty one below `parent`.
@@ -344,21 +375,31 @@ impl Workplace {
     /// When the system refuses.
     pub fn below(parent: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(parent)?;
-        let path = parent.join(format!("drill-{}-{:08x}", std::process::id(), fastrand::u32(..)));
+        for entry in std::fs::read_dir(parent)?.flatten() {
+            let is_drill = entry.file_name().to_string_lossy().starts_with("drill-");
+            let lock = is_drill.then(|| File::open(entry.path()).ok()).flatten();
+            // What a drill left that was killed.
+            if lock.is_some_and(|lock| lock.try_lock().is_ok()) {
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+        let path = parent.join(format!("drill-{:016x}", fastrand::u64(..)));
         std::fs::create_dir(&path)?;
-        Ok(Self(path))
+        let lock = File::open(&path)?;
+        lock.try_lock().map_err(io::Error::other)?;
+        Ok(Self { path, _lock: lock })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
 impl Drop for Workplace {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!("{} cannot be removed: {error}", self.0.display());
+        if let Err(error) = std::fs::remove_dir_all(&self.path) {
+            tracing::warn!("{} cannot be removed: {error}", self.path.display());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Encryption with age: by public keys, so that whoever sends need not hold what opens it.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -134,13 +134,32 @@ pub(super) fn open(
     sealed: impl Read + Send + 'static,
     identities: &[Identity],
 ) -> io::Result<Box<dyn Read + Send>> {
+    Ok(Box::new(decrypt(sealed, identities)?))
+}
+
+/// Opens what was encrypted, at a position of what it was.
+pub(super) fn open_at<'a>(
+    sealed: impl Read + Seek + 'a,
+    identities: &[Identity],
+    at: u64,
+) -> io::Result<Box<dyn Read + 'a>> {
+    let mut opened = decrypt(sealed, identities)?;
+    if let Some(before) = at.checked_sub(1) {
+        // To the byte before: at the beginning of a chunk the library would ask for the end of the file first.
+        opened.seek(SeekFrom::Start(before))?;
+        opened.read_exact(&mut [0])?;
+    }
+    Ok(Box::new(opened))
+}
+
+fn decrypt<R: Read>(sealed: R, identities: &[Identity]) -> io::Result<age::stream::StreamReader<R>> {
     let invalid = |error: age::DecryptError| match error {
         age::DecryptError::Io(error) => error,
         other => io::Error::new(io::ErrorKind::InvalidData, other.to_string()),
     };
     let decryptor = age::Decryptor::new(sealed).map_err(invalid)?;
     let identities = identities.iter().map(|identity| &identity.0 as &dyn age::Identity);
-    Ok(Box::new(decryptor.decrypt(identities).map_err(invalid)?))
+    decryptor.decrypt(identities).map_err(invalid)
 }
 
 /// Bytes that a file of so many may have when it is encrypted: a header for each recipient, one that the library makes

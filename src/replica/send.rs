@@ -2,16 +2,21 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
 use object_store::{
     MultipartUpload, ObjectStoreExt as _, PutMode, PutMultipartOptions, PutOptions, PutPayload,
 };
 use sha2::Digest as _;
+use tokio_util::sync::CancellationToken;
 
 use super::Replica;
-use super::seal::{Sealing, sealed_sizes};
+use super::seal::{Recipient, Sealing, sealed_sizes};
 use super::target::in_words;
 use crate::model::Sha256;
 use crate::store::{Immutable, Store, StoreError};
@@ -33,6 +38,8 @@ pub(super) enum Failure {
     There(object_store::Error),
     /// The far end has it now, and it is not what was sent.
     Altered(String),
+    /// Somebody asked to stop.
+    Stopped,
 }
 
 impl From<object_store::Error> for Failure {
@@ -53,6 +60,7 @@ impl std::fmt::Display for Failure {
             Self::Here(why) => write!(f, "it is damaged here: {why}"),
             Self::There(error) => f.write_str(&in_words(error)),
             Self::Altered(why) => write!(f, "the far end has it differently: {why}"),
+            Self::Stopped => f.write_str("stopped when asked"),
         }
     }
 }
@@ -92,39 +100,49 @@ impl Replica {
         file: &Immutable,
         replace: bool,
         pace: &Pace,
+        stop: &CancellationToken,
     ) -> Result<u64, Failure> {
         let here = |error: io::Error| Failure::Here(error.to_string());
         let local = store.open_file(file)?;
         let size = local.metadata().map_err(here)?.len();
-        let object = self.object(file);
         let part = PART.max(usize::try_from(size / MOST_PARTS).unwrap_or(PART));
-        let sealing = match self.is_sealed() {
-            true => Some(Sealing::new(&self.recipients).map_err(here)?),
-            false => None,
+        let mut outgoing = Outgoing::new(local, part, &self.recipients).map_err(here)?;
+        // In a directory a file gets its name when it was read back, as in an archive.
+        let directory = self.target.directory();
+        let object = match directory {
+            Some(_) => self.path(&format!("{}{}{UNPROVEN}", file.path(), self.suffix())),
+            None => self.object(file),
         };
-        let mut outgoing = Outgoing { local, hasher: sha2::Sha256::new(), sealing, ready: Vec::new(), part };
         let first = outgoing.next().await.map_err(here)?;
         let sent = if first.len() < part {
             outgoing.require(file)?;
-            self.put(&object, first, size, replace, pace).await?
+            let sent = first.len() as u64;
+            pace.wait(first.len()).await;
+            self.put(&object, first, size, replace || directory.is_some()).await?;
+            sent
         } else {
             let options = PutMultipartOptions::default();
-            let mut upload = self.objects.put_multipart_opts(&object, options).await?;
-            match in_parts(upload.as_mut(), outgoing, first, file, pace).await {
+            let begun = within(0, self.objects.put_multipart_opts(&object, options));
+            let mut upload = begun.await?;
+            match in_parts(upload.as_mut(), &mut outgoing, first, file, pace, stop).await {
                 Ok(sent) => sent,
                 Err(failure) => {
                     // What was sent of it would cost money without being a file. If that cannot be said, the far end's
                     // own rules for unfinished uploads apply.
-                    let _ = upload.abort().await;
+                    let _ = within(0, upload.abort()).await;
                     return Err(failure);
                 }
             }
         };
-        let there = self.objects.head(&object).await?.size;
-        if there != sent && !self.may_have(size, there) {
-            return Err(Failure::Altered(format!("{sent} bytes were sent, it has {there}")));
+        match directory {
+            Some(directory) => self.prove(directory, file, &object, outgoing.sent()).await?,
+            None => {
+                let there = within(0, self.objects.head(&object)).await?.size;
+                if there != sent && !self.may_have(size, there) {
+                    return Err(Failure::Altered(format!("{sent} bytes were sent, it has {there}")));
+                }
+            }
         }
-        self.read_back(file, &object).await?;
         Ok(sent)
     }
 
@@ -134,61 +152,91 @@ impl Replica {
         bytes: Vec<u8>,
         size: u64,
         replace: bool,
-        pace: &Pace,
-    ) -> Result<u64, Failure> {
-        let sent = bytes.len() as u64;
-        pace.wait(bytes.len()).await;
-        let mode = match (replace, self.target.directory()) {
-            (false, None) => PutMode::Create,
-            // A condition needs hard links, which many a disk that is carried about does not have; nobody else writes there.
-            (false, Some(_))
-                if self.objects.head(object).await.is_ok_and(|there| self.may_have(size, there.size)) =>
-            {
-                return Ok(sent);
-            }
-            _ => PutMode::Overwrite,
+    ) -> Result<(), Failure> {
+        let (length, bytes) = (bytes.len() as u64, Bytes::from(bytes));
+        let put = |mode: PutMode| {
+            let options = PutOptions { mode, ..PutOptions::default() };
+            within(length, self.objects.put_opts(object, PutPayload::from(bytes.clone()), options))
         };
-        let options = PutOptions { mode, ..PutOptions::default() };
-        match self.objects.put_opts(object, PutPayload::from(bytes), options).await {
-            // By whom, or by an earlier attempt whose answer was lost: its size is looked at like any other's.
-            Err(object_store::Error::AlreadyExists { .. }) if !replace => {
-                let there = self.objects.head(object).await?.size;
-                if self.may_have(size, there) { Ok(there) } else { self.overwrite_is_needed(there, size) }
-            }
-            other => {
-                other?;
-                Ok(sent)
+        if !replace && self.conditional.load(Ordering::Relaxed) {
+            match put(PutMode::Create).await {
+                // By whom, or by an earlier attempt whose answer was lost: its size is looked at like any other's.
+                Err(object_store::Error::AlreadyExists { .. }) => {
+                    let there = within(0, self.objects.head(object)).await?.size;
+                    return match self.may_have(size, there) {
+                        true => Ok(()),
+                        false => {
+                            Err(Failure::Altered(format!("it has {there} bytes there, and {size} here")))
+                        }
+                    };
+                }
+                Err(error) if is_unknown_there(&error) => self.conditional.store(false, Ordering::Relaxed),
+                other => return Ok(other.map(|_| ())?),
             }
         }
+        Ok(put(PutMode::Overwrite).await.map(|_| ())?)
     }
 
-    fn overwrite_is_needed(&self, there: u64, size: u64) -> Result<u64, Failure> {
-        Err(Failure::Altered(format!("it has {there} bytes there, and {size} here")))
-    }
-
-    /// A server compares what has arrived with its checksum; a directory does not, so that the medium is read again.
-    async fn read_back(&self, file: &Immutable, object: &ObjectPath) -> Result<(), Failure> {
-        let Some(directory) = self.target.directory().filter(|_| !self.is_sealed()) else { return Ok(()) };
-        let path = directory.join(object.as_ref());
-        let wanted = *file.sha256();
-        let read = tokio::task::spawn_blocking(move || {
-            let mut there = File::open(&path)?;
-            // Advice only; where it is not taken, memory is read.
-            let _ = rustix::fs::fadvise(&there, 0, None, rustix::fs::Advice::DontNeed);
-            let mut hasher = sha2::Sha256::new();
-            let mut chunk = vec![0; CHUNK];
-            loop {
-                match there.read(&mut chunk)? {
-                    0 => return Ok(Sha256::new(hasher.finalize().into())),
-                    n => hasher.update(&chunk[..n]),
-                }
+    /// A server compares what has arrived with its checksum; a directory does not: the medium is read again before the
+    /// file gets its name.
+    async fn prove(
+        &self,
+        directory: &Path,
+        file: &Immutable,
+        unproven: &ObjectPath,
+        wanted: Sha256,
+    ) -> Result<(), Failure> {
+        let from = directory.join(unproven.as_ref());
+        let to = directory.join(self.object(file).as_ref());
+        let proven = tokio::task::spawn_blocking(move || {
+            let found = read_back(&from)?;
+            if found != wanted {
+                std::fs::remove_file(&from)?;
+                let why = format!("what was read back has the SHA-256 {found}: look after the disk");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
             }
+            std::fs::rename(&from, &to)?;
+            to.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
         });
-        let found = read.await.map_err(io::Error::other).and_then(|read: io::Result<Sha256>| read);
-        match found {
-            Ok(found) if found == wanted => Ok(()),
-            Ok(found) => Err(Failure::Altered(format!("its bytes have the SHA-256 {found}"))),
-            Err(error) => Err(Failure::Altered(format!("it cannot be read back: {error}"))),
+        let proven = proven.await.map_err(io::Error::other).and_then(|proven| proven);
+        proven.map_err(|error| Failure::Altered(error.to_string()))
+    }
+}
+
+/// The end of a file's name in a directory until it was read back.
+const UNPROVEN: &str = ".part";
+
+/// Whether the server says that it does not know conditions.
+pub(super) fn is_unknown_there(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotImplemented { .. })
+        || in_words(error).starts_with("NotImplemented")
+}
+
+/// So long may an answer take; a request that carries bytes may go out as slowly as 16 KiB a second.
+pub(super) async fn within<T>(
+    bytes: u64,
+    answer: impl Future<Output = object_store::Result<T>>,
+) -> object_store::Result<T> {
+    const SLOWEST: u64 = 16 * 1024;
+    /// What the library's own attempts take, and one answer.
+    const PATIENCE: Duration = Duration::from_secs(180);
+    let limit = PATIENCE + Duration::from_secs(bytes / SLOWEST);
+    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| {
+        let source = format!("no answer within {} seconds", limit.as_secs()).into();
+        Err(object_store::Error::Generic { store: "replica", source })
+    })
+}
+
+fn read_back(path: &Path) -> io::Result<Sha256> {
+    let mut there = File::open(path)?;
+    // Advice only; where it is not taken, memory is read.
+    let _ = rustix::fs::fadvise(&there, 0, None, rustix::fs::Advice::DontNeed);
+    let mut hasher = sha2::Sha256::new();
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match there.read(&mut chunk)? {
+            0 => return Ok(Sha256::new(hasher.finalize().into())),
+            n => hasher.update(&chunk[..n]),
         }
     }
 }
@@ -196,10 +244,11 @@ impl Replica {
 /// Sends the parts of a large file, one behind the other.
 async fn in_parts(
     upload: &mut dyn MultipartUpload,
-    mut outgoing: Outgoing,
+    outgoing: &mut Outgoing,
     first: Vec<u8>,
     file: &Immutable,
     pace: &Pace,
+    stop: &CancellationToken,
 ) -> Result<u64, Failure> {
     let mut sent = 0;
     let mut part = first;
@@ -207,8 +256,13 @@ async fn in_parts(
         sent += part.len() as u64;
         let is_last = part.len() < outgoing.part;
         pace.wait(part.len()).await;
+        if stop.is_cancelled() {
+            return Err(Failure::Stopped);
+        }
         if !part.is_empty() {
+            let length = part.len() as u64;
             let going = upload.put_part(PutPayload::from(std::mem::take(&mut part)));
+            let going = within(length, going);
             if is_last {
                 going.await?;
             } else {
@@ -223,7 +277,7 @@ async fn in_parts(
         }
     }
     outgoing.require(file)?;
-    upload.complete().await?;
+    within(0, upload.complete()).await?;
     Ok(sent)
 }
 
@@ -232,19 +286,24 @@ struct Outgoing {
     local: File,
     hasher: sha2::Sha256,
     sealing: Option<Sealing>,
+    /// Of what goes out, where that is something else.
+    sealed: sha2::Sha256,
     /// Bytes for the next part.
     ready: Vec<u8>,
     part: usize,
 }
 
 impl Outgoing {
+    fn new(local: File, part: usize, recipients: &[Recipient]) -> io::Result<Self> {
+        let sealing = if recipients.is_empty() { None } else { Some(Sealing::new(recipients)?) };
+        let hasher = sha2::Sha256::new();
+        Ok(Self { local, sealed: hasher.clone(), hasher, sealing, ready: Vec::new(), part })
+    }
+
     /// The next part; a shorter one is the last.
     async fn next(&mut self) -> io::Result<Vec<u8>> {
-        let local = self.local.try_clone()?;
-        let mut own = std::mem::replace(
-            self,
-            Self { local, hasher: sha2::Sha256::new(), sealing: None, ready: Vec::new(), part: self.part },
-        );
+        let stand_in = Self::new(self.local.try_clone()?, self.part, &[])?;
+        let mut own = std::mem::replace(self, stand_in);
         let (own, part) = tokio::task::spawn_blocking(move || {
             let part = own.read();
             (own, part)
@@ -253,6 +312,11 @@ impl Outgoing {
         .map_err(io::Error::other)?;
         *self = own;
         part
+    }
+
+    /// SHA-256 of what went out.
+    fn sent(&self) -> Sha256 {
+        Sha256::new(self.sealed.clone().finalize().into())
     }
 
     fn read(&mut self) -> io::Result<Vec<u8>> {
@@ -279,7 +343,9 @@ impl Outgoing {
             }
         }
         let rest = self.ready.split_off(self.ready.len().min(self.part));
-        Ok(std::mem::replace(&mut self.ready, rest))
+        let part = std::mem::replace(&mut self.ready, rest);
+        self.sealed.update(&part);
+        Ok(part)
     }
 
     /// Whether what was read is what the name says.
@@ -294,8 +360,6 @@ impl Outgoing {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]

@@ -13,8 +13,11 @@ use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, Retry
 use super::ReplicaError;
 
 /// How long a request may go on without an answer, and how long one is tried again.
-const ANSWER: Duration = Duration::from_secs(60);
+pub(super) const ANSWER: Duration = Duration::from_secs(60);
+const CONNECT: Duration = Duration::from_secs(20);
 const RETRIES: usize = 6;
+/// All of these for somebody who waits.
+const HASTY: Duration = Duration::from_secs(5);
 const RETRY_FOR: Duration = Duration::from_secs(120);
 
 /// A place for a replica.
@@ -23,6 +26,8 @@ pub struct Target {
     place: Place,
     prefix: ObjectPath,
     s3: S3Settings,
+    /// Somebody waits for every answer.
+    hasty: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +49,8 @@ pub struct S3Settings {
     pub secret: Option<String>,
     /// A file of certificate authorities to trust beside the system's.
     pub ca: Option<PathBuf>,
+    /// The server knows no header with a checksum.
+    pub no_checksum: bool,
 }
 
 impl std::fmt::Debug for S3Settings {
@@ -84,6 +91,7 @@ impl FromStr for Target {
                 place: Place::Directory(PathBuf::from(text)),
                 prefix: ObjectPath::default(),
                 s3,
+                hasty: false,
             });
         };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
@@ -96,7 +104,7 @@ impl FromStr for Target {
             return Err("a prefix has no empty parts".into());
         }
         let prefix = ObjectPath::parse(prefix).map_err(|e| e.to_string())?;
-        Ok(Self { place: Place::Bucket(bucket.to_owned()), prefix, s3 })
+        Ok(Self { place: Place::Bucket(bucket.to_owned()), prefix, s3, hasty: false })
     }
 }
 
@@ -104,6 +112,11 @@ impl Target {
     /// The same place, reached in this way.
     pub fn with(self, s3: S3Settings) -> Self {
         Self { s3, ..self }
+    }
+
+    /// The same place, for somebody who waits for every answer: rather an error than a long wait.
+    pub fn hasty(self) -> Self {
+        Self { hasty: true, ..self }
     }
 
     /// Where it is a directory.
@@ -114,6 +127,17 @@ impl Target {
         }
     }
 
+    /// Which one it is, however its directory was written.
+    pub fn key(&self) -> String {
+        let Some(path) = self.directory() else { return self.to_string() };
+        let whole = path.canonicalize().or_else(|_| std::path::absolute(path));
+        // A slash at the end is no other place.
+        whole.map_or_else(
+            |_| self.to_string(),
+            |path| path.components().collect::<PathBuf>().display().to_string(),
+        )
+    }
+
     pub(super) fn prefix(&self) -> &ObjectPath {
         &self.prefix
     }
@@ -122,7 +146,7 @@ impl Target {
     pub(super) fn open(&self, to_write: bool) -> Result<Arc<dyn ObjectStore>, ReplicaError> {
         match &self.place {
             Place::Directory(path) => self.open_directory(path, to_write),
-            Place::Bucket(bucket) => self.open_bucket(bucket),
+            Place::Bucket(bucket) => self.open_bucket(bucket, to_write),
         }
     }
 
@@ -141,18 +165,23 @@ impl Target {
         Ok(Arc::new(directory.with_fsync(true)))
     }
 
-    fn open_bucket(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>, ReplicaError> {
-        let S3Settings { endpoint, region, key, secret, ca } = &self.s3;
+    fn open_bucket(&self, bucket: &str, to_write: bool) -> Result<Arc<dyn ObjectStore>, ReplicaError> {
+        let S3Settings { endpoint, region, key, secret, ca, no_checksum } = &self.s3;
         let usage = |why: String| ReplicaError::Usage(format!("{self}: {why}"));
         let (Some(key), Some(secret)) = (key, secret) else {
             return Err(usage("needs a key and its secret: SHOEBOX_S3_KEY and SHOEBOX_S3_SECRET".into()));
         };
         // Whoever was first is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = ClientOptions::new()
-            .with_timeout_disabled()
-            .with_read_timeout(ANSWER)
-            .with_connect_timeout(Duration::from_secs(20));
+        let mut client = ClientOptions::new().with_timeout_disabled().with_connect_timeout(if self.hasty {
+            HASTY
+        } else {
+            CONNECT
+        });
+        // It runs while an upload goes out, too, and slow lines take their time: who sends has limits of their own.
+        if !to_write {
+            client = client.with_read_timeout(if self.hasty { HASTY } else { ANSWER });
+        }
         if let Some(ca) = ca {
             let pem = std::fs::read(ca).map_err(|e| usage(format!("{}: {e}", ca.display())))?;
             let certificates = Certificate::from_pem_bundle(&pem);
@@ -166,14 +195,16 @@ impl Target {
             .with_region(region.as_deref().unwrap_or("us-east-1"))
             .with_access_key_id(key)
             .with_secret_access_key(secret)
-            // The server compares what has arrived with this, and refuses it if it is something else.
-            .with_checksum_algorithm(Checksum::SHA256)
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_retry(RetryConfig {
                 backoff: BackoffConfig::default(),
                 max_retries: RETRIES,
-                retry_timeout: RETRY_FOR,
+                retry_timeout: if self.hasty { HASTY } else { RETRY_FOR },
             });
+        if !no_checksum {
+            // The server compares what has arrived with this, and refuses it if it is something else.
+            builder = builder.with_checksum_algorithm(Checksum::SHA256);
+        }
         if let Some(endpoint) = endpoint {
             let plain = endpoint.starts_with("http://");
             if !plain && !endpoint.starts_with("https://") {

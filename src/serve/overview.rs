@@ -86,7 +86,7 @@ impl Live {
             proven: totals.as_ref().ok().and_then(proven),
             totals,
             damaged: state.damaged(),
-            copies: journal::load(&state.archive.store)
+            copies: journal::known(&state.archive.store)
                 .into_iter()
                 .map(|(target, entry)| (target, entry.in_words(), !entry.is_in_trouble()))
                 .collect(),

@@ -112,7 +112,7 @@ pub enum TakenIn {
 }
 
 impl Store {
-    /// The files in a directory, sorted by name. What does not belong there is left out.
+    /// The files in a directory, sorted: by name, then by revision. What does not belong there is left out.
     ///
     /// # Errors
     /// When it cannot be listed; one that is not there is empty.
@@ -124,7 +124,10 @@ impl Store {
             Err(error) => return Err(StoreError::io("list", &dir)(error)),
         };
         let files = entries.iter().filter(|entry| !entry.is_dir);
-        Ok(files.filter_map(|entry| group.file(entry.name.to_str()?)).collect())
+        let mut files: Vec<_> = files.filter_map(|entry| group.file(entry.name.to_str()?)).collect();
+        // By number of the revision, not by its digits.
+        files.sort_unstable();
+        Ok(files)
     }
 
     /// Where a file of the archive is, or would be.

@@ -4,10 +4,9 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -21,11 +20,19 @@ pub use super::open_files::Opened;
 use super::overlay::Overlay;
 use super::sidecar;
 use super::tree::{Attr, Changes, ROOT, Tree};
-use crate::model::Sha256;
 use crate::model::name::is_junk;
+use crate::model::{ReadAt, Sha256};
 
-/// Opens a blob for reading.
-pub type OpenBlob = Box<dyn Fn(&Sha256) -> io::Result<File> + Send + Sync>;
+/// The bytes of a blob, wherever they are.
+pub enum BlobBytes {
+    /// In a file, which the kernel may read by itself.
+    File(File),
+    /// Somewhere else.
+    Elsewhere(Arc<dyn ReadAt>),
+}
+
+/// Opens a blob of so many bytes for reading.
+pub type OpenBlob = Box<dyn Fn(&Sha256, u64) -> io::Result<BlobBytes> + Send + Sync>;
 
 /// Room on the volume of the archive, in blocks.
 #[derive(Clone, Copy, Debug)]
@@ -223,10 +230,10 @@ impl<B> Fs<B> {
             })?;
             return Ok((made, false));
         }
-        let sha256 = {
+        let (sha256, size) = {
             let tree = self.tree();
-            match tree.blob(ino) {
-                Some(sha256) => sha256,
+            match tree.blob(ino).zip(tree.attr(ino)) {
+                Some((sha256, attr)) => (sha256, attr.size),
                 None => {
                     drop(tree);
                     self.getattr(ino)?;
@@ -235,11 +242,14 @@ impl<B> Fs<B> {
             }
         };
         let opened = self.files.open(ino, sha256, || {
-            let file = (self.open_blob)(&sha256)
+            let bytes = (self.open_blob)(&sha256, size)
                 .inspect_err(|e| tracing::error!("the blob {sha256} cannot be opened: {e}"))?;
-            Ok(match back(&file) {
-                Some(backing) => Opened::Backed(backing.into()),
-                None => Opened::Ours(file.into()),
+            Ok(match bytes {
+                BlobBytes::Elsewhere(bytes) => Opened::Ours(bytes),
+                BlobBytes::File(file) => match back(&file) {
+                    Some(backing) => Opened::Backed(backing.into()),
+                    None => Opened::Ours(Arc::new(file)),
+                },
             })
         })?;
         Ok((opened, !lock(&self.altered).contains(&ino)))

@@ -35,13 +35,20 @@ pub struct ViewOptions {
     pub overlay: Option<PathBuf>,
     /// What is shown.
     pub views: Vec<View>,
+    /// Threads that answer the kernel: a few where they touch memory only, but for opening files; more where each may
+    /// wait for something far away.
+    pub threads: usize,
+}
+
+impl ViewOptions {
+    /// Threads where blobs are on this machine's disks.
+    pub const NEAR: usize = 4;
+    /// Threads where they are far away.
+    pub const FAR: usize = 32;
 }
 
 /// How often the source is asked.
 const REFRESH: Duration = Duration::from_millis(300);
-/// Threads that answer the kernel; they touch memory only, but for opening files.
-const THREADS: usize = 4;
-
 /// A mounted view.
 pub struct Mounted {
     mountpoint: PathBuf,
@@ -89,13 +96,14 @@ impl Mounted {
         let session = if guarded {
             let device = mountpoint::open_device().map_err(failed)?;
             mountpoint::mount_device(&device, &mountpoint, "shoebox", read_only).map_err(failed)?;
-            Session::from_fd(adapter, device.into(), SessionACL::All, config(read_only)).map_err(|e| {
-                // The guard shows again.
-                let _ = mountpoint::detach(&mountpoint);
-                failed(e)
-            })?
+            Session::from_fd(adapter, device.into(), SessionACL::All, config(read_only, options.threads))
+                .map_err(|e| {
+                    // The guard shows again.
+                    let _ = mountpoint::detach(&mountpoint);
+                    failed(e)
+                })?
         } else {
-            let mut config = config(read_only);
+            let mut config = config(read_only, options.threads);
             if !mountpoint::others_may_read() {
                 tracing::warn!(
                     "only this user can read {}: `user_allow_other` in /etc/fuse.conf lets others read it, too",
@@ -245,7 +253,7 @@ impl Refresh {
     }
 }
 
-fn config(read_only: bool) -> Config {
+fn config(read_only: bool, threads: usize) -> Config {
     let mut config = Config::default();
     config.mount_options = vec![
         MountOption::FSName("shoebox".into()),
@@ -260,7 +268,7 @@ fn config(read_only: bool) -> Config {
         config.mount_options.push(MountOption::RO);
     }
     config.acl = SessionACL::All;
-    config.n_threads = Some(THREADS);
+    config.n_threads = Some(threads);
     config
 }
 

@@ -1,12 +1,11 @@
 //! The files that somebody has open, one slot per inode.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::errno::FsError;
-use crate::model::Sha256;
+use crate::model::{ReadAt, Sha256};
 
 /// Open files; `B` stands for a file that the kernel reads by itself.
 ///
@@ -27,7 +26,7 @@ pub enum Opened<B> {
     /// The kernel reads it.
     Backed(Arc<B>),
     /// We read it.
-    Ours(Arc<File>),
+    Ours(Arc<dyn ReadAt>),
     /// We made it.
     Made(Arc<Vec<u8>>),
 }

@@ -161,9 +161,16 @@ async fn pass(state: Arc<State>, request: Request<Incoming>) -> Result<Response<
         }
         Some((6, _)) if head.method == Method::GET && bytes.len() > 1 => {
             spoil("answer cut");
-            let half = Bytes::from(bytes).split_to(1);
-            let pieces = vec![Ok(Frame::data(half)), Err(broken())];
-            return Ok(response.body(StreamBody::new(stream::iter(pieces)).boxed()).unwrap());
+            let half = Bytes::from(bytes).slice(..1);
+            // What is there must have left before it breaks.
+            let pieces = stream::unfold(Some(half), |piece| async move {
+                if let Some(half) = piece {
+                    return Some((Ok(Frame::data(half)), None));
+                }
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                Some((Err(broken()), None))
+            });
+            return Ok(response.body(StreamBody::new(pieces).boxed()).unwrap());
         }
         // A listing would be another one: what is signed there is only the question.
         Some((7, at))

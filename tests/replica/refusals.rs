@@ -28,11 +28,23 @@ async fn what_is_something_else_is_left_alone() {
     let (code, told) = refused(stage.command(&["replicate", photos.to_str().unwrap()])).await;
     assert!(code == Some(1) && told.contains("beach.jpg") && told.contains("empty place"), "{told}");
     assert_eq!(std::fs::read_dir(&photos).unwrap().count(), 1);
+    // The archive itself, by another name, and a place in it.
+    std::os::unix::fs::symlink(stage.data(), stage.path("link")).unwrap();
+    for itself in [stage.data(), stage.path("link"), stage.data().join("cache")] {
+        std::fs::create_dir_all(&itself).unwrap();
+        let (code, told) = refused(stage.command(&["replicate", itself.to_str().unwrap()])).await;
+        assert!(code == Some(4) && told.contains("the archive itself"), "{told}");
+    }
     // A disk that is not plugged in: its empty directory, or none at all.
     std::fs::rename(disk, stage.path("unplugged")).unwrap();
     std::fs::create_dir(disk).unwrap();
-    let (code, told) = refused(stage.command(&["replicate", disk])).await;
-    assert!(code == Some(1) && told.contains("--begin-anew") && told.contains("volume mounted"), "{told}");
+    for written in [disk, &format!("{disk}/")] {
+        let (code, told) = refused(stage.command(&["replicate", written])).await;
+        assert!(
+            code == Some(1) && told.contains("--begin-anew") && told.contains("volume mounted"),
+            "{told}"
+        );
+    }
     assert_eq!(std::fs::read_dir(disk).unwrap().count(), 0, "something was written");
     succeed(stage.command(&["replicate", disk, "--begin-anew"])).await;
     let deep = stage.path("not/there");

@@ -57,6 +57,14 @@ async fn a_sealed_replica_opens_with_its_key_alone_and_without_shoebox() {
     succeed(restore).await;
     let truth_here = truth(&stage.data());
     assert!(truth(&restored) == truth_here);
+    // Without its mark it is not taken for an archive of nothing.
+    let mark = Path::new(&disk).join("replica.json");
+    std::fs::rename(&mark, stage.path("mark")).unwrap();
+    let mut restore = stage.command(&["restore", &disk, "--identity", &file]);
+    restore.env("SHOEBOX_DATA", stage.path("nothing"));
+    let refused = run(restore).await;
+    assert!(!refused.status.success() && text(&refused.stderr).contains("replica.json is missing"));
+    std::fs::rename(stage.path("mark"), &mark).unwrap();
     // A byte that changes there is noticed, and mended.
     let blob = truth(Path::new(&disk)).into_keys().next().unwrap();
     spoil(&Path::new(&disk).join(&blob));

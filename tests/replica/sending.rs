@@ -97,23 +97,28 @@ async fn a_replication_that_is_killed_goes_on() {
     let seed = seed();
     let mut rng = fastrand::Rng::with_seed(seed);
     let stage = Stage::new(150);
-    let target = stage.path("disk");
-    let target = target.to_str().unwrap();
     let mut kills = 0;
-    for _ in 0..12 {
-        let mut child = stage.command(&["replicate", target]).spawn().unwrap();
-        tokio::time::sleep(Duration::from_millis(rng.u64(15..110))).await;
-        kills += u32::from(child.try_wait().unwrap().is_none());
-        child.kill().unwrap();
-        child.wait().unwrap();
+    // Anew where one was quicker than its end.
+    for round in 0.. {
+        let target = stage.path(&format!("disk-{round}"));
+        let replicate = || stage.command(&["replicate", target.to_str().unwrap()]);
+        for _ in 0..5 {
+            let mut child = replicate().spawn().unwrap();
+            tokio::time::sleep(Duration::from_millis(rng.u64(15..110))).await;
+            kills += u32::from(child.try_wait().unwrap().is_none());
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        succeed(replicate()).await;
+        let there =
+            truth(&target).into_iter().filter(|(name, _)| !name.contains(['#']) && !name.ends_with(".part"));
+        assert!(there.collect::<std::collections::BTreeMap<_, _>>() == truth(&stage.data()));
+        succeed(stage.command(&["verify", "--replica", target.to_str().unwrap()])).await;
+        if kills >= 5 {
+            break;
+        }
     }
     println!("{kills} kills in the middle");
-    assert!(kills >= 3, "the machine is too quick for this test");
-    succeed(stage.command(&["replicate", target])).await;
-    let there = truth(std::path::Path::new(target));
-    let there: std::collections::BTreeMap<_, _> =
-        there.into_iter().filter(|(name, _)| !name.contains('#')).collect();
-    assert!(there == truth(&stage.data()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,6 +140,15 @@ async fn what_is_damaged_here_does_not_get_there_and_what_is_damaged_there_is_fo
     assert_eq!(server.bytes(&format!("my archive/copy/{}", files[3])).await, None);
     std::fs::write(stage.data().join(&files[3]), sound).unwrap();
     succeed(at(&["replicate", TARGET])).await;
+    // Gone before it was ever sent: its record must not go either.
+    let gone = Stage::new(3);
+    let blob = truth(&gone.data()).into_keys().find(|file| file.starts_with("blobs")).unwrap();
+    std::fs::remove_file(gone.data().join(&blob)).unwrap();
+    let disk = gone.path("disk");
+    let partial = run(gone.command(&["replicate", disk.to_str().unwrap()])).await;
+    assert_eq!(partial.status.code(), Some(2), "{}", text(&partial.stdout));
+    assert!(text(&partial.stdout).contains(&blob), "{}", text(&partial.stdout));
+    assert_eq!(truth(&disk).keys().filter(|file| file.starts_with("records")).count(), 2);
     // There: altered, cut, gone.
     let object = |file: &str| format!("my archive/copy/{file}");
     let mut altered = server.bytes(&object(&files[5])).await.unwrap();

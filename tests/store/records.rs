@@ -248,3 +248,18 @@ fn two_threads_cannot_write_the_same_revision() {
     assert_eq!(store.records().count(), 2);
     assert_legal(&store);
 }
+
+#[test]
+fn the_files_of_a_directory_are_in_the_order_in_which_they_are_looked_for() {
+    let archive = TestArchive::new();
+    let store = archive.open();
+    let mut last = archive_new_item(&store, "item", b"bytes").unwrap();
+    for _ in 0..12 {
+        last = store.put_record(&revision(&last), &[]).unwrap();
+    }
+    let group = shoebox::store::Group::records().find(|group| !store.files_in(*group).unwrap().is_empty());
+    let files = store.files_in(group.unwrap()).unwrap();
+    assert_eq!(files.len(), 13);
+    assert!(files.iter().all(|file| files.binary_search(file).is_ok()), "{files:?}");
+    assert!(files.is_sorted());
+}

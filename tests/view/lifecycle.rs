@@ -22,6 +22,7 @@ fn a_process_that_holds_a_mount() {
     let library = Library::new(&dir);
     library.fill(1, 5, 5000);
     let options = ViewOptions {
+        threads: ViewOptions::NEAR,
         passthrough: true,
         store: library.dir.clone(),
         xattrs: false,

@@ -17,7 +17,7 @@ use shoebox::model::{
 };
 use shoebox::view::layout::shipped;
 use shoebox::view::tree::Sink;
-use shoebox::view::{Mounted, News, Rest, Source, ViewError, ViewOptions};
+use shoebox::view::{BlobBytes, Mounted, News, Rest, Source, ViewError, ViewOptions};
 
 /// The seed of a random test: `SEED` if given; printed so that a failure can be repeated.
 pub fn seed() -> u64 {
@@ -125,9 +125,9 @@ impl Library {
         }
     }
 
-    pub fn open_blob(&self) -> impl Fn(&Sha256) -> io::Result<File> + Send + Sync + use<> {
+    pub fn open_blob(&self) -> impl Fn(&Sha256, u64) -> io::Result<BlobBytes> + Send + Sync + use<> {
         let dir = self.dir.clone();
-        move |sha256| File::open(dir.join(sha256.hex()))
+        move |sha256, _size| File::open(dir.join(sha256.hex())).map(BlobBytes::File)
     }
 
     pub fn source(&self) -> Box<Memory> {
@@ -273,6 +273,7 @@ impl Stage {
 
     pub fn options(&self, passthrough: bool) -> ViewOptions {
         ViewOptions {
+            threads: ViewOptions::NEAR,
             passthrough,
             store: self.library.dir.clone(),
             xattrs: false,
