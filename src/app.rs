@@ -2,6 +2,7 @@
 
 mod adopt;
 mod doctor;
+pub mod export;
 mod filled;
 mod home;
 mod inspect;
@@ -237,6 +238,8 @@ pub enum Command {
         data: PathBuf,
         /// Where to.
         target: PathBuf,
+        /// What, and how.
+        settings: Box<export::ExportSettings>,
     },
     /// Tell whether everything is there.
     Report {
@@ -382,7 +385,7 @@ pub fn execute(command: Command) -> anyhow::Result<u8> {
             runtime()?.block_on(doctor::examine(data.as_deref(), profile.as_deref(), &browser, json))
         }
         Command::RebuildIndex { data } => report::rebuild_index(&data),
-        Command::Export { data, target } => report::export(&data, &target),
+        Command::Export { data, target, settings } => export::export(&data, &target, &settings),
         Command::Report { data, form, since } => proof::report(&data, form, since.as_deref()),
         Command::QuarantineList { data, json } => proof::quarantine_list(&data, json),
         Command::QuarantineShow { data, key } => proof::quarantine_show(&data, &key),

@@ -19,6 +19,7 @@ use crate::telemetry::{self, LogFormat};
 
 mod adopt;
 mod environment;
+mod export;
 mod mount;
 mod page;
 pub(crate) mod remote;
@@ -28,6 +29,7 @@ mod settings;
 mod tell;
 mod upkeep;
 
+use export::ExportArgs;
 use mount::MountArgs;
 use page::TlsArg;
 use remote::{BrowserArgs, Remote};
@@ -214,13 +216,10 @@ enum Subcommands {
     },
     /// Make the index again from the records.
     RebuildIndex(Data),
-    /// Copy the archive into plain folders by date.
-    Export {
-        #[command(flatten)]
-        data: Data,
-        /// Where to; outside the archive.
-        target: PathBuf,
-    },
+    /// Copy the archive into plain folders, by date or any other view, with a list of hashes.
+    ///
+    /// Where the file system can, both share the bytes on the disk. May be stopped and repeated: only what is new is copied.
+    Export(ExportArgs),
     /// Tell everybody whom `run` would tell of trouble that it can reach them, at once, and show what came of it.
     Tell {
         #[command(flatten)]
@@ -408,7 +407,7 @@ impl Subcommands {
                 Command::Doctor { data, profile, browser: Box::new(browser.settings()), json }
             }
             Self::RebuildIndex(data) => Command::RebuildIndex { data: data.dir },
-            Self::Export { data, target } => Command::Export { data: data.dir, target },
+            Self::Export(args) => args.command(),
             Self::Health { listen, tls } => Command::Health { listen, tls: tls.tls.is_some() },
             Self::Tell { tell, ca } => Command::Tell { settings: tell.settings()?, ca },
         })

@@ -1,4 +1,5 @@
-//! Leaving: the archive as plain folders by date, with the names of the view and a list of hashes.
+//! Leaving: the archive as plain folders by any view, with a list of hashes; beside the photos, if wanted, what is known
+//! of them, and a catalogue that a browser opens from the disk.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -7,16 +8,42 @@ use std::time::SystemTime;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::index::{IndexError, IndexReader};
+use crate::archive::{Archive, index_path};
+use crate::index::IndexError;
 use crate::model::{ErrorClass, Hasher, Sha256};
 use crate::store::{Store, StoreError};
-use crate::view::layout::shipped;
-use crate::view::tree::{Loading, Realm, Walked};
+use crate::view::IndexSource;
+use crate::view::layout::{View, shipped};
+use crate::view::source::load;
+use crate::view::tree::Walked;
 
-/// The view whose paths an export has.
+mod beside;
+mod catalogue;
+
+/// The view whose paths an export has, if nobody says otherwise.
 const VIEW: &str = "by-date";
 /// Bytes read at once.
 const CHUNK: usize = 1024 * 1024;
+
+/// What is exported.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whose paths the files have.
+    pub view: View,
+    /// With an XMP and a JSON sidecar beside each original.
+    pub sidecars: bool,
+    /// With a catalogue.
+    pub catalogue: bool,
+}
+
+impl Default for Options {
+    /// By date, nothing beside.
+    fn default() -> Self {
+        #[expect(clippy::unwrap_used, reason = "it is shipped")]
+        let view = shipped().into_iter().find(|view| view.name == VIEW).unwrap();
+        Self { view, sidecars: false, catalogue: false }
+    }
+}
 
 /// Why an export ended early.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +60,9 @@ pub enum ExportError {
     /// The system refuses.
     #[error("{0}: {1}")]
     Io(PathBuf, io::Error),
+    /// The view cannot be made.
+    #[error("{0}")]
+    View(String),
     /// The index cannot be read.
     #[error(transparent)]
     Index(#[from] IndexError),
@@ -46,7 +76,7 @@ impl ExportError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Inside(_) => ErrorClass::Usage,
-            Self::Different(_) | Self::Io(..) => ErrorClass::Environment,
+            Self::Different(_) | Self::Io(..) | Self::View(_) => ErrorClass::Environment,
             Self::Damaged(_) => ErrorClass::Damaged,
             Self::Index(e) => e.class(),
             Self::Store(e) => e.class(),
@@ -55,62 +85,122 @@ impl ExportError {
 }
 
 /// What an export did.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExportReport {
-    /// Files written.
+    /// Archived files written.
     pub copied: u64,
-    /// Files that were there already.
+    /// Archived files that were there already.
     pub kept: u64,
+    /// Sidecars written, or written anew because more is known by now.
+    pub sidecars: u64,
+    /// Sidecars that another program has changed, which were left alone.
+    pub foreign: u64,
+    /// Pages of the catalogue.
+    pub pages: u64,
     /// Whether it went through.
     pub complete: bool,
 }
 
-/// Copies everything below `YYYY/YYYY-MM/`; may be repeated, and goes on where it was stopped.
+/// Copies everything that a view shows; may be repeated, and goes on where it was stopped.
 ///
 /// A file appears under its name only when it is whole, has the hash of its blob and the time of its capture.
 /// `SHA256SUMS` appears last, when everything is on the disk: `sha256sum --check SHA256SUMS` proves it.
 ///
 /// # Errors
-/// [`ExportError`]; nothing that was there before is overwritten.
+/// [`ExportError`]; nothing that was there before is overwritten, but for sidecars and pages of an earlier export.
 pub fn run(
-    reader: &IndexReader,
-    store: &Store,
+    archive: &Archive,
     target: &Path,
+    options: &Options,
     stop: &CancellationToken,
 ) -> Result<ExportReport, ExportError> {
+    let store = &archive.store;
     refuse_inside(target, store.root())?;
     fs::create_dir_all(target).map_err(io_error(target))?;
-    let views: Vec<_> = shipped().into_iter().filter(|view| view.name == VIEW).collect();
-    let mut loading = Loading::new(&views, Realm::Now);
-    loading.fill(&[], 0, 1, |sinks| reader.items(0..=u64::MAX, |item| sinks[0](item)))?;
-    let tree = loading.finish();
+    let view = View { sidecars: options.view.sidecars || options.sidecars, ..options.view.clone() };
+    let mut source = IndexSource::new(index_path(store.root()), store.id().clone());
+    let tree = load(&mut source, std::slice::from_ref(&view)).map_err(ExportError::View)?;
+    let leaves = tree.leaves_and_sidecars(&view.name);
     let mut report = ExportReport::default();
-    let list = target.join("SHA256SUMS");
-    let draft = target.join(".shoebox-SHA256SUMS.part");
-    let mut sums = io::BufWriter::new(File::create(&draft).map_err(io_error(&draft))?);
-    for leaf in tree.leaves(VIEW) {
+    let mut sums = Sums::begin(target)?;
+    for leaf in leaves.iter().filter(|leaf| !leaf.is_sidecar) {
         if stop.is_cancelled() {
             return Ok(report);
         }
-        // The view's own name is of no use to who leaves.
-        let path = leaf.path.strip_prefix(VIEW).unwrap_or(&leaf.path).trim_start_matches('/');
-        if export(&leaf, &target.join(path), store)? {
+        let path = below(&view, leaf);
+        if export(leaf, &target.join(path), store)? {
             report.copied += 1;
         } else {
             report.kept += 1;
         }
-        // sha256sum's way to write a backslash in a name; no other character that it escapes is in ours.
-        let mark = if path.contains('\\') { "\\" } else { "" };
-        writeln!(sums, "{mark}{}  {}", leaf.sha256, path.replace('\\', "\\\\")).map_err(io_error(&draft))?;
+        sums.add(path, &leaf.sha256)?;
     }
-    sums.flush().map_err(io_error(&draft))?;
-    let sync =
-        || rustix::fs::syncfs(sums.get_ref()).map_err(|e| ExportError::Io(target.to_owned(), e.into()));
-    sync()?;
-    fs::rename(&draft, &list).map_err(io_error(&list))?;
-    sync()?;
+    let reader = archive.index.reader()?;
+    let mut beside = beside::Beside { target, sums: &mut sums, report: &mut report };
+    for leaf in leaves.iter().filter(|leaf| leaf.is_sidecar) {
+        if stop.is_cancelled() {
+            return Ok(report);
+        }
+        beside.xmp(&tree, &reader, leaf, below(&view, leaf))?;
+    }
+    if options.sidecars {
+        let originals = leaves.iter().filter(|leaf| !leaf.is_sidecar).map(|leaf| (leaf, below(&view, leaf)));
+        if !beside.json(store, &reader, &tree, originals, stop)? {
+            return Ok(report);
+        }
+    }
+    if options.catalogue {
+        let files: Vec<_> =
+            leaves.iter().filter(|leaf| !leaf.is_sidecar).map(|leaf| (leaf, below(&view, leaf))).collect();
+        match catalogue::write(archive, &tree, &files, target, stop)? {
+            Some(pages) => {
+                report.pages = pages.iter().filter(|(path, _)| path.ends_with(".html")).count() as u64;
+                pages.iter().try_for_each(|(path, sha256)| sums.add(path, sha256))?;
+            }
+            None => return Ok(report),
+        }
+    }
+    sums.end()?;
     report.complete = true;
     Ok(report)
+}
+
+/// The view's own name is of no use to who leaves.
+fn below<'a>(view: &View, leaf: &'a Walked) -> &'a str {
+    leaf.path.strip_prefix(&view.name).unwrap_or(&leaf.path).trim_start_matches('/')
+}
+
+/// `SHA256SUMS` while it is written.
+struct Sums<'a> {
+    target: &'a Path,
+    draft: PathBuf,
+    to: io::BufWriter<File>,
+}
+
+impl<'a> Sums<'a> {
+    fn begin(target: &'a Path) -> Result<Self, ExportError> {
+        let draft = target.join(".shoebox-SHA256SUMS.part");
+        let to = io::BufWriter::new(File::create(&draft).map_err(io_error(&draft))?);
+        Ok(Self { target, draft, to })
+    }
+
+    fn add(&mut self, path: &str, sha256: &Sha256) -> Result<(), ExportError> {
+        // sha256sum's way to write a backslash in a name; no other character that it escapes is in ours.
+        let mark = if path.contains('\\') { "\\" } else { "" };
+        writeln!(self.to, "{mark}{sha256}  {}", path.replace('\\', "\\\\")).map_err(io_error(&self.draft))
+    }
+
+    fn end(mut self) -> Result<(), ExportError> {
+        self.to.flush().map_err(io_error(&self.draft))?;
+        let sync = || {
+            let synced = rustix::fs::syncfs(self.to.get_ref());
+            synced.map_err(|e| ExportError::Io(self.target.to_owned(), e.into()))
+        };
+        sync()?;
+        let list = self.target.join("SHA256SUMS");
+        fs::rename(&self.draft, &list).map_err(io_error(&list))?;
+        sync()
+    }
 }
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> ExportError + use<> {

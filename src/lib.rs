@@ -32,7 +32,7 @@
 //! | [`upkeep`] | everything read again within a month, damage mended, the index copied, facts read anew by a later version |
 //! | [`replica`] | a second copy in object storage or on another disk: sent, verified, drilled, restored, or mounted from there |
 //! | [`doctor`] | do the volume and the machine keep what all else relies on |
-//! | [`view`], [`export`] | views as templates over facts, mounted (`view/SEMANTICS.md` lists what that promises); the same tree as plain files |
+//! | [`view`], [`export`] | views as templates over facts, mounted (`view/SEMANTICS.md` lists what that promises); the same tree as plain files, with what is known of them beside, and a catalogue |
 //! | [`schedule`], [`notice`] | when the next run is due; what people and their homes are told without asking, and the ways to them |
 //! | [`login`] | is somebody signed in to Google, who must be told, and the browser in which they sign in |
 //! | [`serve`] | the page: what is safe, photos, runs, settings, the sign-in; and what programs are told |

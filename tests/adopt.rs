@@ -4,5 +4,5 @@ mod again;
 mod command;
 mod folders;
 mod hostile;
-mod support;
+pub mod support;
 mod takeout;

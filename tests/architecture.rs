@@ -43,7 +43,11 @@ const MAY_IMPORT: &[(&str, &[&str], &str)] = &[
         "keeps what is there, and what is known of it; the far side is the next sync's",
     ),
     ("doctor", &["store", "remote", "view"], "tries the very operations that these rely on"),
-    ("export", &["model", "store", "index", "view", "archive"], "the view's names, as plain files"),
+    (
+        "export",
+        &["model", "store", "index", "view", "archive", "media"],
+        "the view's names, as plain files, and small pictures",
+    ),
     (
         "serve",
         &[

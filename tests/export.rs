@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use shoebox::archive::Archive;
-use shoebox::export::{self, ExportError, ExportReport};
+use shoebox::export::{self, ExportError, ExportReport, Options};
 use shoebox::model::{CaptureTime, ErrorClass, PartRole, TimeSource};
 use shoebox::store::RealDisk;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,7 @@ fn archive(stage: &TestArchive) -> Archive {
 }
 
 fn run(archive: &Archive, target: &Path) -> Result<ExportReport, ExportError> {
-    export::run(&archive.index.reader().unwrap(), &archive.store, target, &CancellationToken::new())
+    export::run(archive, target, &Options::default(), &CancellationToken::new())
 }
 
 fn names(dir: &Path) -> Vec<String> {
@@ -132,7 +132,7 @@ fn a_stopped_export_says_so_and_goes_on_later() {
     let target = stage.outside("plain");
     let stop = CancellationToken::new();
     stop.cancel();
-    let report = export::run(&archive.index.reader().unwrap(), &archive.store, &target, &stop).unwrap();
+    let report = export::run(&archive, &target, &Options::default(), &stop).unwrap();
     assert!(!report.complete && !target.join("SHA256SUMS").exists());
     // A half-written file of a killed run is written again.
     fs::create_dir_all(target.join(MONTH)).unwrap();
@@ -144,4 +144,145 @@ fn a_stopped_export_says_so_and_goes_on_later() {
     assert!(run(&archive, &target).unwrap().complete);
     assert_eq!(fs::read(target.join(MONTH).join("IMG_1.jpg")).unwrap(), b"one");
     assert_eq!(names(&target.join(MONTH)).len(), 3, "and leaves nothing behind");
+}
+
+/// What `sha256sum` says of an export, and the number of files that it read.
+fn checked(target: &Path) -> usize {
+    let output = Command::new("sha256sum")
+        .args(["--check", "--strict", "SHA256SUMS"])
+        .current_dir(target)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    output.stdout.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// A library with everything in it, adopted from its Takeout.
+fn library(dir: &Path) -> std::path::PathBuf {
+    use shoebox::sim::takeout::Takeout;
+    use shoebox::sim::{SimConfig, fake::FakeLibrary};
+    let export = dir.join("takeout");
+    let library = FakeLibrary::new(SimConfig { items: 60, ..SimConfig::default() });
+    Takeout::default().export(library.library(), &export).unwrap();
+    let data = dir.join("archive");
+    crate::adopt::support::adopt(&data, &[export], &shoebox::adopt::Options::default());
+    data
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_with_all_that_is_known_is_proven_by_sha256sum_and_opened_in_a_browser() {
+    use chromiumoxide::{Browser, BrowserConfig};
+    use futures_util::StreamExt as _;
+
+    use crate::appliance::support::{shoebox, succeed};
+    let dir = fast_dir();
+    let data = library(dir.path());
+    let target = dir.path().join("plain");
+    let export = |args: &[&str]| {
+        let mut command = shoebox();
+        command.arg("export").arg("--data").arg(&data).arg(&target).args(args);
+        command
+    };
+    let all = ["--sidecars", "--catalogue"];
+    let told = succeed(export(&all)).await;
+    assert!(told.contains("sidecars written") && told.contains("catalogue/index.html"), "{told}");
+    let files = files_below(&target);
+    // Everything that is there is in the list, but for the list.
+    assert_eq!(checked(&target), files.len() - 1);
+    // Each original has its XMP, which exiftool reads, and its record.
+    let of = |ending: &str| files.iter().filter(|file| file.to_str().unwrap().ends_with(ending)).count();
+    let items = shoebox::archive::Archive::open_read_only(&data, Arc::new(RealDisk), clock()).unwrap();
+    let items = items.index.reader().unwrap().item_count().unwrap() as usize;
+    assert!(items > 40);
+    assert_eq!((of(".xmp"), of(".json")), (items, items));
+    let xmp = Command::new("exiftool")
+        .args(["-q", "-r", "-ext", "xmp", "-if", "$Error"])
+        .arg(&target)
+        .output()
+        .unwrap();
+    assert!(xmp.stdout.is_empty(), "{}", String::from_utf8_lossy(&xmp.stdout));
+    for json in files.iter().filter(|file| file.extension().is_some_and(|ending| ending == "json")) {
+        let record: serde_json::Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
+        let original = fs::read(json.with_extension("")).unwrap();
+        let hash = shoebox::model::digest::digests_of(&original).sha256.hex();
+        assert_eq!(record["parts"][0]["sha256"], hash, "{}", json.display());
+    }
+    // In a browser, from the disk: every page, every picture, every link.
+    let profile = tempfile::tempdir().unwrap();
+    let config = BrowserConfig::builder().no_sandbox().user_data_dir(profile.path()).build().unwrap();
+    let (mut browser, mut handler) = Browser::launch(config).await.unwrap();
+    let handling = tokio::spawn(async move { while handler.next().await.is_some() {} });
+    let tab = browser.new_page("about:blank").await.unwrap();
+    let open = async |page: &str| {
+        tab.goto(format!("file://{}/catalogue/{page}", target.display())).await.unwrap();
+        // Also those pictures that would be loaded only when somebody scrolls there.
+        let seen = tab.evaluate_function(
+            "async () => {
+                const images = [...document.images];
+                for (const image of images) { image.loading = 'eager'; try { await image.decode(); } catch {} }
+                const links = [...document.links].map(link => link.getAttribute('href'));
+                return { broken: images.filter(image => !image.naturalWidth).length, images: images.length,
+                         links, title: document.title, text: document.body.innerText };
+            }",
+        );
+        seen.await.unwrap().into_value::<serde_json::Value>().unwrap()
+    };
+    let index = open("index.html").await;
+    assert!(index["text"].as_str().unwrap().contains(&format!("{items} photos and videos")), "{index}");
+    let (mut tiles, mut pictures) = (0, 0);
+    let pages: Vec<String> = serde_json::from_value(index["links"].clone()).unwrap();
+    assert!(pages.iter().any(|page| page.starts_with("album-")) && pages.len() > 5, "{pages:?}");
+    for page in pages {
+        let seen = open(&page).await;
+        assert_eq!(seen["broken"], 0, "{page}: {seen}");
+        for link in seen["links"].as_array().unwrap().iter().map(|link| link.as_str().unwrap()) {
+            let path = percent_encoding::percent_decode_str(link).decode_utf8().unwrap();
+            assert!(target.join("catalogue").join(&*path).is_file(), "{page} leads to {link}");
+            tiles += usize::from(page.starts_with("month-") && link.starts_with("../"));
+        }
+        pictures += seen["images"].as_u64().unwrap();
+    }
+    assert!(tiles >= items && pictures > 20, "{tiles} tiles, {pictures} pictures");
+    browser.close().await.unwrap();
+    browser.wait().await.unwrap();
+    handling.abort();
+    // Again: nothing is copied, nothing written, and what somebody else made of a sidecar stays.
+    let xmp = files.iter().find(|file| file.extension().is_some_and(|ending| ending == "xmp")).unwrap();
+    fs::write(xmp, "<x:xmpmeta xmlns:x='adobe:ns:meta/' x:xmptk='darktable'/>").unwrap();
+    let told = succeed(export(&all)).await;
+    assert!(told.starts_with("0 files copied") && told.contains("1 sidecars were changed"), "{told}");
+    assert!(fs::read_to_string(xmp).unwrap().contains("darktable"));
+    assert_eq!(checked(&target), files.len() - 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_view_can_be_taken_along() {
+    use crate::appliance::support::{run, shoebox, succeed, text};
+    let dir = fast_dir();
+    let data = library(dir.path());
+    let export = |target: &str, args: &[&str]| {
+        let mut command = shoebox();
+        command.arg("export").arg("--data").arg(&data).arg(dir.path().join(target)).args(args);
+        command
+    };
+    for view in ["immich", "photoprism", "by-album"] {
+        succeed(export(view, &["--view", view])).await;
+        let target = dir.path().join(view);
+        assert_eq!(checked(&target), files_below(&target).len() - 1, "{view}");
+        // As the mounted view has them, sidecars included where it has some.
+        let mut preview = shoebox();
+        preview.args(["view", "preview", "--limit", "100000", view, "--data"]).arg(&data);
+        let previewed = succeed(preview).await;
+        for path in previewed.lines().filter_map(|line| line.strip_prefix(&format!("{view}/"))) {
+            assert!(target.join(path).is_file(), "{view}: {path}");
+        }
+        let xmp =
+            files_below(&target).iter().filter(|file| file.extension().is_some_and(|e| e == "xmp")).count();
+        assert_eq!(xmp > 0, view == "immich", "{view}: {xmp} sidecars");
+    }
+    succeed(export("mine", &["--path", "{year}/{name}", "--show", "not video"])).await;
+    assert!(files_below(&dir.path().join("mine")).len() > 20);
+    let wrong = run(export("wrong", &["--view", "by-mood"])).await;
+    assert!(!wrong.status.success() && text(&wrong.stderr).contains("there is no view `by-mood`"));
+    assert!(!dir.path().join("wrong").exists());
 }

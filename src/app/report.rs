@@ -12,7 +12,6 @@ use serde_json::json;
 use super::replica::Far;
 use crate::archive::{self, Archive};
 use crate::exit;
-use crate::index::IndexReader;
 use crate::model::SystemClock;
 use crate::model::name::{printable, printable_json};
 use crate::replica::journal;
@@ -220,19 +219,4 @@ pub fn rebuild_index(data: &Path) -> anyhow::Result<u8> {
         report.items, report.parts, report.records
     );
     Ok(if report.findings.is_empty() { exit::OK } else { exit::FAILURE })
-}
-
-/// `shoebox export`.
-pub fn export(data: &Path, target: &Path) -> anyhow::Result<u8> {
-    let stop = signals::stop_token()?;
-    let archive = super::open_to_read(data)?;
-    let reader: IndexReader = archive.index.reader()?;
-    let report = crate::export::run(&reader, &archive.store, target, &stop)?;
-    println!(
-        "{} files copied to {}, {} were there already. Check them with `sha256sum -c SHA256SUMS`.",
-        report.copied,
-        target.display(),
-        report.kept
-    );
-    Ok(if report.complete { exit::OK } else { exit::INTERRUPTED })
 }

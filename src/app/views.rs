@@ -88,7 +88,8 @@ fn printable_path(path: &str) -> String {
     path.split('/').map(printable).collect::<Vec<_>>().join("/")
 }
 
-fn choose(file: Option<&Path>, which: Which) -> Result<View, ViewError> {
+/// The view that somebody means.
+pub(super) fn choose(file: Option<&Path>, which: Which) -> Result<View, ViewError> {
     match which {
         Which::Named(name) => {
             let views = read(file)?;

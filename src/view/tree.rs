@@ -156,13 +156,20 @@ pub struct Walked {
     pub path: String,
     /// Its attributes.
     pub attr: Attr,
-    /// The blob with its bytes.
+    /// The blob with its bytes; of a sidecar, that of its original.
     pub sha256: Sha256,
+    /// Whether it is a sidecar, which is made when it is asked for.
+    pub is_sidecar: bool,
 }
 
 /// The inode of a version of a part: made of the item's number, the role and the version, and never another's.
 pub fn part_ino(ordinal: u64, role: PartRole, version: u8) -> u64 {
     16 + (ordinal << 10 | u64::from(version.min(MOST_VERSIONS)) << 3 | u64::from(role.code()))
+}
+
+/// The role of the part that a file's inode stands for; nothing for directories and sidecars.
+pub fn role_of(ino: u64) -> Option<PartRole> {
+    split_ino(ino).map(|(_, role, _)| role)
 }
 
 /// The inode of an item's sidecar.
@@ -477,8 +484,15 @@ impl Tree {
         }
     }
 
-    /// Every file below one of the views, in the order of directories and names.
+    /// Every archived file below one of the views, in the order of directories and names.
     pub fn leaves(&self, view: &str) -> Vec<Walked> {
+        let mut leaves = self.leaves_and_sidecars(view);
+        leaves.retain(|leaf| !leaf.is_sidecar);
+        leaves
+    }
+
+    /// Every file below one of the views, those that are made on demand as well.
+    pub fn leaves_and_sidecars(&self, view: &str) -> Vec<Walked> {
         let mut leaves = Vec::new();
         if let Some(directory) = self.directories.child(0, view) {
             self.walk(directory, view, &mut leaves);
@@ -515,8 +529,8 @@ impl Tree {
             let mut name = format!("{path}/");
             self.write_name(leaf, entry, &mut name);
             let part = self.items.part(entry.slot, entry.role());
-            if let (false, Some(attr), Some(part)) = (entry.is_sidecar, self.attr_of(entry), part) {
-                leaves.push(Walked { path: name, attr, sha256: part.sha256 });
+            if let (Some(attr), Some(part)) = (self.attr_of(entry), part) {
+                leaves.push(Walked { path: name, attr, sha256: part.sha256, is_sidecar: entry.is_sidecar });
             }
         }
     }
