@@ -1,6 +1,7 @@
 //! Leaving: the archive as plain folders by any view, with a list of hashes; beside the photos, if wanted, what is known
 //! of them, and a catalogue that a browser opens from the disk.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,9 @@ mod catalogue;
 
 /// The view whose paths an export has, if nobody says otherwise.
 const VIEW: &str = "by-date";
+/// The list of hashes; and the last one, while a new one is made.
+const LIST: &str = "SHA256SUMS";
+const OLD_LIST: &str = ".shoebox-SHA256SUMS.old";
 /// Bytes read at once.
 const CHUNK: usize = 1024 * 1024;
 
@@ -121,6 +125,7 @@ pub fn run(
     let mut source = IndexSource::new(index_path(store.root()), store.id().clone());
     let tree = load(&mut source, std::slice::from_ref(&view)).map_err(ExportError::View)?;
     let leaves = tree.leaves_and_sidecars(&view.name);
+    refuse_our_own_names(leaves.iter().map(|leaf| below(&view, leaf)), options.catalogue)?;
     let mut report = ExportReport::default();
     let mut sums = Sums::begin(target)?;
     for leaf in leaves.iter().filter(|leaf| !leaf.is_sidecar) {
@@ -165,6 +170,24 @@ pub fn run(
     Ok(report)
 }
 
+/// Refuses a view that would put files where the list of hashes is, or the catalogue.
+fn refuse_our_own_names<'a>(
+    mut paths: impl Iterator<Item = &'a str>,
+    with_catalogue: bool,
+) -> Result<(), ExportError> {
+    let is_ours = |path: &&str| {
+        let first = path.split('/').next().unwrap_or(path);
+        path.eq_ignore_ascii_case(LIST) || with_catalogue && first.eq_ignore_ascii_case(catalogue::DIR)
+    };
+    match paths.find(is_ours) {
+        Some(path) => Err(ExportError::View(format!(
+            "the view has {path}, where the list of hashes or the catalogue is: choose a view with folders of other \
+             names, or leave the catalogue out"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// The view's own name is of no use to who leaves.
 fn below<'a>(view: &View, leaf: &'a Walked) -> &'a str {
     leaf.path.strip_prefix(&view.name).unwrap_or(&leaf.path).trim_start_matches('/')
@@ -175,13 +198,28 @@ struct Sums<'a> {
     target: &'a Path,
     draft: PathBuf,
     to: io::BufWriter<File>,
+    /// What an earlier list says of sidecars: one that is still so is ours.
+    earlier: HashMap<String, Sha256>,
 }
 
 impl<'a> Sums<'a> {
     fn begin(target: &'a Path) -> Result<Self, ExportError> {
+        // While anything is written, there is no list that could be wrong.
+        let (list, old) = (target.join(LIST), target.join(OLD_LIST));
+        match fs::rename(&list, &old) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(ExportError::Io(list, error));
+            }
+            _ => {}
+        }
+        let lines = fs::read_to_string(&old).unwrap_or_default();
+        let known = lines.lines().filter_map(|line| line.split_once("  "));
+        let sidecars = known.filter(|(_, path)| path.ends_with(".xmp") || path.ends_with(".json"));
+        let earlier =
+            sidecars.filter_map(|(hash, path)| Some((path.to_owned(), Sha256::from_hex(hash)?))).collect();
         let draft = target.join(".shoebox-SHA256SUMS.part");
         let to = io::BufWriter::new(File::create(&draft).map_err(io_error(&draft))?);
-        Ok(Self { target, draft, to })
+        Ok(Self { target, draft, to, earlier })
     }
 
     fn add(&mut self, path: &str, sha256: &Sha256) -> Result<(), ExportError> {
@@ -197,8 +235,9 @@ impl<'a> Sums<'a> {
             synced.map_err(|e| ExportError::Io(self.target.to_owned(), e.into()))
         };
         sync()?;
-        let list = self.target.join("SHA256SUMS");
+        let list = self.target.join(LIST);
         fs::rename(&self.draft, &list).map_err(io_error(&list))?;
+        let _ = fs::remove_file(self.target.join(OLD_LIST));
         sync()
     }
 }
@@ -245,6 +284,8 @@ fn export(leaf: &Walked, to: &Path, store: &Store) -> Result<bool, ExportError> 
         fs::remove_file(&partial).map_err(io_error(&partial))?;
         return Err(ExportError::Damaged(to.to_owned()));
     }
+    // A name that a power cut leaves without its bytes could not be told from somebody else's file.
+    copy.sync_data().map_err(io_error(&partial))?;
     copy.set_times(fs::FileTimes::new().set_modified(mtime)).map_err(io_error(&partial))?;
     fs::rename(&partial, to).map_err(io_error(to))?;
     Ok(true)

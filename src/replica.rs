@@ -444,7 +444,11 @@ impl Replica {
 
 /// An archive is no second copy of itself.
 fn refuse_itself(target: &Target, directory: &Path, store: &Store) -> Result<(), ReplicaError> {
-    let Ok(directory) = directory.canonicalize() else { return Ok(()) };
+    let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    // What does not exist yet will be where its nearest existing parent is.
+    let Some(directory) = absolute.ancestors().find_map(|path| path.canonicalize().ok()) else {
+        return Ok(());
+    };
     let root = store.root().canonicalize().unwrap_or_else(|_| store.root().to_owned());
     let same_file = |name: &str| {
         use std::os::unix::fs::MetadataExt as _;

@@ -248,7 +248,9 @@ async fn an_export_with_all_that_is_known_is_proven_by_sha256sum_and_opened_in_a
     handling.abort();
     // Again: nothing is copied, nothing written, and what somebody else made of a sidecar stays.
     let xmp = files.iter().find(|file| file.extension().is_some_and(|ending| ending == "xmp")).unwrap();
-    fs::write(xmp, "<x:xmpmeta xmlns:x='adobe:ns:meta/' x:xmptk='darktable'/>").unwrap();
+    // It keeps our mark, as a text editor's does.
+    let edited = fs::read_to_string(xmp).unwrap() + "<!-- darktable -->";
+    fs::write(xmp, edited).unwrap();
     let told = succeed(export(&all)).await;
     assert!(told.starts_with("0 files copied") && told.contains("1 sidecars were changed"), "{told}");
     assert!(fs::read_to_string(xmp).unwrap().contains("darktable"));
@@ -282,6 +284,20 @@ async fn any_view_can_be_taken_along() {
     }
     succeed(export("mine", &["--path", "{year}/{name}", "--show", "not video"])).await;
     assert!(files_below(&dir.path().join("mine")).len() > 20);
+    let ours = run(export("ours", &["--catalogue", "--path", "catalogue/{name}"])).await;
+    assert!(
+        !ours.status.success() && text(&ours.stderr).contains("where the list of hashes or the catalogue is")
+    );
+    let page = dir.path().join("theirs/catalogue/index.html");
+    fs::create_dir_all(page.parent().unwrap()).unwrap();
+    fs::write(&page, "my own").unwrap();
+    let theirs = run(export("theirs", &["--catalogue"])).await;
+    assert!(
+        !theirs.status.success() && text(&theirs.stderr).contains("index.html"),
+        "{}",
+        text(&theirs.stderr)
+    );
+    assert_eq!(fs::read_to_string(&page).unwrap(), "my own");
     let wrong = run(export("wrong", &["--view", "by-mood"])).await;
     assert!(!wrong.status.success() && text(&wrong.stderr).contains("there is no view `by-mood`"));
     assert!(!dir.path().join("wrong").exists());

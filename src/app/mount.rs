@@ -1,7 +1,10 @@
 //! `shoebox mount`, and the view of `shoebox run`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
 
 use super::ViewSettings;
 use super::replica::Far;
@@ -107,21 +110,40 @@ pub fn from_elsewhere(from: &MountFrom, mountpoint: &Path, view: &ViewSettings) 
     });
     let mounted = show(&elsewhere.archive, open_blob, &from.cache, ViewOptions::FAR, mountpoint, view)?;
     tracing::info!("the archive of {} is at {}; Ctrl-C ends it", far.target, mountpoint.display());
-    let mut looked = Instant::now();
-    let mut well = true;
+    let elsewhere = Arc::new(elsewhere);
+    // A thread of its own, left behind at the end: what it waits for may be far away.
+    let (following, ended) = (Arc::clone(&elsewhere), stop.clone());
+    let every = from.follow_every;
+    std::thread::spawn(move || follow(&following, every, &ended));
     while !stop.is_cancelled() && mounted.is_alive() {
         std::thread::sleep(Duration::from_millis(100));
-        if looked.elapsed() < from.follow_every {
+    }
+    stop.cancel();
+    mounted.stop()?;
+    if let Some(elsewhere) = Arc::into_inner(elsewhere) {
+        elsewhere.archive.index.close()?;
+    }
+    runtime.shutdown_background();
+    Ok(exit::OK)
+}
+
+/// Looks for new records now and then, until asked to stop.
+fn follow(elsewhere: &Elsewhere, every: Duration, stop: &CancellationToken) {
+    let mut well = true;
+    let mut looked = Instant::now();
+    while !stop.is_cancelled() {
+        if looked.elapsed() < every {
+            std::thread::sleep(Duration::from_millis(100));
             continue;
         }
-        match elsewhere.follow(&stop) {
+        match elsewhere.follow(stop) {
             Ok(0) => well = true,
             Ok(new) => {
                 well = true;
                 tracing::info!(records = new, "new in the archive");
             }
             // Said once: what is known is shown all the same.
-            Err(error) if well => {
+            Err(error) if well && !stop.is_cancelled() => {
                 well = false;
                 tracing::warn!("nothing new can be seen: {error}");
             }
@@ -129,7 +151,4 @@ pub fn from_elsewhere(from: &MountFrom, mountpoint: &Path, view: &ViewSettings) 
         }
         looked = Instant::now();
     }
-    mounted.stop()?;
-    elsewhere.archive.index.close()?;
-    Ok(exit::OK)
 }

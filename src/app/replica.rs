@@ -341,7 +341,7 @@ pub(super) fn hold_drill(
     let work = Workplace::below(parent)
         .with_context(|| format!("cannot make a directory for the drill in {}", parent.display()))?;
     let seed = fastrand::u64(..);
-    let report = restore::drill(&fetcher, archive, work.path(), sample, seed, far.workers, stop)?;
+    let report = restore::drill(&fetcher, archive, work.archive(), sample, seed, far.workers, stop)?;
     if !report.stopped {
         journal::note(store, &far.target, |entry| {
             entry.drilled = Some(super::clock().now());

@@ -33,8 +33,9 @@ pub struct MountArgs {
     /// Most bytes of originals that are kept there.
     #[arg(long, env = "SHOEBOX_CACHE_SIZE", default_value = "10GB", value_name = "SIZE")]
     cache_size: ByteSize,
-    /// How often an archive elsewhere is asked for what is new.
-    #[arg(long, env = "SHOEBOX_FOLLOW_EVERY", default_value = "1m", value_parser = duration, value_name = "TIME")]
+    /// How often an archive elsewhere is asked for what is new. Each time takes some 260 listings, which many a server of
+    /// object storage charges for.
+    #[arg(long, env = "SHOEBOX_FOLLOW_EVERY", default_value = "15m", value_parser = duration, value_name = "TIME")]
     follow_every: Duration,
     #[command(flatten)]
     far: FarArgs,

@@ -11,7 +11,7 @@ use super::{ExportError, ExportReport, Sums, io_error};
 use crate::index::IndexReader;
 use crate::model::digest::digests_of;
 use crate::model::{PartRole, Sha256};
-use crate::store::{RecordName, Store};
+use crate::store::{RecordName, Store, StoreError};
 use crate::view::sidecar;
 use crate::view::tree::{Tree, Walked, role_of};
 
@@ -52,7 +52,15 @@ impl Beside<'_, '_> {
                 places.entry(ordinal).or_default().push(path);
             }
         }
-        let mut names = store.record_names().filter_map(Result::ok).peekable();
+        let mut names = Vec::new();
+        for name in store.record_names() {
+            match name {
+                Ok(name) => names.push(name),
+                Err(StoreError::Stray { path }) => tracing::warn!("{} is no record", path.display()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut names = names.into_iter().peekable();
         while let Some(name) = names.next() {
             if stop.is_cancelled() {
                 return Ok(false);
@@ -89,6 +97,14 @@ impl Beside<'_, '_> {
         Ok(())
     }
 
+    /// Whether a file is as an earlier export has left it. Where no list tells, it must look like one of ours.
+    fn is_unchanged(&self, path: &str, there: &[u8], looks_like_ours: &dyn Fn(&[u8]) -> bool) -> bool {
+        match self.sums.earlier.get(path) {
+            Some(then) => digests_of(there).sha256 == *then,
+            None => self.sums.earlier.is_empty() && looks_like_ours(there),
+        }
+    }
+
     /// Writes one; what another program has made of it stays.
     fn write(
         &mut self,
@@ -103,7 +119,7 @@ impl Beside<'_, '_> {
             Err(error) => return Err(ExportError::Io(to, error)),
         };
         match there {
-            Some(there) if there != bytes && !is_ours(&there) => {
+            Some(there) if there != bytes && !self.is_unchanged(path, &there, &is_ours) => {
                 self.report.foreign += 1;
                 return self.sums.add(path, &digests_of(&there).sha256);
             }
@@ -123,7 +139,9 @@ pub(super) fn replace(to: &Path, bytes: &[u8]) -> Result<Sha256, ExportError> {
         fs::create_dir_all(folder).map_err(io_error(folder))?;
     }
     let sha256 = digests_of(bytes).sha256;
-    let partial = to.with_file_name(format!(".shoebox-{}.part", &sha256.hex()[..16]));
+    // By the name, since two may have the same bytes at the same time.
+    let own = digests_of(to.as_os_str().as_encoded_bytes()).sha256.hex();
+    let partial = to.with_file_name(format!(".shoebox-{}.part", &own[..16]));
     fs::write(&partial, bytes).map_err(io_error(&partial))?;
     fs::rename(&partial, to).map_err(io_error(to))?;
     Ok(sha256)
@@ -133,6 +151,6 @@ fn is_record(bytes: &[u8]) -> bool {
     crate::model::ItemRecord::from_bytes(bytes).is_ok()
 }
 
-fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+pub(super) fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.windows(wanted.len()).any(|window| window == wanted)
 }

@@ -10,7 +10,7 @@ use askama::Template;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio_util::sync::CancellationToken;
 
-use super::beside::replace;
+use super::beside::{contains, replace};
 use super::{ExportError, io_error};
 use crate::archive::Archive;
 use crate::media::thumbnail;
@@ -19,9 +19,11 @@ use crate::model::{PartRole, Sha256};
 use crate::view::tree::{Tree, Walked, role_of};
 
 /// Where it is, below the export.
-const DIR: &str = "catalogue";
+pub(super) const DIR: &str = "catalogue";
 /// What may stand in an address as it is, beside letters and digits.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+/// What is in each of our pages.
+const OURS: &[u8] = b"Made by shoebox";
 /// Most photos on a page.
 const PAGE: usize = 500;
 
@@ -163,6 +165,11 @@ fn file(
     bytes: &[u8],
 ) -> Result<(), ExportError> {
     let path = format!("{DIR}/{name}");
+    let to = target.join(&path);
+    // A page of ours says so; anything else is somebody's.
+    if std::fs::read(&to).is_ok_and(|there| !contains(&there, OURS)) {
+        return Err(ExportError::Different(to));
+    }
     written.push((path.clone(), replace(&target.join(path), bytes)?));
     Ok(())
 }

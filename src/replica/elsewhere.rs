@@ -6,6 +6,7 @@
 
 mod cache;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::restore::{Getting, begin};
+use super::restore::{Getting, begin, shared};
 use super::{Fetcher, ReplicaError};
 use crate::archive::Archive;
 use crate::index::IndexError;
@@ -39,6 +40,8 @@ pub struct Elsewhere {
     pub archive: Archive,
     fetcher: Fetcher,
     workers: usize,
+    /// Records that were found at the far end and are not in the index yet.
+    unseen: Mutex<BTreeSet<Immutable>>,
 }
 
 impl Elsewhere {
@@ -65,42 +68,57 @@ impl Elsewhere {
             let getting = Getting::of(&fetcher, &store, stop);
             getting.groups(&Group::records().collect::<Vec<_>>(), workers)?;
         }
-        Ok(Self { archive: super::restore::open(&root, &disk, &clock)?, fetcher, workers })
+        Ok(Self {
+            archive: super::restore::open(&root, &disk, &clock)?,
+            fetcher,
+            workers,
+            unseen: Mutex::default(),
+        })
     }
 
-    /// Fetches records that are new; their number.
+    /// Fetches records that are new; their number. Those that came are seen, also where others could not be had.
     ///
     /// # Errors
     /// As [`Elsewhere::open`].
     pub fn follow(&self, stop: &CancellationToken) -> Result<u64, ReplicaError> {
         let store = &self.archive.store;
         let new = Mutex::new(Vec::new());
-        super::restore::shared(&Group::records().collect::<Vec<_>>(), self.workers, stop, |group| {
+        shared(&Group::records().collect::<Vec<_>>(), self.workers, stop, |group| {
             let here = store.files_in(*group)?;
             let there = self.fetcher.list(*group)?.into_iter().map(|(file, _)| file);
             let lacking = there.filter(|file| here.binary_search(file).is_err());
             new.lock().unwrap_or_else(PoisonError::into_inner).extend(lacking);
             Ok(())
         })?;
-        let mut new = new.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // Albums last, and the revisions of an item one behind the other.
-        new.sort();
+        let new = new.into_inner().unwrap_or_else(PoisonError::into_inner);
         let getting = Getting::of(&self.fetcher, store, stop);
-        super::restore::shared(&new, self.workers, stop, |file| getting.file(file))?;
-        let writer = self.archive.index.writer();
+        let got = shared(&new, self.workers, stop, |file| getting.file(file));
+        let mut unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+        unseen.extend(new);
+        let applied = self.apply(&mut unseen)?;
+        got.map(|()| applied)
+    }
+
+    /// Puts records that are here into the index, all at once and by number, as they were put into the archive's own:
+    /// names in the view are dealt by number.
+    fn apply(&self, unseen: &mut BTreeSet<Immutable>) -> Result<u64, ReplicaError> {
+        let (store, writer) = (&self.archive.store, self.archive.index.writer());
+        let (mut records, mut albums) = (Vec::new(), Vec::new());
+        // What could not be had is tried again the next time.
+        unseen.retain(|file| match file {
+            Immutable::Record(name) => store.read_record(name).map(|record| records.push(record)).is_err(),
+            Immutable::Album(name) => store.read_album(name).map(|album| albums.push(album)).is_err(),
+            Immutable::Blob(_) => false,
+        });
+        records.sort_by_key(|stored| (stored.record().ordinal, stored.record().seq));
+        albums.sort_by(|a, b| (&a.record().key, a.record().seq).cmp(&(&b.record().key, b.record().seq)));
         let mut applied = 0;
-        for file in &new {
-            let answer = match file {
-                Immutable::Record(name) => store.read_record(name).map(|record| writer.apply(record)),
-                Immutable::Album(name) => store.read_album(name).map(|album| writer.apply_album(album)),
-                Immutable::Blob(_) => continue,
-            };
+        let answers = writer.apply_all(records);
+        for answer in answers.into_iter().chain(albums.into_iter().map(|album| writer.apply_album(album))) {
             match answer {
-                Ok(Ok(())) => applied += 1,
-                Ok(Err(error @ IndexError::Conflict { .. })) => tracing::warn!("{error}"),
-                Ok(Err(error)) => return Err(super::restore::index(error)),
-                // It could not be had; the next time tries again.
-                Err(error) => tracing::warn!("{error}"),
+                Ok(()) => applied += 1,
+                Err(error @ IndexError::Conflict { .. }) => tracing::warn!("{error}"),
+                Err(error) => return Err(super::restore::index(error)),
             }
         }
         Ok(applied)

@@ -40,7 +40,8 @@ impl Fetcher {
     /// # Errors
     /// When the far end cannot tell.
     pub fn list(&self, group: Group) -> Result<Vec<(Immutable, u64)>, ReplicaError> {
-        let mut left = LISTS;
+        // Somebody who waits looks again by himself.
+        let mut left = if self.replica.target.is_hasty() { 1 } else { LISTS };
         loop {
             left -= 1;
             match self.runtime.block_on(self.replica.list(group)) {

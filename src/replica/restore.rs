@@ -361,9 +361,13 @@ pub(super) fn shared<T: Sync>(
     first.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
+/// What is in a directory that a drill has made, and in no other.
+const MARK: &str = ".shoebox-drill";
+
 /// A directory for a drill that is removed when it is over.
 pub struct Workplace {
     path: PathBuf,
+    archive: PathBuf,
     /// Held while it is in use, also against those who have the same number as we in another container.
     _lock: File,
 }
@@ -376,7 +380,11 @@ impl Workplace {
     pub fn below(parent: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(parent)?;
         for entry in std::fs::read_dir(parent)?.flatten() {
-            let is_drill = entry.file_name().to_string_lossy().starts_with("drill-");
+            let name = entry.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix("drill-")).unwrap_or_default();
+            let is_drill = number.len() == 16
+                && number.bytes().all(|b| b.is_ascii_hexdigit())
+                && entry.path().join(MARK).is_file();
             let lock = is_drill.then(|| File::open(entry.path()).ok()).flatten();
             // What a drill left that was killed.
             if lock.is_some_and(|lock| lock.try_lock().is_ok()) {
@@ -387,12 +395,13 @@ impl Workplace {
         std::fs::create_dir(&path)?;
         let lock = File::open(&path)?;
         lock.try_lock().map_err(io::Error::other)?;
-        Ok(Self { path, _lock: lock })
+        std::fs::write(path.join(MARK), b"A drill of shoebox; it is removed when that is over.\n")?;
+        Ok(Self { archive: path.join("archive"), path, _lock: lock })
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Where the archive is to be restored.
+    pub fn archive(&self) -> &Path {
+        &self.archive
     }
 }
 
@@ -401,5 +410,27 @@ impl Drop for Workplace {
         if let Err(error) = std::fs::remove_dir_all(&self.path) {
             tracing::warn!("{} cannot be removed: {error}", self.path.display());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_drill_clears_what_a_killed_one_left_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let left = dir.path().join("drill-0123456789abcdef");
+        std::fs::create_dir(&left).unwrap();
+        std::fs::write(left.join(MARK), b"").unwrap();
+        let others = ["drill-plans", "drill-fedcba9876543210", "photos"].map(|name| dir.path().join(name));
+        others.iter().for_each(|other| std::fs::create_dir(other).unwrap());
+        let at_work = Workplace::below(dir.path()).unwrap();
+        let beside = Workplace::below(dir.path()).unwrap();
+        assert!(!left.exists() && others.iter().all(|other| other.exists()));
+        assert!(at_work.archive().parent().unwrap().exists(), "one at work was taken away");
+        drop((at_work, beside));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), others.len());
     }
 }

@@ -277,7 +277,8 @@ async fn in_parts(
         }
     }
     outgoing.require(file)?;
-    within(0, upload.complete()).await?;
+    // In a directory this flushes all of it.
+    within(sent, upload.complete()).await?;
     Ok(sent)
 }
 

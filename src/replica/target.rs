@@ -119,6 +119,10 @@ impl Target {
         Self { hasty: true, ..self }
     }
 
+    pub(super) const fn is_hasty(&self) -> bool {
+        self.hasty
+    }
+
     /// Where it is a directory.
     pub fn directory(&self) -> Option<&Path> {
         match &self.place {

@@ -30,8 +30,8 @@ async fn what_is_something_else_is_left_alone() {
     assert_eq!(std::fs::read_dir(&photos).unwrap().count(), 1);
     // The archive itself, by another name, and a place in it.
     std::os::unix::fs::symlink(stage.data(), stage.path("link")).unwrap();
-    for itself in [stage.data(), stage.path("link"), stage.data().join("cache")] {
-        std::fs::create_dir_all(&itself).unwrap();
+    for itself in [stage.data(), stage.path("link"), stage.data().join("blobs"), stage.data().join("not/yet")]
+    {
         let (code, told) = refused(stage.command(&["replicate", itself.to_str().unwrap()])).await;
         assert!(code == Some(4) && told.contains("the archive itself"), "{told}");
     }

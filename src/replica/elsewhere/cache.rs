@@ -56,8 +56,11 @@ impl Cache {
             match Sha256::from_hex(&name) {
                 Some(_) if meta.is_file() => left.push((meta.modified()?, name, meta.len())),
                 // Blocks have no hash to hold them against.
-                _ if meta.is_file() => fs::remove_file(entry.path())?,
-                _ => {}
+                _ if meta.is_file() && is_ours(&name) => fs::remove_file(entry.path())?,
+                _ => {
+                    let why = format!("it holds {name}, which is not shoebox's: choose an empty directory");
+                    return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+                }
             }
         }
         left.sort();
@@ -94,10 +97,12 @@ impl Cache {
             }
         };
         let mut state = self.state();
-        // The last one who waits takes the turn away: this one, and the table.
-        if Arc::strong_count(&turn) <= 2 {
+        drop(turn);
+        // The last one who waits takes the turn away.
+        if state.fetching.get(name).is_some_and(|turn| Arc::strong_count(turn) == 1) {
             state.fetching.remove(name);
         }
+        drop(state);
         got
     }
 
@@ -215,6 +220,17 @@ impl State {
     }
 }
 
+/// Whether a file can only be one that we left: half a file, or a block.
+fn is_ours(name: &str) -> bool {
+    let half = name
+        .strip_prefix(UNFINISHED)
+        .is_some_and(|n| n.len() == 16 && n.bytes().all(|b| b.is_ascii_hexdigit()));
+    let block = name.split_once('.').is_some_and(|(sha256, n)| {
+        Sha256::from_hex(sha256).is_some() && !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())
+    });
+    half || block
+}
+
 fn hash(file: &mut File) -> io::Result<Sha256> {
     file.rewind()?;
     let mut hasher = sha2::Sha256::new();
@@ -298,7 +314,7 @@ mod tests {
         fs::write(dir.path().join(good.hex()), b"good").unwrap();
         fs::write(dir.path().join(bad.hex()), b"\0\0\0").unwrap();
         fs::write(dir.path().join(format!("{good}.0")), b"block").unwrap();
-        fs::write(dir.path().join("fetching-1"), b"half").unwrap();
+        fs::write(dir.path().join("fetching-0123456789abcdef"), b"half").unwrap();
         let cache = Cache::open(dir.path(), 1000).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
         let times = AtomicUsize::new(0);
@@ -310,6 +326,21 @@ mod tests {
         assert_eq!(times.load(Ordering::SeqCst), 1);
         fs::remove_file(dir.path().join(good.hex())).unwrap();
         assert_eq!(get(&good, b"good"), b"good", "somebody emptied the cache");
+    }
+
+    #[test]
+    fn a_directory_with_files_of_somebody_else_is_refused_and_left_alone() {
+        for name in ["IMG_0001.jpg", "fetching-1", "notes.1", "album"] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(name);
+            if name == "album" {
+                fs::create_dir(&path).unwrap()
+            } else {
+                fs::write(&path, b"mine").unwrap()
+            }
+            let error = Cache::open(dir.path(), 1000).err().unwrap();
+            assert!(error.to_string().contains(name) && path.exists(), "{error}");
+        }
     }
 
     #[test]
