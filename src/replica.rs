@@ -268,12 +268,8 @@ impl Replica {
         &self.recipients
     }
 
-    fn mark_path(&self) -> ObjectPath {
-        self.path(MARK)
-    }
-
     async fn mark(&self) -> Result<Option<Mark>, ReplicaError> {
-        let Some(bytes) = self.small(&self.mark_path()).await? else { return Ok(None) };
+        let Some(bytes) = self.small(&self.path(MARK)).await? else { return Ok(None) };
         let broken = |why: String| self.other(&format!("{MARK} is damaged ({why})"));
         let mark: Mark = serde_json::from_slice(&bytes).map_err(|e| broken(e.to_string()))?;
         if mark.format != FORMAT {

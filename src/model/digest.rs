@@ -1,6 +1,7 @@
 //! Content hashes: SHA-256 names a blob, SHA-1 is what Google keeps of an upload.
 
 use std::fmt;
+use std::io::{self, Read};
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -133,6 +134,28 @@ impl Hasher {
             sha256: Sha256(self.sha256.finalize().into()),
             sha1: Sha1(self.sha1.finalize().into()),
             size: self.size,
+        }
+    }
+}
+
+/// SHA-256 and length of what can be read, to its end.
+///
+/// # Errors
+/// What the reader answers.
+pub fn sha256_of(mut from: impl Read) -> io::Result<(Sha256, u64)> {
+    /// Bytes read at once.
+    const CHUNK: usize = 256 * 1024;
+    let (mut hasher, mut size) = (sha2::Sha256::new(), 0);
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match from.read(&mut chunk) {
+            Ok(0) => return Ok((Sha256(hasher.finalize().into()), size)),
+            Ok(n) => {
+                hasher.update(&chunk[..n]);
+                size += n as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }

@@ -1,24 +1,21 @@
 //! Is everything at the far end, unaltered: all of it read again and hashed, or names and sizes compared.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _};
+use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sha2::Digest as _;
 use tokio_util::sync::CancellationToken;
 
 use super::restore::shared;
 use super::{Fetcher, ReplicaError};
-use crate::model::Sha256;
+use crate::model::digest::sha256_of;
 use crate::store::{Group, Immutable, SecondCopy as _, Store};
 
 /// Attempts at one file: what is wrong only once was wrong on the way.
 const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(500);
-/// Bytes read at once.
-const CHUNK: usize = 256 * 1024;
 
 /// A file that is not as it should be at the far end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,21 +119,8 @@ fn wrong_size(fetcher: &Fetcher, store: &Store, file: &Immutable, there: u64) ->
 /// Reads a file and compares its hash; returns its length, or what is wrong with it.
 fn hash(fetcher: &Fetcher, file: &Immutable) -> Result<u64, String> {
     let once = || -> io::Result<u64> {
-        let Some(mut from) = fetcher.open(file)? else { return Err(io::ErrorKind::NotFound.into()) };
-        let (mut hasher, mut size) = (sha2::Sha256::new(), 0);
-        let mut chunk = vec![0; CHUNK];
-        loop {
-            match from.read(&mut chunk) {
-                Ok(0) => break,
-                Ok(n) => {
-                    hasher.update(&chunk[..n]);
-                    size += n as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let found = Sha256::new(hasher.finalize().into());
+        let Some(from) = fetcher.open(file)? else { return Err(io::ErrorKind::NotFound.into()) };
+        let (found, size) = sha256_of(from)?;
         if found == *file.sha256() {
             return Ok(size);
         }

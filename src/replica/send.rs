@@ -19,6 +19,7 @@ use super::Replica;
 use super::seal::{Recipient, Sealing, sealed_sizes};
 use super::target::in_words;
 use crate::model::Sha256;
+use crate::model::digest::sha256_of;
 use crate::store::{Immutable, Store, StoreError};
 use crate::token_bucket::TokenBucket;
 
@@ -228,17 +229,10 @@ pub(super) async fn within<T>(
 }
 
 fn read_back(path: &Path) -> io::Result<Sha256> {
-    let mut there = File::open(path)?;
+    let there = File::open(path)?;
     // Advice only; where it is not taken, memory is read.
     let _ = rustix::fs::fadvise(&there, 0, None, rustix::fs::Advice::DontNeed);
-    let mut hasher = sha2::Sha256::new();
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        match there.read(&mut chunk)? {
-            0 => return Ok(Sha256::new(hasher.finalize().into())),
-            n => hasher.update(&chunk[..n]),
-        }
-    }
+    sha256_of(there).map(|(sha256, _)| sha256)
 }
 
 /// Sends the parts of a large file, one behind the other.
@@ -288,7 +282,7 @@ struct Outgoing {
     hasher: sha2::Sha256,
     sealing: Option<Sealing>,
     /// Of what goes out, where that is something else.
-    sealed: sha2::Sha256,
+    sealed: Option<sha2::Sha256>,
     /// Bytes for the next part.
     ready: Vec<u8>,
     part: usize,
@@ -298,7 +292,8 @@ impl Outgoing {
     fn new(local: File, part: usize, recipients: &[Recipient]) -> io::Result<Self> {
         let sealing = if recipients.is_empty() { None } else { Some(Sealing::new(recipients)?) };
         let hasher = sha2::Sha256::new();
-        Ok(Self { local, sealed: hasher.clone(), hasher, sealing, ready: Vec::new(), part })
+        let sealed = sealing.is_some().then(|| hasher.clone());
+        Ok(Self { local, sealed, hasher, sealing, ready: Vec::new(), part })
     }
 
     /// The next part; a shorter one is the last.
@@ -317,7 +312,8 @@ impl Outgoing {
 
     /// SHA-256 of what went out.
     fn sent(&self) -> Sha256 {
-        Sha256::new(self.sealed.clone().finalize().into())
+        let of = self.sealed.as_ref().unwrap_or(&self.hasher);
+        Sha256::new(of.clone().finalize().into())
     }
 
     fn read(&mut self) -> io::Result<Vec<u8>> {
@@ -345,7 +341,9 @@ impl Outgoing {
         }
         let rest = self.ready.split_off(self.ready.len().min(self.part));
         let part = std::mem::replace(&mut self.ready, rest);
-        self.sealed.update(&part);
+        if let Some(sealed) = &mut self.sealed {
+            sealed.update(&part);
+        }
         Ok(part)
     }
 

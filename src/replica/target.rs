@@ -13,7 +13,7 @@ use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, Retry
 use super::ReplicaError;
 
 /// How long a request may go on without an answer, and how long one is tried again.
-pub(super) const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(20);
 const RETRIES: usize = 6;
 /// All of these for somebody who waits.

@@ -3,19 +3,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _};
+use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sha2::Digest as _;
-
 use super::once_more;
 use crate::model::Sha256;
+use crate::model::digest::sha256_of;
 
 /// How names of unfinished files begin.
 const UNFINISHED: &str = "fetching-";
-/// Bytes read at once.
-const CHUNK: usize = 256 * 1024;
 
 /// The cache.
 pub(super) struct Cache {
@@ -233,16 +230,7 @@ fn is_ours(name: &str) -> bool {
 
 fn hash(file: &mut File) -> io::Result<Sha256> {
     file.rewind()?;
-    let mut hasher = sha2::Sha256::new();
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        match file.read(&mut chunk) {
-            Ok(0) => return Ok(Sha256::new(hasher.finalize().into())),
-            Ok(n) => hasher.update(&chunk[..n]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    sha256_of(file).map(|(sha256, _)| sha256)
 }
 
 #[cfg(test)]
@@ -250,7 +238,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::model::digest::digests_of;
-    use std::io::Write as _;
+    use std::io::{Read as _, Write as _};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Fetches these bytes, and counts.
