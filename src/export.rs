@@ -1,7 +1,6 @@
 //! Leaving: the archive as plain folders by any view, with a list of hashes; beside the photos, if wanted, what is known
 //! of them, and a catalogue that a browser opens from the disk.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::{Archive, index_path};
 use crate::index::IndexError;
+use crate::model::digest::sha256_of;
 use crate::model::{ErrorClass, Hasher, Sha256};
 use crate::store::{Store, StoreError};
 use crate::view::IndexSource;
@@ -23,9 +23,8 @@ mod catalogue;
 
 /// The view whose paths an export has, if nobody says otherwise.
 const VIEW: &str = "by-date";
-/// The list of hashes; and the last one, while a new one is made.
+/// The list of hashes.
 const LIST: &str = "SHA256SUMS";
-const OLD_LIST: &str = ".shoebox-SHA256SUMS.old";
 /// Bytes read at once.
 const CHUNK: usize = 1024 * 1024;
 
@@ -141,7 +140,7 @@ pub fn run(
         sums.add(path, &leaf.sha256)?;
     }
     let reader = archive.index.reader()?;
-    let mut beside = beside::Beside { target, sums: &mut sums, report: &mut report };
+    let mut beside = beside::Beside::begin(target, &mut sums, &mut report)?;
     for leaf in leaves.iter().filter(|leaf| leaf.is_sidecar) {
         if stop.is_cancelled() {
             return Ok(report);
@@ -198,28 +197,21 @@ struct Sums<'a> {
     target: &'a Path,
     draft: PathBuf,
     to: io::BufWriter<File>,
-    /// What an earlier list says of sidecars: one that is still so is ours.
-    earlier: HashMap<String, Sha256>,
 }
 
 impl<'a> Sums<'a> {
     fn begin(target: &'a Path) -> Result<Self, ExportError> {
         // While anything is written, there is no list that could be wrong.
-        let (list, old) = (target.join(LIST), target.join(OLD_LIST));
-        match fs::rename(&list, &old) {
+        let list = target.join(LIST);
+        match fs::remove_file(&list) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(ExportError::Io(list, error));
             }
             _ => {}
         }
-        let lines = fs::read_to_string(&old).unwrap_or_default();
-        let known = lines.lines().filter_map(|line| line.split_once("  "));
-        let sidecars = known.filter(|(_, path)| path.ends_with(".xmp") || path.ends_with(".json"));
-        let earlier =
-            sidecars.filter_map(|(hash, path)| Some((path.to_owned(), Sha256::from_hex(hash)?))).collect();
         let draft = target.join(".shoebox-SHA256SUMS.part");
         let to = io::BufWriter::new(File::create(&draft).map_err(io_error(&draft))?);
-        Ok(Self { target, draft, to, earlier })
+        Ok(Self { target, draft, to })
     }
 
     fn add(&mut self, path: &str, sha256: &Sha256) -> Result<(), ExportError> {
@@ -237,7 +229,6 @@ impl<'a> Sums<'a> {
         sync()?;
         let list = self.target.join(LIST);
         fs::rename(&self.draft, &list).map_err(io_error(&list))?;
-        let _ = fs::remove_file(self.target.join(OLD_LIST));
         sync()
     }
 }
@@ -270,7 +261,8 @@ fn export(leaf: &Walked, to: &Path, store: &Store) -> Result<bool, ExportError> 
             // Our own time on it tells our own copy; anything else is read.
             let same = same_size
                 && (there.modified().is_ok_and(|time| time == mtime)
-                    || hash(&File::open(to).map_err(io_error(to))?).map_err(io_error(to))? == leaf.sha256);
+                    || sha256_of(File::open(to).map_err(io_error(to))?).map_err(io_error(to))?.0
+                        == leaf.sha256);
             return if same { Ok(false) } else { Err(ExportError::Different(to.to_owned())) };
         }
     }
@@ -295,7 +287,7 @@ fn export(leaf: &Walked, to: &Path, store: &Store) -> Result<bool, ExportError> 
 fn copy(mut from: &File, to: &Path) -> io::Result<(File, Sha256)> {
     let mut out = File::create(to)?;
     if rustix::fs::ioctl_ficlone(&out, from).is_ok() {
-        return hash(from).map(|sha256| (out, sha256));
+        return sha256_of(from).map(|(sha256, _)| (out, sha256));
     }
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; CHUNK];
@@ -306,17 +298,5 @@ fn copy(mut from: &File, to: &Path) -> io::Result<(File, Sha256)> {
         }
         hasher.update(&buffer[..n]);
         out.write_all(&buffer[..n])?;
-    }
-}
-
-fn hash(mut file: &File) -> io::Result<Sha256> {
-    let mut hasher = Hasher::new();
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        let n = file.read(&mut buffer)?;
-        if n == 0 {
-            return Ok(hasher.finish().sha256);
-        }
-        hasher.update(&buffer[..n]);
     }
 }

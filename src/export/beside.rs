@@ -1,8 +1,8 @@
 //! What is known of a photo, in files beside it: XMP for programs that read photos, and the record itself.
 
-use std::collections::HashMap;
-use std::fs;
-use std::io;
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
@@ -15,14 +15,54 @@ use crate::store::{RecordName, Store, StoreError};
 use crate::view::sidecar;
 use crate::view::tree::{Tree, Walked, role_of};
 
+/// Hashes of all sidecars that exports have written here, one a line: what has another one is somebody else's work.
+const OURS: &str = ".shoebox-sidecars";
+
 /// Writes them.
 pub(super) struct Beside<'a, 'b> {
-    pub(super) target: &'a Path,
-    pub(super) sums: &'a mut Sums<'b>,
-    pub(super) report: &'a mut ExportReport,
+    target: &'a Path,
+    sums: &'a mut Sums<'b>,
+    report: &'a mut ExportReport,
+    ours: HashSet<Sha256>,
+    /// Where they are added, before the sidecars themselves are written; there is none before the first.
+    note: Option<File>,
 }
 
-impl Beside<'_, '_> {
+impl<'a, 'b> Beside<'a, 'b> {
+    pub(super) fn begin(
+        target: &'a Path,
+        sums: &'a mut Sums<'b>,
+        report: &'a mut ExportReport,
+    ) -> Result<Self, ExportError> {
+        let path = target.join(OURS);
+        let lines = match fs::read_to_string(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(ExportError::Io(path, error));
+            }
+            lines => lines.unwrap_or_default(),
+        };
+        // The last line may be half of one.
+        let ours = lines.lines().filter_map(Sha256::from_hex).collect();
+        Ok(Self { target, sums, report, ours, note: None })
+    }
+
+    /// Notes that a sidecar with this hash is ours.
+    fn note(&mut self, sha256: &Sha256) -> Result<(), ExportError> {
+        if !self.ours.insert(*sha256) {
+            return Ok(());
+        }
+        let path = self.target.join(OURS);
+        let note = match &mut self.note {
+            Some(note) => note,
+            none => {
+                let file = File::options().append(true).create(true).open(&path);
+                none.insert(file.map_err(io_error(&path))?)
+            }
+        };
+        // A line of its own, whatever an earlier one was cut to.
+        writeln!(note, "\n{sha256}").map_err(io_error(&path))
+    }
+
     /// The XMP of an item.
     pub(super) fn xmp(
         &mut self,
@@ -33,17 +73,17 @@ impl Beside<'_, '_> {
     ) -> Result<(), ExportError> {
         let Some(wanted) = tree.sidecar(leaf.attr.ino) else { return Ok(()) };
         let Some(facts) = reader.part_facts(wanted.ordinal, &wanted.original)? else { return Ok(()) };
-        self.write(path, &sidecar::render(&wanted, &facts), |there| contains(there, b"x:xmptk=\"shoebox\""))
+        self.write(path, &sidecar::render(&wanted, &facts))
     }
 
     /// The latest records of the items, each beside its originals under the name with `.json` behind it; whether it came to
     /// the end.
-    pub(super) fn json<'a>(
+    pub(super) fn json<'f>(
         &mut self,
         store: &Store,
         reader: &IndexReader,
         tree: &Tree,
-        files: impl Iterator<Item = (&'a Walked, &'a str)>,
+        files: impl Iterator<Item = (&'f Walked, &'f str)>,
         stop: &CancellationToken,
     ) -> Result<bool, ExportError> {
         let mut places: HashMap<u64, Vec<&str>> = HashMap::new();
@@ -91,45 +131,33 @@ impl Beside<'_, '_> {
         if holds {
             let bytes = record.to_bytes();
             for place in places {
-                self.write(&format!("{place}.json"), &bytes, is_record)?;
+                self.write(&format!("{place}.json"), &bytes)?;
             }
         }
         Ok(())
     }
 
-    /// Whether a file is as an earlier export has left it. Where no list tells, it must look like one of ours.
-    fn is_unchanged(&self, path: &str, there: &[u8], looks_like_ours: &dyn Fn(&[u8]) -> bool) -> bool {
-        match self.sums.earlier.get(path) {
-            Some(then) => digests_of(there).sha256 == *then,
-            None => self.sums.earlier.is_empty() && looks_like_ours(there),
-        }
-    }
-
     /// Writes one; what another program has made of it stays.
-    fn write(
-        &mut self,
-        path: &str,
-        bytes: &[u8],
-        is_ours: impl Fn(&[u8]) -> bool,
-    ) -> Result<(), ExportError> {
-        let to = self.target.join(path);
+    fn write(&mut self, path: &str, bytes: &[u8]) -> Result<(), ExportError> {
+        let (to, wanted) = (self.target.join(path), digests_of(bytes).sha256);
         let there = match fs::read(&to) {
-            Ok(there) => Some(there),
+            Ok(there) => Some(digests_of(&there).sha256),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(ExportError::Io(to, error)),
         };
         match there {
-            Some(there) if there != bytes && !self.is_unchanged(path, &there, &is_ours) => {
+            Some(there) if there != wanted && !self.ours.contains(&there) => {
                 self.report.foreign += 1;
-                return self.sums.add(path, &digests_of(&there).sha256);
+                return self.sums.add(path, &there);
             }
-            Some(there) if there == bytes => {}
+            Some(there) if there == wanted => {}
             _ => {
+                self.note(&wanted)?;
                 replace(&to, bytes)?;
                 self.report.sidecars += 1;
             }
         }
-        self.sums.add(path, &digests_of(bytes).sha256)
+        self.sums.add(path, &wanted)
     }
 }
 
@@ -145,12 +173,4 @@ pub(super) fn replace(to: &Path, bytes: &[u8]) -> Result<Sha256, ExportError> {
     fs::write(&partial, bytes).map_err(io_error(&partial))?;
     fs::rename(&partial, to).map_err(io_error(to))?;
     Ok(sha256)
-}
-
-fn is_record(bytes: &[u8]) -> bool {
-    crate::model::ItemRecord::from_bytes(bytes).is_ok()
-}
-
-pub(super) fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
-    bytes.windows(wanted.len()).any(|window| window == wanted)
 }

@@ -10,7 +10,7 @@ use askama::Template;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio_util::sync::CancellationToken;
 
-use super::beside::{contains, replace};
+use super::beside::replace;
 use super::{ExportError, io_error};
 use crate::archive::Archive;
 use crate::media::thumbnail;
@@ -23,7 +23,7 @@ pub(super) const DIR: &str = "catalogue";
 /// What may stand in an address as it is, beside letters and digits.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 /// What is in each of our pages.
-const OURS: &[u8] = b"Made by shoebox";
+const OURS: &str = "Made by shoebox";
 /// Most photos on a page.
 const PAGE: usize = 500;
 
@@ -167,7 +167,7 @@ fn file(
     let path = format!("{DIR}/{name}");
     let to = target.join(&path);
     // A page of ours says so; anything else is somebody's.
-    if std::fs::read(&to).is_ok_and(|there| !contains(&there, OURS)) {
+    if to.exists() && !std::fs::read_to_string(&to).is_ok_and(|there| there.contains(OURS)) {
         return Err(ExportError::Different(to));
     }
     written.push((path.clone(), replace(&target.join(path), bytes)?));
