@@ -23,6 +23,8 @@ pub struct Asked {
     /// With what is behind the question mark.
     pub path: String,
     pub status: Option<StatusCode>,
+    /// Whether it had a checksum beside its signature.
+    pub has_checksum: bool,
 }
 
 /// The line.
@@ -35,6 +37,8 @@ struct State {
     server: String,
     client: reqwest::Client,
     percent: u32,
+    /// Whether the server is to look like one that knows no conditional writes.
+    unconditional: bool,
     rng: Mutex<fastrand::Rng>,
     asked: Mutex<Vec<Asked>>,
     spoilt: Mutex<Vec<&'static str>>,
@@ -45,12 +49,22 @@ type Body = BoxBody<Bytes, std::io::Error>;
 impl Line {
     /// A line to a server that spoils so many of a hundred requests.
     pub async fn new(server: &str, percent: u32, seed: u64) -> Self {
+        Self::with(server, percent, seed, false).await
+    }
+
+    /// A line in fine weather to a server that knows no conditional writes.
+    pub async fn to_one_without_conditions(server: &str) -> Self {
+        Self::with(server, 0, 0, true).await
+    }
+
+    async fn with(server: &str, percent: u32, seed: u64, unconditional: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             server: server.to_owned(),
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             percent,
+            unconditional,
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
             asked: Mutex::default(),
             spoilt: Mutex::default(),
@@ -110,8 +124,13 @@ async fn pass(state: Arc<State>, request: Request<Incoming>) -> Result<Response<
     let spoil = |how| state.spoilt.lock().unwrap().push(how);
     let asked = |status| {
         let path = head.uri.to_string();
-        state.asked.lock().unwrap().push(Asked { method: head.method.clone(), path, status });
+        let has_checksum = head.headers.contains_key("x-amz-checksum-sha256");
+        state.asked.lock().unwrap().push(Asked { method: head.method.clone(), path, status, has_checksum });
     };
+    if state.unconditional && head.headers.contains_key("if-none-match") {
+        asked(None);
+        return Ok(says(501, "NotImplemented"));
+    }
     match fault {
         Some((0, _)) => {
             spoil("slow down");

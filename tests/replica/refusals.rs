@@ -83,3 +83,26 @@ async fn a_server_that_refuses_or_is_not_there_is_told_apart() {
     let (code, told) = refused(stage.command(&["replicate", "gs://photos"])).await;
     assert!(code == Some(4) && told.contains("s3://BUCKET/PREFIX"), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_goes_away_in_the_middle_is_not_made_up_for() {
+    use shoebox::replica::push::{Progress, PushSettings};
+    use shoebox::replica::{Replica, Target};
+    let stage = Stage::new(5);
+    let disk = stage.path("disk");
+    let target: Target = disk.to_str().unwrap().parse().unwrap();
+    let archive = stage.open();
+    let replica = Replica::begin(&target, &archive.store, Vec::new(), false).await.unwrap();
+    std::fs::rename(&disk, stage.path("unplugged")).unwrap();
+    for is_another in [false, true] {
+        if is_another {
+            std::fs::create_dir(&disk).unwrap();
+        }
+        let stop = tokio_util::sync::CancellationToken::new();
+        let pushed =
+            replica.push(&archive.store, &PushSettings::default(), &Progress::default(), &stop).await;
+        assert!(pushed.unwrap_err().to_string().contains("its disk is not there any more"));
+        assert_eq!(disk.exists(), is_another);
+        assert!(!is_another || std::fs::read_dir(&disk).unwrap().count() == 0, "something was written");
+    }
+}

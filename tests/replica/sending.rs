@@ -182,3 +182,29 @@ async fn what_is_damaged_here_does_not_get_there_and_what_is_damaged_there_is_fo
     assert_eq!(text(&found.stdout).matches("mended: ").count(), 3, "{}", text(&found.stdout));
     succeed(at(&["verify", "--replica", TARGET])).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_conditional_writes_and_checksums_is_served() {
+    let server = Server::start().await;
+    let line = Line::to_one_without_conditions(&server.endpoint()).await;
+    let stage = Stage::new(8);
+    stage.add(8..9, 9 << 20);
+    succeed(stage.at(&line.endpoint(), &["replicate", TARGET])).await;
+    succeed(stage.at(&server.endpoint(), &["verify", "--replica", TARGET])).await;
+    let puts = |asked: Vec<super::line::Asked>| -> Vec<_> {
+        let is_upload = |ask: &super::line::Asked| ask.method == Method::PUT && ask.status.is_some();
+        asked.into_iter().filter(is_upload).collect()
+    };
+    let with = puts(line.asked());
+    assert!(with.len() > 19 && with.iter().all(|ask| ask.has_checksum), "{with:?}");
+    // Refused once, and then not asked for again and again.
+    let refused = line.asked().iter().filter(|ask| ask.status.is_none()).count();
+    assert!(refused > 0 && refused < 15, "{refused} were refused");
+    stage.add(9..11, 4000);
+    let mut without = stage.at(&line.endpoint(), &["replicate", TARGET]);
+    without.env("SHOEBOX_S3_NO_CHECKSUM", "true");
+    succeed(without).await;
+    let all = puts(line.asked());
+    assert!(all.len() > with.len() && all[with.len()..].iter().all(|ask| !ask.has_checksum));
+    succeed(stage.at(&server.endpoint(), &["verify", "--replica", TARGET])).await;
+}
