@@ -1,6 +1,6 @@
 //! What an import brings beside an earlier one, and what it must not take for something else.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use shoebox::adopt::Options;
@@ -10,20 +10,6 @@ use shoebox::sim::{LedgerItem, LiveAs, SimConfig};
 
 use super::support::*;
 use crate::sync::support::{assert_equal, open, pass};
-
-struct Stage {
-    _dir: tempfile::TempDir,
-    archive: PathBuf,
-    there: PathBuf,
-}
-
-fn stage() -> Stage {
-    let dir = tempfile::tempdir().unwrap();
-    let (archive, there) = (dir.path().join("archive"), dir.path().join("there"));
-    std::fs::create_dir(&archive).unwrap();
-    std::fs::create_dir(&there).unwrap();
-    Stage { _dir: dir, archive, there }
-}
 
 /// A JSON as Takeout writes it, with further fields.
 fn json(title: &str, more: &str) -> Vec<u8> {

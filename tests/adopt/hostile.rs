@@ -20,20 +20,6 @@ use crate::appliance::support::shoebox;
 use crate::store::support::assert_legal;
 use crate::sync::support::open;
 
-struct Stage {
-    _dir: tempfile::TempDir,
-    archive: PathBuf,
-    there: PathBuf,
-}
-
-fn stage() -> Stage {
-    let dir = tempfile::tempdir().unwrap();
-    let (archive, there) = (dir.path().join("archive"), dir.path().join("there"));
-    std::fs::create_dir(&archive).unwrap();
-    std::fs::create_dir(&there).unwrap();
-    Stage { _dir: dir, archive, there }
-}
-
 fn zip(path: &Path, entries: &[(&str, &[u8])]) {
     let mut zip = ZipWriter::new(File::create(path).unwrap());
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);

@@ -10,6 +10,21 @@ use shoebox::model::{ItemRecord, SystemClock};
 use shoebox::store::RealDisk;
 use tokio_util::sync::CancellationToken;
 
+/// Directories for an archive and for what it shall adopt.
+pub struct Stage {
+    pub _dir: tempfile::TempDir,
+    pub archive: PathBuf,
+    pub there: PathBuf,
+}
+
+pub fn stage() -> Stage {
+    let dir = tempfile::tempdir().unwrap();
+    let (archive, there) = (dir.path().join("archive"), dir.path().join("there"));
+    std::fs::create_dir(&archive).unwrap();
+    std::fs::create_dir(&there).unwrap();
+    Stage { _dir: dir, archive, there }
+}
+
 /// Adopts into an archive in `dir`, which it makes if there is none.
 pub fn adopt(dir: &Path, paths: &[PathBuf], options: &Options) -> AdoptReport {
     if !dir.join("archive.json").exists() {
