@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use backon::{ExponentialBuilder, Retryable as _};
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,8 @@ pub use target::{S3Settings, Target};
 const FORMAT: u32 = 1;
 /// What tells a replica from anything else, and how it is encrypted.
 const MARK: &str = "replica.json";
+/// Attempts at beginning or opening.
+const TRIES: usize = 4;
 /// Longest mark or `archive.json` that is read, bytes.
 const LONGEST_MARK: u64 = 64 * 1024;
 
@@ -135,6 +138,16 @@ impl Replica {
         recipients: Vec<Recipient>,
         is_known: bool,
     ) -> Result<Self, ReplicaError> {
+        // What is half begun is begun again.
+        patiently(|| Self::begin_once(target, store, recipients.clone(), is_known)).await
+    }
+
+    async fn begin_once(
+        target: &Target,
+        store: &Store,
+        recipients: Vec<Recipient>,
+        is_known: bool,
+    ) -> Result<Self, ReplicaError> {
         if let Some(directory) = target.directory() {
             refuse_itself(target, directory, store)?;
         }
@@ -151,7 +164,7 @@ impl Replica {
             }
             None => new.require_empty(&mark).await?,
         }
-        // In this order: what is half begun is begun again.
+        // The mark comes last: what has none is not begun.
         let archive_json = store.root().join("archive.json");
         let io = |action, path: &Path| {
             let path = path.to_owned();
@@ -179,6 +192,14 @@ impl Replica {
     /// # Errors
     /// Where there is none, it is another archive's, or none of the keys opens it.
     pub async fn open(
+        target: &Target,
+        of: Option<&ArchiveId>,
+        identities: Vec<Identity>,
+    ) -> Result<Self, ReplicaError> {
+        patiently(|| Self::open_once(target, of, identities.clone())).await
+    }
+
+    async fn open_once(
         target: &Target,
         of: Option<&ArchiveId>,
         identities: Vec<Identity>,
@@ -286,8 +307,17 @@ impl Replica {
         Ok(Some((id, bytes)))
     }
 
-    /// A small file; nothing where there is none.
+    /// A small file; nothing where there is none. It has no hash to hold it against: two answers must be the same.
     async fn small(&self, path: &ObjectPath) -> Result<Option<Vec<u8>>, ReplicaError> {
+        let first = self.small_once(path).await?;
+        if first.is_none() || first == self.small_once(path).await? {
+            return Ok(first);
+        }
+        let (target, why) = (self.target.to_string(), format!("two answers for {path} differ"));
+        Err(ReplicaError::Unreachable { target, why })
+    }
+
+    async fn small_once(&self, path: &ObjectPath) -> Result<Option<Vec<u8>>, ReplicaError> {
         let answer = match within(0, self.objects.get(path)).await {
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             other => other.map_err(|e| self.failed(&e))?,
@@ -436,6 +466,14 @@ impl Replica {
             _ => ReplicaError::Unreachable { target, why },
         }
     }
+}
+
+/// Tries several times what a bad line may have spoilt.
+async fn patiently<T, F: Future<Output = Result<T, ReplicaError>>>(
+    once: impl FnMut() -> F,
+) -> Result<T, ReplicaError> {
+    let pauses = ExponentialBuilder::default().with_jitter().with_max_times(TRIES - 1);
+    once.retry(pauses).when(|error| matches!(error, ReplicaError::Unreachable { .. })).await
 }
 
 /// An archive is no second copy of itself.

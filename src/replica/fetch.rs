@@ -2,7 +2,6 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use object_store::path::Path as ObjectPath;
@@ -10,12 +9,8 @@ use object_store::{GetOptions, GetRange, ObjectStore as _, ObjectStoreExt as _};
 use tokio::runtime::Handle;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::{Replica, ReplicaError, seal};
+use super::{Replica, ReplicaError, patiently, seal};
 use crate::store::{Group, Immutable, SecondCopy};
-
-/// Attempts at a listing, and the pause between them.
-const LISTS: u32 = 4;
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// A replica for those who read files in the ordinary way. Not from within the async runtime.
 #[derive(Clone)]
@@ -40,16 +35,14 @@ impl Fetcher {
     /// # Errors
     /// When the far end cannot tell.
     pub fn list(&self, group: Group) -> Result<Vec<(Immutable, u64)>, ReplicaError> {
-        // Somebody who waits looks again by himself.
-        let mut left = if self.replica.target.is_hasty() { 1 } else { LISTS };
-        loop {
-            left -= 1;
-            match self.runtime.block_on(self.replica.list(group)) {
-                // A listing of many pages has many occasions to break.
-                Err(ReplicaError::Unreachable { .. }) if left > 0 => std::thread::sleep(PAUSE),
-                other => return other,
+        let listing = async {
+            // Somebody who waits looks again by himself.
+            if self.replica.target.is_hasty() {
+                return self.replica.list(group).await;
             }
-        }
+            patiently(|| self.replica.list(group)).await
+        };
+        self.runtime.block_on(listing)
     }
 
     /// The archive's `archive.json`.
@@ -57,7 +50,7 @@ impl Fetcher {
     /// # Errors
     /// When the far end cannot tell, or has none.
     pub(super) fn archive_json(&self) -> Result<Vec<u8>, ReplicaError> {
-        let found = self.runtime.block_on(self.replica.archive_json())?;
+        let found = self.runtime.block_on(patiently(|| self.replica.archive_json()))?;
         found.map(|(_, bytes)| bytes).ok_or_else(|| self.replica.other("archive.json is missing"))
     }
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::send::{Failure, Pace};
 use super::target::in_words;
-use super::{Replica, ReplicaError};
+use super::{Replica, ReplicaError, patiently};
 use crate::model::{MediaKey, Sha256};
 use crate::store::{Group, Immutable, Store};
 
@@ -330,12 +330,8 @@ async fn lacking(
     group: Group,
 ) -> Result<Lacking, ReplicaError> {
     replica.require_volume()?;
-    let listed = match replica.list(group).await {
-        // Once more: a listing of many pages has many occasions.
-        Err(ReplicaError::Unreachable { .. }) => replica.list(group).await,
-        other => other,
-    };
-    let on_far_end: BTreeMap<_, _> = listed?.into_iter().collect();
+    let listed = patiently(|| replica.list(group)).await?;
+    let on_far_end: BTreeMap<_, _> = listed.into_iter().collect();
     let here = tokio::task::spawn_blocking(move || {
         let sized = |file: Immutable| {
             let size = std::fs::metadata(store.file_path(&file)).map_or(0, |meta| meta.len());
