@@ -359,7 +359,28 @@ impl Outgoing {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::model::digest::digests_of;
+    use crate::replica::Target;
+
+    #[tokio::test]
+    async fn what_a_disk_gives_back_otherwise_gets_no_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let target: Target = dir.path().to_str().unwrap().parse().unwrap();
+        let replica = Replica::new(target.open(true).unwrap(), &target, Vec::new(), Vec::new());
+        let wanted = digests_of(b"as it was sent").sha256;
+        let file = Immutable::Blob(wanted);
+        let (unproven, named) =
+            (replica.path(&format!("{}{UNPROVEN}", file.path())), dir.path().join(file.path()));
+        let part = dir.path().join(unproven.as_ref());
+        std::fs::create_dir_all(part.parent().unwrap()).unwrap();
+        for (bytes, is_right) in [(&b"as it came back"[..], false), (b"as it was sent", true)] {
+            std::fs::write(&part, bytes).unwrap();
+            let proven = replica.prove(dir.path(), &file, &unproven, wanted).await;
+            assert_eq!((proven.is_ok(), named.exists(), part.exists()), (is_right, is_right, false));
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_cap_holds_in_the_long_run() {
