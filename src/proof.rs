@@ -47,6 +47,9 @@ impl Line {
 pub struct Library {
     /// The account (Google's numeric id).
     pub account: String,
+    /// How it is called here, if it has a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// When it was last listed as a whole.
     pub listed_at: Timestamp,
     /// Photos of the archive section, which Google's counts left out: they are added to these.
@@ -56,6 +59,13 @@ pub struct Library {
     pub total: Line,
     /// By month of capture, UTC.
     pub months: Vec<Line>,
+}
+
+impl Library {
+    /// Its name, or else Google's number of the account.
+    pub fn called(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.account)
+    }
 }
 
 /// An album.
@@ -135,10 +145,11 @@ pub fn report(archive: &Archive, at: Timestamp) -> Result<Report, ArchiveError> 
     let reader = archive.index.reader()?;
     let contents = Contents::until(archive, at)?;
     let mut libraries = Vec::new();
+    let mut names = reader.account_names()?;
     for account in reader.accounts()? {
         if let Some(listing) = reader.last_listings(&account, 1)?.pop() {
-            let months = reader.months(&account, listing.id)?;
-            libraries.push(library(account, &listing, months));
+            let (months, name) = (reader.months(&account, listing.id)?, names.remove(&account));
+            libraries.push(Library { name, ..library(account, &listing, months) });
         }
     }
     let mut albums = Vec::new();
@@ -230,6 +241,7 @@ fn library(account: String, listing: &Listing, months: Vec<(String, Balance)>) -
         hidden,
         total: Line::new(account.clone(), google, &total, 0),
         account,
+        name: None,
         listed_at: listing.ended,
         months: lines.into_values().rev().collect(),
     }

@@ -177,7 +177,7 @@ impl State {
     /// When a run last ended of which nothing was left over.
     pub fn complete(&self) -> Result<Option<Timestamp>, String> {
         let reader = self.archive.index.reader().map_err(|e| e.to_string())?;
-        reader.last_complete().map_err(|e| e.to_string())
+        reader.last_complete("").map_err(|e| e.to_string())
     }
 
     /// What is archived.

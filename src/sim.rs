@@ -78,6 +78,9 @@ pub struct SimConfig {
     pub items: usize,
     /// Seed of everything.
     pub seed: u64,
+    /// Whose library it is: others with the same seed have the same photos under keys of their own, up to their number
+    /// of items, and see the same things that are shared.
+    pub person: u64,
     /// Sizes of files.
     pub file_bytes: FileBytes,
     /// Width of drawn photos, pixels; their height is two thirds of it.
@@ -120,6 +123,7 @@ impl Default for SimConfig {
             items: 300,
             shared: 0,
             seed: 1,
+            person: 0,
             file_bytes: FileBytes::Natural,
             // Small, because tests draw thousands.
             picture_width: 360,
@@ -137,6 +141,26 @@ impl Default for SimConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             admin: None,
             state: None,
+        }
+    }
+}
+
+impl SimConfig {
+    /// Seed of what is this account's own: its keys, its session.
+    pub(crate) fn own_seed(&self) -> u64 {
+        self.seed ^ self.person.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// Google's numeric id of the account.
+    pub fn account_id(&self) -> String {
+        (117_000_000_000_000_000_001_u128 + u128::from(self.person)).to_string()
+    }
+
+    /// Its address.
+    pub fn email(&self) -> String {
+        match self.person {
+            0 => "demo.person@gmail.example".to_owned(),
+            n => format!("person.{n}@gmail.example"),
         }
     }
 }

@@ -34,12 +34,13 @@ use self::albums::Wanted;
 use self::claims::Claims;
 use self::item::Item;
 use self::lister::Work;
-use self::pace::{Limits, Pace};
+use self::pace::{Limits, Line, Pace};
 use self::progress::Progress;
 use self::report::{Outcome, SyncReport};
 use crate::archive::Archive;
 use crate::index::IndexReader;
-use crate::model::Clock;
+use crate::ingest::{self, IngestError};
+use crate::model::{AlbumRecord, Clock};
 use crate::remote::RemoteLibrary;
 
 /// What a pass lists.
@@ -67,6 +68,10 @@ pub struct SyncOptions {
     pub whole_every: Duration,
     /// Which albums of others are archived.
     pub albums: Wanted,
+    /// How whoever runs the archive calls the account, where there are several.
+    pub name: Option<String>,
+    /// What passes for other accounts share with this one.
+    pub shared: Shared,
     /// Seed of the jitter.
     pub seed: u64,
 }
@@ -79,8 +84,25 @@ impl Default for SyncOptions {
             listing: ListingMode::Auto,
             whole_every: Duration::from_secs(7 * 24 * 3600),
             albums: Wanted::default(),
+            name: None,
+            shared: Shared::default(),
             seed: fastrand::u64(..),
         }
+    }
+}
+
+/// What passes share that may go on at the same time, each for an account of its own.
+#[derive(Clone, Default)]
+pub struct Shared {
+    /// Uploads that are being fetched: two people may have the same photo.
+    claims: Claims,
+    /// The line, if there is a cap on what comes over it.
+    line: Line,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shared")
     }
 }
 
@@ -94,7 +116,6 @@ pub(crate) struct Pass<R> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: SyncOptions,
     pub(crate) pace: Pace,
-    pub(crate) claims: Claims,
     /// The listing that sightings belong to.
     pub(crate) listing: AtomicU64,
     /// For short questions of items.
@@ -121,8 +142,7 @@ pub async fn run<R: RemoteLibrary>(
     let pass = Arc::new(Pass {
         reader,
         listing: AtomicU64::new(0),
-        claims: Claims::default(),
-        pace: Pace::new(options.seed, options.limits, Arc::clone(&clock)),
+        pace: Pace::new(options.seed, options.limits, &options.shared.line, Arc::clone(&clock)),
         // A child: our own reasons to stop shall not stop the caller.
         stop: stop.child_token(),
         archive,
@@ -133,6 +153,9 @@ pub async fn run<R: RemoteLibrary>(
     });
     pass.pace.wait().await;
     pass.remote.prepare().await;
+    if let Err(e) = name_account(&pass).await {
+        tracing::warn!("the account's name could not be recorded: {e}");
+    }
     let mut outcome = stage(&pass, listing::list).await;
     if outcome == Outcome::Complete && pass.options.listing != ListingMode::SetAside {
         outcome = stage(&pass, albums::list).await;
@@ -141,11 +164,39 @@ pub async fn run<R: RemoteLibrary>(
     let report = SyncReport::new(&pass.progress, outcome, started, pass.clock.now());
     // Another attempt at a few items is no run: the next one would be put off by it.
     if pass.options.listing != ListingMode::SetAside
-        && let Err(e) = pass.archive.index.writer().note_run(&report.note())
+        && let Err(e) = pass
+            .archive
+            .index
+            .writer()
+            .note_run(&report.note(pass.options.name.as_deref().unwrap_or_default()))
     {
         tracing::warn!("the run could not be noted in the index: {e}");
     }
     report
+}
+
+/// Records how the account is called here, if that is news.
+async fn name_account<R: RemoteLibrary>(pass: &Arc<Pass<R>>) -> Result<(), IngestError> {
+    let Some(name) = pass.options.name.clone() else { return Ok(()) };
+    let pass = Arc::clone(pass);
+    ingest::blocking(move || {
+        let first = AlbumRecord::library(&pass.remote.account(), &name, pass.clock.now());
+        let store = &pass.archive.store;
+        let record = match store.album_revisions(&first.key)?.last() {
+            Some(latest) => {
+                let known = store.read_album(latest)?;
+                if known.record().title == name {
+                    return Ok(());
+                }
+                let (seq, previous) = (known.record().seq + 1, Some(*known.sha256()));
+                AlbumRecord { seq, previous, unknown: known.record().unknown.clone(), ..first }
+            }
+            None => first,
+        };
+        pass.archive.index.writer().apply_album(store.put_album(&record)?)?;
+        Ok(())
+    })
+    .await
 }
 
 /// Lists, and archives what the listing asks for.

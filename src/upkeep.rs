@@ -289,8 +289,8 @@ fn deal_with(
     {
         let reason =
             format!("a file of it was found damaged on {}: it is fetched again", now.strftime("%Y-%m-%d"));
-        for (key, name) in archive.index.reader()?.holders(&sha256)? {
-            archive.index.writer().note_failure(&key, &name, &reason, now)?;
+        for (account, key, name) in archive.index.reader()?.holders(&sha256)? {
+            archive.index.writer().note_failure(&account, &key, &name, &reason, now)?;
         }
     }
     state.known.insert(finding.path.clone());

@@ -13,7 +13,7 @@ use crate::model::name::{printable, printable_json};
 use crate::remote::RemoteError;
 use crate::remote::browser::launch::BrowserSettings;
 use crate::remote::google::{GooglePhotos, GoogleSettings, Method};
-use crate::sync::pace::{Limits, Pace};
+use crate::sync::pace::{Limits, Line, Pace};
 use crate::sync::uploads;
 use crate::{exit, signals};
 
@@ -97,7 +97,7 @@ async fn list(
         stall: std::time::Duration::from_secs(20),
     };
     let google = GooglePhotos::connect(google).await?;
-    let pace = Pace::new(fastrand::u64(..), Limits::default(), super::clock());
+    let pace = Pace::new(fastrand::u64(..), Limits::default(), &Line::default(), super::clock());
     let listed = uploads::list(&google, &pace, stop).await;
     google.close().await;
     let Some(uploads) = listed? else { return Ok(None) };

@@ -105,7 +105,7 @@ fn print_text(report: &Report) {
         println!();
         println!(
             "Library of account {}, listed {}",
-            library.account,
+            printable(library.called()),
             library.listed_at.strftime("%Y-%m-%d %H:%M UTC")
         );
         if library.hidden > 0 {

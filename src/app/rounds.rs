@@ -132,6 +132,7 @@ mod tests {
     fn run(started: &str, outcome: &str) -> RunNote {
         let (started, outcome) = (at(started), outcome.to_owned());
         RunNote {
+            account: String::new(),
             started,
             ended: started,
             outcome,

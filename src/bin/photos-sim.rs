@@ -40,6 +40,9 @@ enum Command {
         /// Seed of everything.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Whose library it is: others with the same seed have the same photos under keys of their own.
+        #[arg(long, default_value_t = 0)]
+        person: u64,
         /// Directory for the certificate authority, the ledger and the address.
         #[arg(long)]
         state: PathBuf,
@@ -147,6 +150,7 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             items,
             shared,
             seed,
+            person,
             state,
             picture_width,
             file_bytes,
@@ -164,6 +168,7 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
                 items,
                 shared,
                 seed,
+                person,
                 picture_width,
                 file_bytes: file_bytes.map_or(FileBytes::Natural, FileBytes::Fixed),
                 live: if live_clips { LiveAs::Clip } else { LiveAs::Zip },

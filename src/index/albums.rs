@@ -1,5 +1,7 @@
 //! Questions about albums.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::listings::{Balance, balance};
@@ -13,6 +15,8 @@ use crate::store::RecordName;
 pub struct KnownAlbum {
     /// Name of its latest record.
     pub record: RecordName,
+    /// The account that sees it.
+    pub account: String,
     /// Whether it was there.
     pub state: ItemState,
     /// Kind.
@@ -43,13 +47,27 @@ pub(super) const ALBUM_SIZE: &str = "SELECT count(*) AS n
     WHERE album_item.album = ?1";
 
 impl IndexReader {
-    /// All albums, by title, then key.
+    /// All albums, by title, then key; libraries are none.
     ///
     /// # Errors
     /// When SQLite refuses.
     pub fn albums(&self) -> Result<Vec<KnownAlbum>, IndexError> {
         self.ask(|conn| {
-            conn.prepare("SELECT * FROM album ORDER BY title, key")?.query_map([], known_album)?.collect()
+            conn.prepare("SELECT * FROM album WHERE kind <> 'library' ORDER BY title, key")?
+                .query_map([], known_album)?
+                .collect()
+        })
+    }
+
+    /// How whoever runs the archive calls the accounts that have a name, by Google's numbers of them.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn account_names(&self) -> Result<BTreeMap<String, String>, IndexError> {
+        self.ask(|conn| {
+            conn.prepare_cached("SELECT account, title FROM album WHERE kind = 'library'")?
+                .query_map([], |row| Ok((row.get("account")?, row.get("title")?)))?
+                .collect()
         })
     }
 
@@ -120,8 +138,9 @@ impl IndexReader {
                      coalesce(sum(item.key IS NULL AND failure.key IS NULL), 0) AS missing,
                      0 AS hidden
                  FROM album_item
+                 JOIN album ON album.key = album_item.album
                  LEFT JOIN item ON (item.key = album_item.key OR item.formerly = album_item.key)
-                 LEFT JOIN failure ON failure.key = album_item.key
+                 LEFT JOIN failure ON failure.account = album.account AND failure.key = album_item.key
                  WHERE album_item.album = ?1",
             )?
             .query_row([key.as_str()], balance)
@@ -145,14 +164,14 @@ impl IndexReader {
         })
     }
 
-    /// The archived item of the account's library with that content key, if there is exactly such a one.
+    /// The archived item with that content key: the account's own, or else another account's, if there is one.
     ///
     /// # Errors
     /// When SQLite refuses.
     pub fn item_by_dedup(&self, account: &str, dedup: &DedupKey) -> Result<Option<MediaKey>, IndexError> {
         self.ask(|conn| {
             conn.prepare_cached(
-                "SELECT key FROM item WHERE dedup = ?1 AND account = ?2 ORDER BY state DESC, ordinal LIMIT 1",
+                "SELECT key FROM item WHERE dedup = ?1 ORDER BY account = ?2 DESC, state DESC, ordinal LIMIT 1",
             )?
             .query_row(params![dedup.as_str(), account], |row| {
                 valid(row, "key", |text: String| MediaKey::new(&text))
@@ -219,18 +238,23 @@ impl IndexReader {
         })
     }
 
-    /// Whether these bytes are the original of another item than `key`; one that was only adopted is none: it may be
-    /// this very item.
+    /// Whether these bytes are the original of another item of the account than `key`. Others may well have the same
+    /// photo, and what was only adopted may be this very item.
     ///
     /// # Errors
     /// When SQLite refuses.
-    pub fn is_anothers_original(&self, key: &MediaKey, sha256: &Sha256) -> Result<bool, IndexError> {
+    pub fn is_anothers_original(
+        &self,
+        account: &str,
+        key: &MediaKey,
+        sha256: &Sha256,
+    ) -> Result<bool, IndexError> {
         self.ask(|conn| {
             conn.prepare_cached(
                 "SELECT 1 FROM part JOIN item ON item.ordinal = part.ordinal
-                 WHERE part.sha256 = ?1 AND part.role = 0 AND item.key <> ?2 AND item.account <> ?3",
+                 WHERE part.sha256 = ?1 AND part.role = 0 AND item.key <> ?2 AND item.account = ?3",
             )?
-            .exists(params![sha256.bytes().as_slice(), key.as_str(), LOCAL_ACCOUNT])
+            .exists(params![sha256.bytes().as_slice(), key.as_str(), account])
         })
     }
 
@@ -257,6 +281,7 @@ impl IndexReader {
 fn known_album(row: &Row<'_>) -> rusqlite::Result<KnownAlbum> {
     Ok(KnownAlbum {
         record: record_name(row)?,
+        account: row.get("account")?,
         state: from_word(row, "state")?,
         kind: from_word(row, "kind")?,
         title: row.get("title")?,

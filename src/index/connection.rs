@@ -11,7 +11,7 @@ use crate::model::ArchiveId;
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// Version of `schema.sql`. An index of any other version is made again from the records.
-pub(super) const VERSION: i64 = 6;
+pub(super) const VERSION: i64 = 7;
 /// `SHOE`, in the header of the file.
 const APPLICATION_ID: i64 = 0x5348_4F45;
 /// Versions from 3.7.0 to 3.51.2 can lose commits when the log is reset.

@@ -103,7 +103,7 @@ impl IndexWriter {
         self.execute(move |conn| {
             conn.execute(
                 "UPDATE listing SET ended = ?2, listed = ?3, counted = ?4, agrees = ?5, ranges = ?6, thin = ?7
-                 WHERE id = ?1",
+                 WHERE id = ?1 AND account = ?8",
                 params![
                     signed(end.id),
                     end.ended.to_string(),
@@ -111,7 +111,8 @@ impl IndexWriter {
                     end.counted.map(signed),
                     end.agrees,
                     end.ranges,
-                    end.thin
+                    end.thin,
+                    account
                 ],
             )?;
             conn.execute(
@@ -125,21 +126,27 @@ impl IndexWriter {
     ///
     /// # Errors
     /// When it cannot be committed.
-    pub fn note_ranges(&self, id: u64, ranges: &str) -> Result<(), IndexError> {
-        let ranges = ranges.to_owned();
+    pub fn note_ranges(&self, id: u64, account: &str, ranges: &str) -> Result<(), IndexError> {
+        let (account, ranges) = (account.to_owned(), ranges.to_owned());
         self.execute(move |conn| {
-            conn.execute("UPDATE listing SET ranges = ?2 WHERE id = ?1", params![signed(id), ranges])
+            conn.execute(
+                "UPDATE listing SET ranges = ?3 WHERE id = ?1 AND account = ?2",
+                params![signed(id), account, ranges],
+            )
         })
     }
 }
 
 impl IndexReader {
-    /// A number that no listing has had yet.
+    /// A number that no listing of the account has had yet.
     ///
     /// # Errors
     /// When SQLite refuses.
-    pub fn next_listing(&self) -> Result<u64, IndexError> {
-        self.number("SELECT coalesce(max(id), 0) + 1 AS n FROM listing")
+    pub fn next_listing(&self, account: &str) -> Result<u64, IndexError> {
+        self.ask(|conn| {
+            conn.prepare_cached("SELECT coalesce(max(id), 0) + 1 AS n FROM listing WHERE account = ?1")?
+                .query_row([account], |row| unsigned(row, "n"))
+        })
     }
 
     /// The last `n` complete listings of an account, latest first.
@@ -234,7 +241,7 @@ impl IndexReader {
                      sum(coalesce(json_extract(item.remote, '$.archived'), 0)) AS hidden
                  FROM sighting
                  LEFT JOIN item ON item.key = sighting.key
-                 LEFT JOIN failure ON failure.key = sighting.key
+                 LEFT JOIN failure ON failure.account = sighting.account AND failure.key = sighting.key
                  WHERE sighting.account = ?1 AND sighting.listing >= ?2
                  GROUP BY sighting.month ORDER BY sighting.month",
             )?
@@ -253,7 +260,7 @@ impl IndexReader {
             conn.prepare(
                 "SELECT sighting.key FROM sighting
                  LEFT JOIN item ON item.key = sighting.key
-                 LEFT JOIN failure ON failure.key = sighting.key
+                 LEFT JOIN failure ON failure.account = sighting.account AND failure.key = sighting.key
                  WHERE sighting.account = ?1 AND sighting.listing >= ?2
                      AND item.key IS NULL AND failure.key IS NULL
                  ORDER BY sighting.key LIMIT ?3",

@@ -15,6 +15,8 @@ use crate::store::RecordName;
 /// What the index knows of an item.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KnownItem {
+    /// The account in whose library it is.
+    pub account: String,
     /// Latest revision.
     pub seq: u32,
     /// The item's number.
@@ -68,6 +70,8 @@ pub struct Totals {
 /// An item that could not be archived so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
+    /// The account that lists it.
+    pub account: String,
     /// The item.
     pub key: MediaKey,
     /// Its file name, or what stands for it.
@@ -214,18 +218,19 @@ impl IndexReader {
         })
     }
 
-    /// The items of which a blob is a file in its latest version, with their names.
+    /// The items of which a blob is a file in its latest version: account, key and name.
     ///
     /// # Errors
     /// When SQLite refuses.
-    pub fn holders(&self, sha256: &Sha256) -> Result<Vec<(MediaKey, String)>, IndexError> {
+    pub fn holders(&self, sha256: &Sha256) -> Result<Vec<(String, MediaKey, String)>, IndexError> {
         self.ask(|conn| {
             conn.prepare_cached(
-                "SELECT DISTINCT i.key, i.name FROM part p JOIN item i USING (ordinal)
+                "SELECT DISTINCT i.account, i.key, i.name FROM part p JOIN item i USING (ordinal)
                  WHERE p.sha256 = ?1 AND p.latest = 1 ORDER BY i.key",
             )?
             .query_map([sha256.bytes().as_slice()], |row| {
-                Ok((valid(row, "key", |text: String| MediaKey::new(&text))?, row.get("name")?))
+                let key = valid(row, "key", |text: String| MediaKey::new(&text))?;
+                Ok((row.get("account")?, key, row.get("name")?))
             })?
             .collect()
         })
@@ -238,32 +243,33 @@ impl IndexReader {
     pub fn last_runs(&self, n: usize) -> Result<Vec<RunNote>, IndexError> {
         let n = i64::try_from(n).unwrap_or(i64::MAX);
         self.ask(|conn| {
-            conn.prepare("SELECT * FROM run ORDER BY id DESC LIMIT ?1")?
-                .query_map([n], |row| {
-                    Ok(RunNote {
-                        started: parsed(row, "started")?,
-                        ended: parsed(row, "ended")?,
-                        outcome: row.get("outcome")?,
-                        listed: unsigned(row, "listed")?,
-                        archived: unsigned(row, "archived")?,
-                        quarantined: unsigned(row, "quarantined")?,
-                        failed: unsigned(row, "failed")?,
-                        bytes: unsigned(row, "bytes")?,
-                    })
-                })?
-                .collect()
+            conn.prepare("SELECT * FROM run ORDER BY id DESC LIMIT ?1")?.query_map([n], run_note)?.collect()
         })
     }
 
-    /// When the last run ended that was complete.
+    /// The last run of an account, by the name that runs are noted under.
     ///
     /// # Errors
     /// When SQLite refuses.
-    pub fn last_complete(&self) -> Result<Option<Timestamp>, IndexError> {
+    pub fn last_run_of(&self, account: &str) -> Result<Option<RunNote>, IndexError> {
         self.ask(|conn| {
-            conn.prepare("SELECT ended FROM run WHERE outcome = 'complete' ORDER BY id DESC LIMIT 1")?
-                .query_row([], |row| parsed(row, "ended"))
+            conn.prepare("SELECT * FROM run WHERE account = ?1 ORDER BY id DESC LIMIT 1")?
+                .query_row([account], run_note)
                 .optional()
+        })
+    }
+
+    /// When the last run of an account ended that was complete.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn last_complete(&self, account: &str) -> Result<Option<Timestamp>, IndexError> {
+        self.ask(|conn| {
+            conn.prepare(
+                "SELECT ended FROM run WHERE account = ?1 AND outcome = 'complete' ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row([account], |row| parsed(row, "ended"))
+            .optional()
         })
     }
 
@@ -273,9 +279,10 @@ impl IndexReader {
     /// When SQLite refuses.
     pub fn failures(&self) -> Result<Vec<Failure>, IndexError> {
         self.ask(|conn| {
-            conn.prepare("SELECT * FROM failure ORDER BY key")?
+            conn.prepare("SELECT * FROM failure ORDER BY key, account")?
                 .query_map([], |row| {
                     Ok(Failure {
+                        account: row.get("account")?,
                         key: valid(row, "key", |text: String| MediaKey::new(&text))?,
                         name: row.get("name")?,
                         reason: row.get("reason")?,
@@ -374,17 +381,32 @@ impl IndexReader {
     }
 }
 
-const KNOWN_ITEM: &str = "SELECT ordinal, seq, record, state, name, remote FROM item WHERE key = ?1";
+const KNOWN_ITEM: &str = "SELECT ordinal, seq, record, account, state, name, remote FROM item WHERE key = ?1";
 const KNOWN_PARTS: &str = "SELECT role, sha256 FROM part WHERE ordinal = ?1 AND latest = 1 ORDER BY position";
 fn known_item(row: &Row<'_>) -> rusqlite::Result<KnownItem> {
     Ok(KnownItem {
         seq: row.get("seq")?,
         ordinal: unsigned(row, "ordinal")?,
         record_sha256: valid(row, "record", |bytes: Vec<u8>| Sha256::from_slice(&bytes))?,
+        account: row.get("account")?,
         state: from_word(row, "state")?,
         name: row.get("name")?,
         parts: Vec::new(),
         remote: from_json(row, "remote")?,
+    })
+}
+
+fn run_note(row: &Row<'_>) -> rusqlite::Result<RunNote> {
+    Ok(RunNote {
+        account: row.get("account")?,
+        started: parsed(row, "started")?,
+        ended: parsed(row, "ended")?,
+        outcome: row.get("outcome")?,
+        listed: unsigned(row, "listed")?,
+        archived: unsigned(row, "archived")?,
+        quarantined: unsigned(row, "quarantined")?,
+        failed: unsigned(row, "failed")?,
+        bytes: unsigned(row, "bytes")?,
     })
 }
 

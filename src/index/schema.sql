@@ -71,7 +71,7 @@ CREATE TABLE album (
     record BLOB NOT NULL CHECK (length(record) = 32),
     account TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('present', 'gone')),
-    kind TEXT NOT NULL CHECK (kind IN ('own', 'shared', 'bundle', 'partner')),
+    kind TEXT NOT NULL CHECK (kind IN ('own', 'shared', 'bundle', 'partner', 'library')),
     title TEXT NOT NULL,
     count INTEGER,
     modified_ms INTEGER
@@ -113,16 +113,21 @@ CREATE TABLE record (
 
 -- Bookkeeping that does not come from records and may be lost.
 CREATE TABLE failure (
-    key TEXT PRIMARY KEY,
+    account TEXT NOT NULL,
+    key TEXT NOT NULL,
     name TEXT NOT NULL,
     reason TEXT NOT NULL,
     first_at TEXT NOT NULL,
     last_at TEXT NOT NULL,
-    attempts INTEGER NOT NULL CHECK (attempts > 0)
+    attempts INTEGER NOT NULL CHECK (attempts > 0),
+    PRIMARY KEY (account, key)
 ) STRICT, WITHOUT ROWID;
+
+-- `account`: as whoever runs the archive calls it; who signs in is not known before. Empty where there is but one.
 
 CREATE TABLE run (
     id INTEGER PRIMARY KEY,
+    account TEXT NOT NULL,
     started TEXT NOT NULL,
     ended TEXT NOT NULL,
     outcome TEXT NOT NULL,
@@ -136,16 +141,17 @@ CREATE TABLE run (
 -- A listing of a whole library. `ranges` are Google's own counts then, as JSON; `agrees`: they and the
 -- listing said the same number; `thin`: its rows told hardly more than keys.
 CREATE TABLE listing (
-    id INTEGER PRIMARY KEY,
     account TEXT NOT NULL,
+    id INTEGER NOT NULL,
     started TEXT NOT NULL,
     ended TEXT,
     listed INTEGER NOT NULL DEFAULT 0,
     counted INTEGER,
     agrees INTEGER NOT NULL DEFAULT 0 CHECK (agrees IN (0, 1)),
     ranges TEXT,
-    thin INTEGER NOT NULL DEFAULT 0 CHECK (thin IN (0, 1))
-) STRICT;
+    thin INTEGER NOT NULL DEFAULT 0 CHECK (thin IN (0, 1)),
+    PRIMARY KEY (account, id)
+) STRICT, WITHOUT ROWID;
 
 -- What Google showed last of each item: in which listing, in which month it counts it, and a mark of what
 -- the row said, so that a change is noticed.

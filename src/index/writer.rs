@@ -29,6 +29,8 @@ enum Message {
 /// What is remembered of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunNote {
+    /// The account, as whoever runs the archive calls it; empty where there is but one.
+    pub account: String,
     /// When it started.
     pub started: Timestamp,
     /// When it ended.
@@ -84,37 +86,40 @@ impl IndexWriter {
         })))
     }
 
-    /// Notes that an item failed at `at`: counts the attempts since the first.
+    /// Notes that an item that the account lists failed at `at`: counts the attempts since the first.
     ///
     /// # Errors
     /// When it cannot be committed.
     pub fn note_failure(
         &self,
+        account: &str,
         key: &MediaKey,
         name: &str,
         reason: &str,
         at: Timestamp,
     ) -> Result<(), IndexError> {
+        let account = account.to_owned();
         let (key, name, reason) = (key.clone(), name.to_owned(), reason.to_owned());
         self.execute(move |conn| {
             conn.prepare_cached(
-                "INSERT INTO failure (key, name, reason, first_at, last_at, attempts)
-                 VALUES (?1, ?2, ?3, ?4, ?4, 1)
-                 ON CONFLICT (key) DO UPDATE SET name = excluded.name, reason = excluded.reason,
+                "INSERT INTO failure (account, key, name, reason, first_at, last_at, attempts)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?5, 1)
+                 ON CONFLICT (account, key) DO UPDATE SET name = excluded.name, reason = excluded.reason,
                      last_at = excluded.last_at, attempts = attempts + 1",
             )?
-            .execute(params![key.as_str(), name, reason, at.to_string()])
+            .execute(params![account, key.as_str(), name, reason, at.to_string()])
         })
     }
 
-    /// Forgets an item's failures.
+    /// Forgets an item's failures with an account.
     ///
     /// # Errors
     /// When it cannot be committed.
-    pub fn clear_failure(&self, key: &MediaKey) -> Result<(), IndexError> {
-        let key = key.clone();
+    pub fn clear_failure(&self, account: &str, key: &MediaKey) -> Result<(), IndexError> {
+        let (account, key) = (account.to_owned(), key.clone());
         self.execute(move |conn| {
-            conn.prepare_cached("DELETE FROM failure WHERE key = ?1")?.execute([key.as_str()])
+            conn.prepare_cached("DELETE FROM failure WHERE account = ?1 AND key = ?2")?
+                .execute([account.as_str(), key.as_str()])
         })
     }
 
@@ -126,10 +131,11 @@ impl IndexWriter {
         let run = run.clone();
         self.execute(move |conn| {
             conn.prepare_cached(
-                "INSERT INTO run (started, ended, outcome, listed, archived, quarantined, failed, bytes)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO run (account, started, ended, outcome, listed, archived, quarantined, failed, bytes)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
+                run.account,
                 run.started.to_string(),
                 run.ended.to_string(),
                 run.outcome,

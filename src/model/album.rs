@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::digest::digests_of;
 use super::{ItemState, MediaKey, Sha256};
 
 /// What kind of container an album is.
@@ -18,6 +19,8 @@ pub enum AlbumKind {
     Bundle,
     /// The library of a partner.
     Partner,
+    /// An account's own library as a whole: what whoever runs the archive calls it. Its items are those of the account.
+    Library,
 }
 
 impl AlbumKind {
@@ -33,6 +36,7 @@ impl AlbumKind {
             Self::Shared => "shared",
             Self::Bundle => "bundle",
             Self::Partner => "partner",
+            Self::Library => "library",
         }
     }
 }
@@ -123,6 +127,33 @@ impl AlbumRecord {
     /// Reads a record's bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(bytes)
+    }
+
+    /// The first record of the name that whoever runs the archive gives an account.
+    pub fn library(account: &str, name: &str, at: Timestamp) -> Self {
+        let digest = digests_of(account.as_bytes()).sha256.hex();
+        Self {
+            schema: 1,
+            // Invariant: letters, digits and a hyphen make a key.
+            key: MediaKey::new(&format!("library-{}", &digest[..32])).expect("well-formed"),
+            seq: 1,
+            previous: None,
+            account: account.to_owned(),
+            recorded_at: at,
+            state: ItemState::Present,
+            kind: AlbumKind::Library,
+            title: name.to_owned(),
+            aliases: Vec::new(),
+            cover: None,
+            owner: Some(account.to_owned()),
+            members: Vec::new(),
+            created_ms: None,
+            modified_ms: None,
+            count: None,
+            items: Vec::new(),
+            formerly: None,
+            unknown: Map::new(),
+        }
     }
 
     /// Whether two revisions say the same, whenever and by whomever they were written.

@@ -287,6 +287,7 @@ mod tests {
     #[test]
     fn an_outcome_is_a_word_that_was_announced() {
         let note = |outcome: &str| RunNote {
+            account: String::new(),
             started: Timestamp::UNIX_EPOCH,
             ended: Timestamp::UNIX_EPOCH,
             outcome: outcome.into(),

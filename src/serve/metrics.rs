@@ -106,6 +106,7 @@ mod tests {
     #[test]
     fn the_text_is_what_prometheus_reads() {
         let last = RunNote {
+            account: String::new(),
             started: Timestamp::UNIX_EPOCH,
             ended: Timestamp::constant(90, 500_000_000),
             outcome: "failed: \"x\"\n".into(),

@@ -52,7 +52,7 @@ impl Numbers {
 /// The last run; one that could not start is in no index.
 fn last(state: &State) -> Option<RunNote> {
     match state.last() {
-        Some(Ok(report)) => Some(report.note()),
+        Some(Ok(report)) => Some(report.note("")),
         Some(Err(_)) => state.earlier().map(|note| RunNote { outcome: "not-started".into(), ..note }),
         None => state.earlier(),
     }

@@ -18,6 +18,7 @@ pub(crate) struct Albums {
     titles: RwLock<Vec<String>>,
     modified: RwLock<Vec<i64>>,
     seed: u64,
+    own_seed: u64,
 }
 
 impl Albums {
@@ -26,6 +27,7 @@ impl Albums {
             titles: RwLock::new(ALBUMS.iter().map(|&title| title.to_owned()).collect()),
             modified: RwLock::new(vec![1_700_000_000_000; ALBUMS.len()]),
             seed: config.seed,
+            own_seed: config.own_seed(),
         }
     }
 
@@ -59,7 +61,7 @@ impl Albums {
 
     /// Key in the album list.
     pub(crate) fn key(&self, number: usize) -> String {
-        key_text(self.seed, 0xa1b0_0000 + number as u64)
+        key_text(self.own_seed, 0xa1b0_0000 + number as u64)
     }
 
     /// Key of a shared container in the album list.
@@ -97,7 +99,7 @@ pub(crate) fn foreign_items(config: &SimConfig) -> Vec<Arc<SimItem>> {
     let items = first..first + config.shared as u64;
     items
         .map(|serial| {
-            let mut item = item(&SimConfig { items: usize::MAX, ..config.clone() }, serial);
+            let mut item = item(&SimConfig { items: usize::MAX, person: 0, ..config.clone() }, serial);
             item.shared = Some(usize::try_from(serial % 3).unwrap_or(0));
             item.archived = false;
             item.favourite = false;
@@ -138,8 +140,9 @@ impl Library {
         if number == WEDDING {
             let own = everything.iter().filter(|item| item.shared.is_none() && item.listed);
             contents.extend(
-                own.take(3)
-                    .map(|item| (key_text(self.albums.seed, 0xa11a_0000 + item.serial), Arc::clone(item))),
+                own.take(3).map(|item| {
+                    (key_text(self.albums.own_seed, 0xa11a_0000 + item.serial), Arc::clone(item))
+                }),
             );
         }
         contents

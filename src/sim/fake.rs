@@ -120,7 +120,7 @@ impl FakeLibrary {
 
 impl RemoteLibrary for FakeLibrary {
     fn account(&self) -> String {
-        "117000000000000000001".into()
+        self.google.config.account_id()
     }
 
     async fn list(&self, from: Option<&Cursor>) -> Result<ListPage, RemoteError> {

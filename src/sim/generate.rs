@@ -105,7 +105,7 @@ pub(crate) fn item(config: &SimConfig, serial: u64) -> SimItem {
     let bytes_of = if duplicate { serial - 1 - random.u64(..20) } else { serial };
     let mut item = SimItem {
         serial,
-        key: key_text(config.seed, serial),
+        key: key_text(config.own_seed(), serial),
         name,
         kind,
         bytes_of,

@@ -60,9 +60,9 @@ impl Google {
     pub(crate) fn new(config: SimConfig) -> Self {
         Self {
             library: Library::new(config.clone()),
-            session: Session::new(config.seed),
+            session: Session::new(config.own_seed()),
             faults: Faults::new(config.seed),
-            addresses: Addresses::new(config.seed, config.address_life, config.single_use),
+            addresses: Addresses::new(config.own_seed(), config.address_life, config.single_use),
             zips: Zips::default(),
             counters: Mutex::default(),
             config,

@@ -95,7 +95,7 @@ impl Library {
     pub fn rekey_item(&self, key: &str) -> String {
         let Some(found) = self.find(key) else { return key.to_owned() };
         let number = self.everything().len() as u64 * 1000 + found.counter.unsigned_abs();
-        let new = key_text(self.config().seed, (0x4e4e_0000_0000 + number) ^ (found.serial << 20));
+        let new = key_text(self.config().own_seed(), (0x4e4e_0000_0000 + number) ^ (found.serial << 20));
         self.move_key(key, &new);
         self.change(&new, |item| item.counter += 1);
         new

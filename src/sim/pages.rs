@@ -157,7 +157,7 @@ fn library_page(
         (Some(heading), None) => format!("{heading} - Google Photos"),
         _ => "Google Photos".to_owned(),
     };
-    let body = document::skeleton(user);
+    let body = document::skeleton(google, user);
     Page { user: Some(user), title: &title, head: &head, body: &body, scripts: true, google }
         .answer(StatusCode::OK)
 }

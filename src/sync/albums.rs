@@ -80,7 +80,8 @@ pub(crate) async fn list<R: RemoteLibrary>(
             return Ok(());
         }
     };
-    if found.is_empty() && lister.ask(|index| index.albums()).await?.iter().any(is_ours_now) {
+    let ours = |album: &KnownAlbum| is_ours_now(album) && album.account == lister.account;
+    if found.is_empty() && lister.ask(|index| index.albums()).await?.iter().any(ours) {
         tracing::warn!("Google lists no albums, and there were some: not believed");
         pass.progress.add_unreadable(1);
     }
@@ -176,6 +177,9 @@ async fn one<R: RemoteLibrary>(
     let (known, balance) =
         lister.ask(move |index| Ok((index.album(&key)?, index.album_balance(&key)?))).await?;
     let named = lister.pass.options.albums.names(album);
+    if known.as_ref().is_some_and(|known| is_anothers(known, album, &lister.account, named, &balance)) {
+        return Ok(Ok(()));
+    }
     if !needs_reading(album, known.as_ref(), &balance, (wanted, named), whole) {
         return Ok(Ok(()));
     }
@@ -234,6 +238,21 @@ async fn one<R: RemoteLibrary>(
     record(lister, album, known, (items, members)).await.map(Ok)
 }
 
+/// Whether another account of this archive keeps this album up to date: its own; or one that both see, as long as that
+/// one reads it.
+fn is_anothers(
+    known: &KnownAlbum,
+    album: &RemoteAlbum,
+    account: &str,
+    named: bool,
+    balance: &Balance,
+) -> bool {
+    known.account != account
+        && !known.record.key.is_local()
+        && !album.kind.is_own()
+        && (known.kind.is_own() || !named || balance.shown > 0)
+}
+
 fn needs_reading(
     album: &RemoteAlbum,
     known: Option<&KnownAlbum>,
@@ -255,7 +274,7 @@ fn needs_reading(
     changed || (wanted && (blind || lacking || short))
 }
 
-/// Which of these rows are items of the account's own library, and under which key.
+/// Which of these rows are archived items, and under which key: of the account's own library, or of another's.
 async fn resolve<R: RemoteLibrary>(
     lister: &Lister<R>,
     items: &[crate::model::RemoteItem],
@@ -365,7 +384,8 @@ async fn note_gone<R: RemoteLibrary>(lister: &Lister<R>, found: &[RemoteAlbum]) 
             .iter()
             .any(|other| other.key == album.record.key || other.aliases.contains(&album.record.key));
         let is_adopted = album.record.key.is_local();
-        if shown || is_adopted || album.state == ItemState::Gone || !album.kind.is_own() {
+        let is_ours = album.kind.is_own() && album.account == lister.account;
+        if shown || is_adopted || album.state == ItemState::Gone || !is_ours {
             continue;
         }
         let asked = RemoteAlbum {

@@ -166,7 +166,7 @@ impl<R: RemoteLibrary> Item<R> {
 
     /// Keeps other items with the same bytes waiting: what this one brings need not come twice.
     async fn claim(&self) -> Option<Claim> {
-        Some(self.pass.claims.take(self.upload()?).await)
+        Some(self.pass.options.shared.claims.take(self.upload()?).await)
     }
 
     /// Reads what is archived of it: what is damaged or gone is fetched again.
@@ -327,7 +327,7 @@ impl<R: RemoteLibrary> Item<R> {
         let (pass, key) = (Arc::clone(&self.pass), self.work.item.key.clone());
         ingest::blocking(move || {
             let reader = pass.reader.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            Ok(reader.is_anothers_original(&key, &sha256)?)
+            Ok(reader.is_anothers_original(&pass.remote.account(), &key, &sha256)?)
         })
         .await
     }
@@ -432,7 +432,7 @@ impl<R: RemoteLibrary> Item<R> {
         let (pass, work) = (self.pass, self.work);
         ingest::blocking(move || {
             let writer = pass.archive.index.writer();
-            writer.clear_failure(&work.item.key)?;
+            writer.clear_failure(&pass.remote.account(), &work.item.key)?;
             if let Some(sighting) = work.sighting {
                 let listing = pass.listing.load(Ordering::Relaxed);
                 writer.note_sightings(listing, &pass.remote.account(), vec![sighting])?;
@@ -464,7 +464,8 @@ impl<R: RemoteLibrary> Item<R> {
                 };
                 pass.archive.store.quarantine(bytes, &note)?;
             }
-            pass.archive.index.writer().note_failure(&key, &name, &reason, at)?;
+            let account = pass.remote.account();
+            pass.archive.index.writer().note_failure(&account, &key, &name, &reason, at)?;
             Ok(())
         })
         .await

@@ -70,12 +70,13 @@ impl<R: RemoteLibrary> Lister<R> {
     pub(crate) fn new(pass: &Arc<Pass<R>>, queue: mpsc::Sender<Work>) -> Result<Self, Outcome> {
         let failed = |e: IndexError| Outcome::from(e);
         let reader = pass.archive.index.reader().map_err(failed)?;
-        let failures = reader.failures().map_err(failed)?;
+        let (account, failures) = (pass.remote.account(), reader.failures().map_err(failed)?);
+        let own = failures.into_iter().filter(|failure| failure.account == account);
         Ok(Self {
-            account: pass.remote.account(),
+            failed: own.map(|failure| failure.key).collect(),
+            account,
             pass: Arc::clone(pass),
             queue,
-            failed: failures.into_iter().map(|failure| failure.key).collect(),
             reader: Arc::new(Mutex::new(reader)),
             hasher: RandomState::new(),
             seen: HashSet::new(),
@@ -189,6 +190,10 @@ impl<R: RemoteLibrary> Lister<R> {
         let mut wanted = Vec::new();
         for item in items {
             let sighting = sighting(&item);
+            // What another account of this archive has needs no second word; it tells more of its own.
+            if known.get(&item.key).is_some_and(|known| known.account != self.account) {
+                continue;
+            }
             let task = plan::task(&item, known.remove(&item.key), &self.failed, None, sighting.mark);
             wanted.extend(work(item, task).map(|work| Work { through: Some(through.clone()), ..work }));
         }

@@ -32,8 +32,9 @@ pub(crate) async fn list<R: RemoteLibrary>(
     let pass = &pass;
     let mut lister = Lister::new(pass, queue)?;
     let account = lister.account.clone();
-    let (last, next) =
-        lister.ask(move |index| Ok((index.last_listings(&account, 1)?.pop(), index.next_listing()?))).await?;
+    let (last, next) = lister
+        .ask(move |index| Ok((index.last_listings(&account, 1)?.pop(), index.next_listing(&account)?)))
+        .await?;
     if pass.options.listing == ListingMode::SetAside {
         lister.listing = last.map_or(0, |last| last.id);
         let owed = lister.owed(lister.listing).await?;
@@ -210,8 +211,8 @@ async fn look<R: RemoteLibrary>(lister: &mut Lister<R>, last: &Listing) -> Resul
         list_month(lister, month).await?;
     }
     if let Ok(ranges) = serde_json::to_string(&counts) {
-        let (writer, id) = (pass.archive.index.writer(), last.id);
-        blocking(move || writer.note_ranges(id, &ranges)).await?;
+        let (writer, id, account) = (pass.archive.index.writer(), last.id, lister.account.clone());
+        blocking(move || writer.note_ranges(id, &account, &ranges)).await?;
     }
     Ok(None)
 }

@@ -24,7 +24,7 @@ pub struct Limits {
     pub workers: usize,
     /// Most calls per second, in the long run.
     pub calls_per_second: f64,
-    /// Most bytes per second, all downloads together.
+    /// Most bytes per second, all downloads of all passes that share a line together.
     pub bandwidth: Option<u64>,
     /// When nothing is asked of Google.
     pub quiet: Option<QuietHours>,
@@ -64,11 +64,32 @@ pub struct Pace {
     open_at: Mutex<Instant>,
     seed: Mutex<fastrand::Rng>,
     calls: Mutex<TokenBucket>,
-    bytes: Option<Arc<Mutex<TokenBucket>>>,
+    bytes: Option<Bytes>,
     downloads: Mutex<Downloads>,
     freed: Notify,
     /// Somebody has said already why everybody waits.
     told: AtomicBool,
+}
+
+/// The line, which several passes may share.
+#[derive(Clone, Default)]
+pub struct Line(Arc<Mutex<Option<(u64, Bytes)>>>);
+
+type Bytes = Arc<Mutex<TokenBucket>>;
+
+impl Line {
+    /// So many bytes per second of it; another number than before counts from now on.
+    fn at(&self, rate: u64) -> Bytes {
+        let mut line = locked(&self.0);
+        match &*line {
+            Some((known, bytes)) if *known == rate => Arc::clone(bytes),
+            _ => {
+                let bytes = Arc::new(Mutex::new(TokenBucket::new(rate as f64, rate as f64)));
+                *line = Some((rate, Arc::clone(&bytes)));
+                bytes
+            }
+        }
+    }
 }
 
 struct Downloads {
@@ -85,13 +106,12 @@ pub(crate) struct Turn<'a> {
 
 impl Pace {
     /// Everything open.
-    pub fn new(seed: u64, limits: Limits, clock: Arc<dyn Clock>) -> Self {
-        let bytes = |rate: u64| Arc::new(Mutex::new(TokenBucket::new(rate as f64, rate as f64)));
+    pub fn new(seed: u64, limits: Limits, line: &Line, clock: Arc<dyn Clock>) -> Self {
         Self {
             open_at: Mutex::new(Instant::now()),
             seed: Mutex::new(fastrand::Rng::with_seed(seed)),
             calls: Mutex::new(TokenBucket::new(limits.calls_per_second, CALL_BURST)),
-            bytes: limits.bandwidth.map(bytes),
+            bytes: limits.bandwidth.map(|rate| line.at(rate)),
             downloads: Mutex::new(Downloads {
                 allowed: limits.workers.max(1) as f64,
                 running: 0,
@@ -263,7 +283,7 @@ mod tests {
     use crate::model::SystemClock;
 
     fn pace(limits: Limits) -> Pace {
-        Pace::new(5, limits, Arc::new(SystemClock))
+        Pace::new(5, limits, &Line::default(), Arc::new(SystemClock))
     }
 
     fn throttled() -> RemoteError {
@@ -337,7 +357,9 @@ mod tests {
     #[test]
     fn delays_grow_are_bounded_and_follow_the_seed() {
         let limits = Limits { longest_wait: Duration::from_secs(4), ..Limits::default() };
-        let delays = |seed| Pace::new(seed, limits, Arc::new(SystemClock)).delays(6).collect::<Vec<_>>();
+        let delays = |seed| {
+            Pace::new(seed, limits, &Line::default(), Arc::new(SystemClock)).delays(6).collect::<Vec<_>>()
+        };
         let first = delays(5);
         assert_eq!(first, delays(5));
         assert_eq!(first.len(), 5);

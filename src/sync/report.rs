@@ -168,9 +168,10 @@ impl SyncReport {
         &self.full_outcome
     }
 
-    /// What the index keeps of it.
-    pub(crate) fn note(&self) -> RunNote {
+    /// What the index keeps of it, under the account's name.
+    pub(crate) fn note(&self, account: &str) -> RunNote {
         RunNote {
+            account: account.to_owned(),
             started: self.started,
             ended: self.ended,
             outcome: self.outcome.to_owned(),

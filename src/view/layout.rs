@@ -19,7 +19,7 @@
 //! | `album` | title of an album; an item appears in each of its albums | not shown |
 //! | `position` | place in the album, such that items that are added later rename none: `00012`, `00012.5` | not shown |
 //! | `owner` | who shared it, by their key | `Unknown owner` |
-//! | `account` | the account whose library it is in | – |
+//! | `account` | the account whose library it is in: its name, or Google's number of it where it has none | – |
 //! | `content` | the first 12 hex digits of the SHA-256 of the original | – |
 //! | `name` | the item's name; ends every path | – |
 //!
@@ -29,7 +29,8 @@
 //! # What is shown
 //! `show` is a condition: words with `and`, `or`, `not` and parentheses. Words are `favourite`, `archived`,
 //! `gone` (no longer at Google), `shared` (somebody else's), `in-album`, `duplicate` (its bytes are those of
-//! another item too), `recent` (added in the 30 days before the last addition), `edited`, `photo`, `video`,
+//! another item of the same account too), `repeat` (another account has the same photo, with an earlier number and with
+//! all that this item has: once is enough), `recent` (added in the 30 days before the last addition), `edited`, `photo`, `video`,
 //! `live`, `raw`, `screenshot`, `animation`, `placed` (the place is known), `camera` and `lens` (known),
 //! `date-conflict` (what is known of its date contradicts itself).
 //! Comparisons are `year >= 2020` (also `month`, `day`) and `camera = "Canon EOS 5D"` (also `lens`, `country`,

@@ -20,6 +20,7 @@ mod loading;
 mod naming;
 mod shape;
 mod texts;
+mod twins;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -264,6 +265,9 @@ impl Tree {
         let recent = self.is_recent(new);
         self.items.set_flag(new, flag::RECENT, recent);
         self.show(new, touched);
+        if let Some(old) = old {
+            self.parted(old, new, touched);
+        }
     }
 
     /// Takes albums that are new or changed; `ordinals` are the numbers of their items that are archived.
@@ -283,7 +287,10 @@ impl Tree {
                     .filter_map(|key| ordinals.get(key)),
             );
         }
-        let slots: Vec<u32> = members.iter().filter_map(|ordinal| self.items.find(*ordinal)).collect();
+        let mut slots: Vec<u32> = members.iter().filter_map(|ordinal| self.items.find(*ordinal)).collect();
+        slots.extend(self.of_accounts(&self.albums.renamed(albums)));
+        slots.sort_unstable();
+        slots.dedup();
         for &slot in &slots {
             self.withdraw(slot, &mut touched);
         }
@@ -304,25 +311,11 @@ impl Tree {
         self.settle(touched)
     }
 
-    /// Notes groups of items that have the same bytes, by number.
-    pub fn apply_twins(&mut self, twins: &[Vec<u64>]) -> Changes {
-        let mut touched = Touched::default();
-        for ordinal in twins.iter().flatten() {
-            let Some(slot) = self.items.find(*ordinal) else { continue };
-            if self.items.get(slot).flags & flag::TWIN == 0 {
-                self.withdraw(slot, &mut touched);
-                self.items.set_flag(slot, flag::TWIN, true);
-                self.show(slot, &mut touched);
-            }
-        }
-        self.settle(touched)
-    }
-
-    /// Groups of items whose originals are the same bytes, by number.
-    pub fn twins(&self) -> Vec<Vec<u64>> {
-        let twins = self.items.twins();
-        let ordinal = |slot: u32| self.items.get(slot).ordinal;
-        twins.into_iter().map(|group| group.into_iter().map(ordinal).collect()).collect()
+    /// The items of these accounts.
+    fn of_accounts(&self, accounts: &[String]) -> Vec<u32> {
+        let numbers: Vec<u32> = accounts.iter().map(|account| self.named.accounts.find(account)).collect();
+        let is_theirs = |slot: &u32| numbers.contains(&self.items.get(*slot).account.into());
+        if numbers.is_empty() { Vec::new() } else { self.items.in_order().filter(is_theirs).collect() }
     }
 
     /// Begins anew without forgetting: the sequence of changes starts over, as after the index was made
@@ -337,6 +330,7 @@ impl Tree {
         for slot in self.items.forget_unseen() {
             self.withdraw(slot, &mut touched);
         }
+        self.mark_lonely(&mut touched);
         self.settle(touched)
     }
 

@@ -207,7 +207,7 @@ fn a_log_of_the_old_index_is_never_applied_to_the_new_one() {
         let opened = open(&archive);
         let writer = opened.index.writer();
         archive_item(&opened.store, Some(&writer), "k", b"x").unwrap();
-        writer.note_failure(&key("failed"), "n", "r", now()).unwrap();
+        writer.note_failure("1001", &key("failed"), "n", "r", now()).unwrap();
         let wal = archive.root().join("index.sqlite-wal");
         let log = fs::read(&wal).unwrap();
         assert!(!log.is_empty());

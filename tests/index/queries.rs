@@ -156,16 +156,16 @@ fn failures_are_counted_until_the_item_is_archived() {
     let writer = opened.index.writer();
     let reader = opened.index.reader().unwrap();
     let later = now() + jiff::SignedDuration::from_hours(1);
-    writer.note_failure(&key("a"), "a.jpg", "first reason", now()).unwrap();
-    writer.note_failure(&key("a"), "a.jpg", "second reason", later).unwrap();
-    writer.note_failure(&key("b"), "b.jpg", "reason", now()).unwrap();
+    writer.note_failure("1001", &key("a"), "a.jpg", "first reason", now()).unwrap();
+    writer.note_failure("1001", &key("a"), "a.jpg", "second reason", later).unwrap();
+    writer.note_failure("1001", &key("b"), "b.jpg", "reason", now()).unwrap();
     let failures = reader.failures().unwrap();
     assert_eq!(failures.len(), 2);
     assert_eq!((failures[0].attempts, failures[0].reason.as_str()), (2, "second reason"));
     assert_eq!((failures[0].first_at, failures[0].last_at), (now(), later));
     assert_eq!(reader.totals().unwrap().failures, 2);
     archive_item(&opened.store, Some(&writer), "a", b"bytes").unwrap();
-    writer.clear_failure(&key("b")).unwrap();
+    writer.clear_failure("1001", &key("b")).unwrap();
     assert_eq!(reader.failures().unwrap(), []);
 }
 
@@ -174,6 +174,7 @@ fn the_last_runs_come_first() {
     let archive = TestArchive::new();
     let opened = open(&archive);
     let run = |n: u64| RunNote {
+        account: String::new(),
         started: now(),
         ended: now() + jiff::SignedDuration::from_millis(1500),
         outcome: format!("run {n}"),
@@ -188,13 +189,13 @@ fn the_last_runs_come_first() {
     }
     let reader = opened.index.reader().unwrap();
     assert_eq!(reader.last_runs(2).unwrap(), [run(4), run(3)]);
-    assert_eq!(reader.last_complete().unwrap(), None);
+    assert_eq!(reader.last_complete("").unwrap(), None);
     for (n, outcome) in [(5, "complete"), (6, "complete"), (7, "partial")] {
         let ended = now() + jiff::SignedDuration::from_secs(n);
         let note = RunNote { outcome: outcome.into(), ended, ..run(0) };
         opened.index.writer().note_run(&note).unwrap();
     }
-    assert_eq!(reader.last_complete().unwrap(), Some(now() + jiff::SignedDuration::from_secs(6)));
+    assert_eq!(reader.last_complete("").unwrap(), Some(now() + jiff::SignedDuration::from_secs(6)));
 }
 
 #[test]

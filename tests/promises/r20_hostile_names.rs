@@ -183,7 +183,7 @@ fn r20_nothing_printed_moves_a_cursor() {
         item.remote.description = Some(NAME.to_owned());
         let stored = archive.store.put_record(&item, &[&blob]).unwrap();
         archive.index.writer().apply(stored).unwrap();
-        archive.index.writer().note_failure(&key("AF1QipOther"), NAME, NAME, now()).unwrap();
+        archive.index.writer().note_failure("1001", &key("AF1QipOther"), NAME, NAME, now()).unwrap();
     }
     let export = dir.path().join("export");
     let commands: [&[&str]; 10] = [

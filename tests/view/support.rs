@@ -150,11 +150,10 @@ impl Memory {
     fn rest(&mut self) -> Rest {
         let held = self.held.lock().unwrap();
         let mut twins: HashMap<Sha256, Vec<u64>> = HashMap::new();
-        for item in held.items.iter().filter(|item| !item.parts.is_empty()) {
-            let list = twins.entry(item.parts[0].sha256).or_default();
-            if !list.contains(&item.ordinal) {
-                list.push(item.ordinal);
-            }
+        let latest: BTreeMap<u64, &ArchivedItem> =
+            held.items.iter().map(|item| (item.ordinal, item)).collect();
+        for item in latest.values().filter(|item| !item.parts.is_empty()) {
+            twins.entry(item.parts[0].sha256).or_default().push(item.ordinal);
         }
         let from = std::mem::replace(&mut self.album, held.albums.len());
         Rest {

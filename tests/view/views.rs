@@ -9,7 +9,7 @@ use shoebox::model::{
 use shoebox::view::layout::{View, parse, shipped};
 use shoebox::view::source::{load, load_past};
 use shoebox::view::tree::Realm;
-use shoebox::view::{Source, Tree};
+use shoebox::view::{News, Source, Tree};
 
 use super::support::{Library, album, item, part};
 
@@ -261,4 +261,131 @@ fn the_past_is_shown_as_it_was() {
     let today = load(library.source().as_mut(), &shipped()).unwrap();
     assert_eq!(today.leaves("by-date"), last.leaves("by-date"), "a file is the same file then and now");
     assert_eq!(library.source().days().unwrap().len(), 4);
+}
+
+/// What somebody's library is called, as the archive records it.
+fn called(account: &str, names: &[&str]) -> ArchivedAlbum {
+    let revisions: Vec<&[u64]> = names.iter().map(|_| &[][..]).collect();
+    let mut library = album(&format!("library-{account}"), "", &revisions);
+    for (revision, name) in library.revisions.iter_mut().zip(names) {
+        revision.kind = AlbumKind::Library;
+        revision.owner = Some(account.to_owned());
+        revision.title = (*name).to_owned();
+    }
+    library
+}
+
+#[test]
+fn what_two_people_have_is_shown_once_where_all_are_together() {
+    let of = |account: &str, item: ArchivedItem| ArchivedItem { account: account.to_owned().into(), ..item };
+    let anna = item(1, "A.jpg", AT, b"1");
+    let ben = of("1002", item(2, "IMG_7.jpg", AT, b"1"));
+    let mut tree = grown(&[anna.clone(), ben.clone()], &[]);
+    tree.apply_twins(&tree.twins());
+    let by = |tree: &Tree, view: &str| files(tree, view);
+    assert_eq!(by(&tree, "by-date"), ["2020/2020-05/A.jpg"]);
+    assert_eq!(by(&tree, "by-account"), ["1001/2020/2020-05/A.jpg", "1002/2020/2020-05/IMG_7.jpg"]);
+    assert!(by(&tree, "duplicates").is_empty());
+
+    // Whoever says more of it is shown: an edit, another date, a place.
+    let edit = |part_of: &ArchivedItem, change: u64| ArchivedItem {
+        change,
+        parts: vec![part_of.parts[0].clone(), part(PartRole::Edited, 1, "IMG_7.jpg", b"1e")],
+        ..part_of.clone()
+    };
+    for (change, more) in [
+        (10, edit(&ben, 10)),
+        (20, of("1002", ArchivedItem { change: 20, ..item(2, "IMG_7.jpg", "2019-01-01T00:00:00", b"1") })),
+        (30, ArchivedItem { change: 30, position: Some((52.3702, 4.8952)), ..ben.clone() }),
+        (40, of("1002", ArchivedItem { change: 40, ..item(2, "IMG_7.jpg", AT, b"other") })),
+    ] {
+        tree.apply([more]);
+        tree.apply_twins(&tree.twins());
+        assert!(by(&tree, "by-date").len() > 1, "{change}: {:?}", by(&tree, "by-date"));
+        tree.apply([ArchivedItem { change: change + 1, ..ben.clone() }]);
+        tree.apply_twins(&tree.twins());
+        assert_eq!(by(&tree, "by-date"), ["2020/2020-05/A.jpg"], "{change}");
+    }
+    // The one that stood for both has other bytes now.
+    tree.apply([ArchivedItem { change: 50, ..item(1, "A.jpg", AT, b"new") }]);
+    assert_eq!(by(&tree, "by-date"), ["2020/2020-05/A.jpg", "2020/2020-05/IMG_7.jpg"]);
+}
+
+#[test]
+fn whatever_changes_hides_no_bytes_and_comes_to_what_loading_shows() {
+    let mut random = fastrand::Rng::with_seed(super::support::seed());
+    for _ in 0..60 {
+        let dir = tempfile::tempdir().unwrap();
+        let library = Library::new(dir.path());
+        let mut tree = Tree::new(&shipped(), Realm::Now);
+        let mut source = library.source();
+        for step in 0..40_u64 {
+            let ordinal = random.u64(1..9);
+            let bytes = [b"a", b"b", b"c"][random.usize(..3)];
+            let mut new = item(ordinal, &format!("{}.jpg", random.u8(1..4)), AT, bytes);
+            new.account = ["1001", "1002", "local"][(ordinal % 3) as usize].into();
+            if random.u8(..4) == 0 {
+                new.taken.local = "2019-01-01T00:00:00".parse().unwrap();
+            }
+            if random.u8(..4) == 0 {
+                new.parts.push(part(PartRole::Edited, 1, "e.jpg", [&b"e1"[..], b"e2"][random.usize(..2)]));
+            }
+            library.add(new, bytes);
+            if step % 5 == 0 {
+                let account = ["1001", "1002"][random.usize(..2)];
+                let name = ["Anna", "Ben", "1001"][random.usize(..3)];
+                library.held.lock().unwrap().albums.push(called(account, &[name]));
+            }
+            if let News::Some(items, rest) = source.news().unwrap() {
+                tree.apply(items);
+                shoebox::view::source::add_rest(&mut tree, &rest);
+            }
+            let loaded = load(&mut *library.source(), &shipped()).unwrap();
+            let all = |tree: &Tree| -> Vec<_> {
+                let leaves = shipped().into_iter().flat_map(|view| tree.leaves(&view.name));
+                let mut all: Vec<_> = leaves.map(|leaf| (leaf.path, leaf.attr.ino, leaf.sha256)).collect();
+                all.sort();
+                all
+            };
+            let (grown, loaded) = (all(&tree), all(&loaded));
+            let differing: Vec<_> = grown
+                .iter()
+                .filter(|leaf| !loaded.contains(leaf))
+                .chain(loaded.iter().filter(|leaf| !grown.contains(leaf)))
+                .collect();
+            assert!(differing.is_empty(), "after {step}: {differing:?}");
+            let shown = |view: &str| -> std::collections::BTreeSet<_> {
+                tree.leaves(view).into_iter().map(|leaf| leaf.sha256).collect()
+            };
+            assert_eq!(shown("by-date"), shown("by-account"), "after {step}: bytes are hidden");
+        }
+    }
+}
+
+#[test]
+fn an_account_has_the_name_that_it_was_given_last() {
+    let items =
+        [item(1, "A.jpg", AT, b"1"), ArchivedItem { account: "1002".into(), ..item(2, "B.jpg", AT, b"2") }];
+    let mut tree = grown(&items, &[called("1001", &["Anna"])]);
+    assert_eq!(files(&tree, "by-account"), ["1002/2020/2020-05/B.jpg", "Anna/2020/2020-05/A.jpg"]);
+    // Two of one name stay apart.
+    tree.apply_albums(&[called("1002", &["anna"])], &HashMap::new());
+    assert_eq!(files(&tree, "by-account"), ["1002/2020/2020-05/B.jpg", "Anna/2020/2020-05/A.jpg"]);
+    let changes = tree.apply_albums(&[called("1001", &["Anna", "Cleo"])], &HashMap::new());
+    assert!(!changes.removed.is_empty());
+    let mut now = files(&tree, "by-account");
+    now.sort();
+    assert_eq!(now, ["Cleo/2020/2020-05/A.jpg", "anna/2020/2020-05/B.jpg"]);
+    assert!(files(&tree, "by-album").is_empty());
+    // A condition may name it, or Google's number of it.
+    for whose in ["cleo", "1001"] {
+        let views = parse(&format!(
+            "shipped = false\n[view.hers]\npath = '{{name}}'\nshow = 'account = \"{whose}\"'"
+        ))
+        .unwrap();
+        let mut tree = Tree::new(&views, Realm::Now);
+        tree.apply_albums(&[called("1001", &["Cleo"])], &HashMap::new());
+        tree.apply(items.to_vec());
+        assert_eq!(files(&tree, "hers"), ["A.jpg"], "{whose}");
+    }
 }

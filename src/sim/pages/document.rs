@@ -9,11 +9,6 @@ use super::scripts;
 use crate::sim::answer::{Answer, plain};
 use crate::sim::google::Google;
 
-/// Google's numeric id of the account.
-const ACCOUNT_ID: &str = "117000000000000000001";
-/// Its address.
-pub(crate) const EMAIL: &str = "demo.person@gmail.example";
-
 /// A document in the making.
 pub(crate) struct Page<'a> {
     pub(crate) google: &'a Google,
@@ -65,8 +60,8 @@ pub(crate) fn globals_with(google: &Google, user: &str, signed_in: bool, proof: 
     });
     if signed_in {
         wiz["SNlM0e"] = Value::from(google.session.token());
-        wiz["S06Grb"] = Value::from(ACCOUNT_ID);
-        wiz["oPEP7c"] = Value::from(EMAIL);
+        wiz["S06Grb"] = Value::from(google.config.account_id());
+        wiz["oPEP7c"] = Value::from(google.config.email());
     }
     if let Some(proof) = proof {
         wiz["Dbw5Ud"] = Value::from(proof);
@@ -107,14 +102,15 @@ pub(crate) fn first_data(data: &[(&str, Value, Value)]) -> String {
 }
 
 /// The frame around every view.
-pub(crate) fn skeleton(user: &str) -> String {
+pub(crate) fn skeleton(google: &Google, user: &str) -> String {
+    let email = google.config.email();
     let home = if user.is_empty() { "./" } else { user };
     format!(
         "<div jscontroller=\"Wp0seb\" tabindex=\"-1\"><div id=\"yDmH0d\"><c-wiz jsrenderer=\"bNbNi\">\
          <h2 class=\"hid\">Press question mark to see available shortcut keys</h2>\
          <div id=\"gb\"><a href=\"{home}\" aria-label=\"Google apps\"></a>\
          <a href=\"https://accounts.google.com/SignOutOptions?continue=https://photos.google.com/\" \
-         aria-label=\"Google Account: Demo Person\n({EMAIL})\"></a></div>\
+         aria-label=\"Google Account: Demo Person\n({email})\"></a></div>\
          <div class=\"b2YVqc\"></div></c-wiz></div></div>"
     )
 }

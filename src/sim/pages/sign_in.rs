@@ -6,7 +6,7 @@ use std::str::FromStr;
 use hyper::{HeaderMap, Method, StatusCode, Uri};
 
 use super::HTML;
-use super::document::{EMAIL, Page};
+use super::document::Page;
 use crate::sim::Session;
 use crate::sim::answer::{Answer, add_cookies, plain, redirect};
 use crate::sim::google::Google;
@@ -75,7 +75,7 @@ impl Screen {
         format!("https://accounts.google.com{}?{query}", self.path())
     }
 
-    fn body(self) -> String {
+    fn body(self, email: &str) -> String {
         let form = |inner: &str| {
             format!(
                 "<form method=\"post\" action=\"{}\">{inner}\
@@ -93,15 +93,15 @@ impl Screen {
         };
         match self {
             Self::Chooser => (0..2)
-                .map(|n| choice(&format!("data-authuser=\"{n}\" data-item-index=\"{n}\""), EMAIL))
+                .map(|n| choice(&format!("data-authuser=\"{n}\" data-item-index=\"{n}\""), email))
                 .collect(),
-            Self::Disambiguate => choice("data-profileindex=\"0\"", EMAIL),
-            Self::Confirm => form(&format!("<h1>Verify it\u{2019}s you</h1><p>{EMAIL}</p>")),
+            Self::Disambiguate => choice("data-profileindex=\"0\"", email),
+            Self::Confirm => form(&format!("<h1>Verify it\u{2019}s you</h1><p>{email}</p>")),
             Self::Identifier => {
                 form("<input id=\"identifierId\" type=\"email\" name=\"identifier\" autofocus>")
             }
             Self::Password => form(&format!(
-                "<input id=\"identifierId\" type=\"hidden\" name=\"identifier\" value=\"{EMAIL}\">\
+                "<input id=\"identifierId\" type=\"hidden\" name=\"identifier\" value=\"{email}\">\
                  <input type=\"password\" name=\"Passwd\" autofocus>"
             )),
             Self::DevicePrompt => format!(
@@ -133,7 +133,7 @@ pub(crate) fn accounts(google: &Google, method: &Method, uri: &Uri, body: &[u8])
     let show = |screen: Screen| {
         let title =
             if screen == Screen::Rejected { "Couldn't sign you in" } else { "Sign in - Google Accounts" };
-        Page { title, body: &screen.body(), ..Page::new(google) }.answer(StatusCode::OK)
+        Page { title, body: &screen.body(&google.config.email()), ..Page::new(google) }.answer(StatusCode::OK)
     };
     let path = uri.path();
     match path {

@@ -58,6 +58,7 @@ pub enum Word {
     Shared,
     InAlbum,
     Duplicate,
+    Repeat,
     Recent,
     Edited,
     Photo,
@@ -73,7 +74,7 @@ pub enum Word {
 }
 
 impl Word {
-    const ALL: [(Self, &'static str); 19] = [
+    const ALL: [(Self, &'static str); 20] = [
         (Self::Favourite, "favourite"),
         (Self::Favourite, "favorite"),
         (Self::Archived, "archived"),
@@ -81,6 +82,7 @@ impl Word {
         (Self::Shared, "shared"),
         (Self::InAlbum, "in-album"),
         (Self::Duplicate, "duplicate"),
+        (Self::Repeat, "repeat"),
         (Self::Recent, "recent"),
         (Self::Edited, "edited"),
         (Self::Photo, "photo"),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use foldhash::fast::RandomState;
 
 use crate::model::name::{SafeName, fold};
-use crate::model::{AlbumRevision, ArchivedAlbum, ItemState, MediaKey};
+use crate::model::{AlbumKind, AlbumRevision, ArchivedAlbum, ItemState, MediaKey};
 
 /// What an album without a title is called.
 const UNTITLED: &str = "Untitled";
@@ -20,6 +20,8 @@ pub struct Albums {
     of_item: HashMap<u64, Vec<u32>, RandomState>,
     /// Albums that name an item which is not archived yet.
     waiting: HashMap<MediaKey, Vec<(u32, Position)>, RandomState>,
+    /// How accounts are called and since when, by Google's numbers of them.
+    accounts: BTreeMap<String, (String, jiff::Timestamp)>,
 }
 
 /// One album.
@@ -169,6 +171,10 @@ impl Albums {
     /// were or are in it.
     pub fn take(&mut self, album: &ArchivedAlbum, ordinal: impl Fn(&MediaKey) -> Option<u64>) -> Vec<u64> {
         let Some(latest) = album.revisions.last() else { return Vec::new() };
+        if let Some((account, name)) = account_name(latest) {
+            self.accounts.insert(account.to_owned(), (name.to_owned(), latest.since));
+            return Vec::new();
+        }
         let next = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
         let former = album.formerly.as_ref().and_then(|key| self.by_key.get(key)).copied();
         let id = *self.by_key.entry(album.key.clone()).or_insert(former.unwrap_or(next));
@@ -227,6 +233,27 @@ impl Albums {
         touched
     }
 
+    /// How an account is called. Two never share a name: whoever had it first keeps it.
+    pub fn account<'a>(&'a self, account: &'a str) -> &'a str {
+        let Some((name, since)) = self.accounts.get(account) else { return account };
+        let folded = fold(name);
+        let is_taken = self.accounts.iter().any(|(other, (theirs, then))| {
+            (then, other.as_str()) < (since, account) && fold(theirs) == folded
+        });
+        if is_taken { account } else { name }
+    }
+
+    /// The accounts that are called otherwise by these than so far, and those whom that may concern.
+    pub fn renamed(&self, albums: &[ArchivedAlbum]) -> Vec<String> {
+        let names: Vec<_> = albums.iter().filter_map(|album| account_name(album.revisions.last()?)).collect();
+        let is_news =
+            |(account, name): &(&str, &str)| self.accounts.get(*account).is_none_or(|(n, _)| n != name);
+        if !names.iter().any(is_news) {
+            return Vec::new();
+        }
+        names.iter().map(|(account, _)| (*account).to_owned()).chain(self.accounts.keys().cloned()).collect()
+    }
+
     /// The numbers of all items that are in any album.
     pub fn items(&self) -> impl Iterator<Item = u64> {
         self.of_item.iter().filter(|(_, albums)| !albums.is_empty()).map(|(ordinal, _)| *ordinal)
@@ -267,9 +294,12 @@ impl Albums {
         }
     }
 
-    /// What the directories of all albums follow from.
+    /// What the directories of all albums and accounts follow from.
     pub fn directories(&self) -> Vec<(String, Option<String>)> {
-        self.list.iter().map(|album| (album.title.clone(), album.owner.clone())).collect()
+        let albums = self.list.iter().map(|album| (album.title.clone(), album.owner.clone()));
+        let accounts =
+            self.accounts.keys().map(|account| (self.account(account).to_owned(), Some(account.clone())));
+        albums.chain(accounts).collect()
     }
 
     /// The albums that an item is in.
@@ -290,6 +320,15 @@ impl Album {
     }
 }
 
+/// The account that a library is of, and how it is called; nothing for albums.
+fn account_name(latest: &AlbumRevision) -> Option<(&str, &str)> {
+    let account = latest.owner.as_deref().filter(|_| latest.kind == AlbumKind::Library)?;
+    let name = latest.title.trim();
+    // A number may be another account's.
+    let is_name = name.contains(|letter: char| !letter.is_ascii_digit());
+    is_name.then_some((account, name))
+}
+
 /// A title as the name of a directory.
 fn directory_name(title: &str) -> String {
     if title.trim().is_empty() { UNTITLED.to_owned() } else { SafeName::new(title).text() }
@@ -299,7 +338,6 @@ fn directory_name(title: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::model::AlbumKind;
 
     fn revision(items: &[&str]) -> AlbumRevision {
         AlbumRevision {

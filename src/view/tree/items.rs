@@ -37,7 +37,7 @@ pub mod flag {
     pub const FOREIGN: u16 = 1 << 3;
     /// In an album that is there.
     pub const IN_ALBUM: u16 = 1 << 4;
-    /// Its bytes are another's too.
+    /// Its bytes are those of another item of the same account, too.
     pub const TWIN: u16 = 1 << 5;
     /// Among the latest additions.
     pub const RECENT: u16 = 1 << 6;
@@ -45,6 +45,8 @@ pub mod flag {
     pub const NO_CAMERA: u16 = 1 << 7;
     /// What is known of its date contradicts itself.
     pub const DATE_CONFLICT: u16 = 1 << 8;
+    /// An earlier item of another account is the same photo.
+    pub const REPEAT: u16 = 1 << 9;
 }
 
 /// One revision of an item.
@@ -151,8 +153,9 @@ impl Items {
         parts.truncate(u8::MAX.into());
         let instant = item.taken.instant();
         let local = jiff::tz::Offset::UTC.to_timestamp(item.taken.local).unwrap_or(instant);
-        let kept = old
-            .map_or(0, |old| self.slots[old as usize].flags & (flag::IN_ALBUM | flag::TWIN | flag::RECENT));
+        let kept = old.map_or(0, |old| {
+            self.slots[old as usize].flags & (flag::IN_ALBUM | flag::TWIN | flag::REPEAT | flag::RECENT)
+        });
         let live = item.parts.iter().any(|part| part.role == PartRole::Motion);
         let animation = item.creation == Some(Creation::Animation);
         let new = Item {

@@ -139,8 +139,9 @@ impl Loading {
                     items.append(row.items, &numbers);
                 }
             }
-            for slot in items.twins().into_iter().flatten() {
-                items.set_flag(slot, flag::TWIN, true);
+            for (slot, flags) in items.twins().iter().flat_map(|group| items.alike(group)).collect::<Vec<_>>()
+            {
+                items.set_flag(slot, flags, true);
             }
         });
         for slot in known.items().filter_map(|ordinal| items.find(ordinal)).collect::<Vec<_>>() {

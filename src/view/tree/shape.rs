@@ -185,7 +185,9 @@ impl Facts<'_> {
                 let owner = album.and_then(|album| self.albums.get(album).owner.clone());
                 owner.or_else(|| self.named.owners.get(item.owner).map(str::to_owned))
             }
-            Field::Account => self.named.accounts.get(item.account.into()).map(str::to_owned),
+            Field::Account => {
+                self.named.accounts.get(item.account.into()).map(|id| self.albums.account(id).to_owned())
+            }
             Field::Content => {
                 self.items.part(slot, PartRole::Original).map(|part| part.sha256.hex()[..12].to_owned())
             }
@@ -216,6 +218,12 @@ impl Facts<'_> {
                         let albums = self.albums.of(self.items.get(slot).ordinal);
                         albums.iter().any(|album| fold(&self.albums.get(*album).title) == *text)
                     }
+                    // By its name, or by Google's number of it.
+                    (Field::Account, _)
+                        if self.named.accounts.find(text) == self.number(*field, slot, album) =>
+                    {
+                        true
+                    }
                     _ => self.text(*field, slot, album).is_some_and(|own| fold(&own) == *text),
                 };
                 is == *wanted
@@ -235,6 +243,7 @@ impl Facts<'_> {
             Word::Shared => album.map_or(has(flag::FOREIGN), |album| self.albums.get(album).is_shared),
             Word::InAlbum => has(flag::IN_ALBUM),
             Word::Duplicate => has(flag::TWIN),
+            Word::Repeat => has(flag::REPEAT),
             Word::Recent => has(flag::RECENT),
             Word::Edited => self.items.part(slot, PartRole::Edited).is_some(),
             Word::Photo => item.kind == Kind::Photo,

@@ -42,6 +42,11 @@ impl Texts {
         id
     }
 
+    /// The number of a text that is there; 0 for any other.
+    pub fn find(&self, text: &str) -> u32 {
+        self.by_fold.get(fold(text).as_str()).copied().unwrap_or(0)
+    }
+
     /// Takes all texts of another list.
     fn append(&mut self, other: &Self, key: impl Fn(&str) -> String) -> Here {
         Here(other.list.iter().map(|text| self.id_as(&key(text), text)).collect())

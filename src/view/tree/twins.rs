@@ -1,0 +1,109 @@
+//! Items whose originals are the same bytes: twice in one account, or in the libraries of two people.
+//!
+//! What two people have is shown once where everybody's photos are shown together: by the item with the lower number.
+//! The other one says so (`repeat`), as long as it says nothing that the first does not: no edit of its own, no other
+//! date or place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::change::Touched;
+use super::items::{Items, flag};
+use super::{Changes, Tree};
+use crate::model::{PartRole, Sha256};
+
+/// The flags that follow from others' bytes.
+const FLAGS: u16 = flag::TWIN | flag::REPEAT;
+
+impl Items {
+    /// Which of [`flag::TWIN`] and [`flag::REPEAT`] items have whose originals are the same bytes.
+    pub fn alike(&self, group: &[u32]) -> Vec<(u32, u16)> {
+        let mut group = group.to_vec();
+        group.sort_unstable_by_key(|&slot| self.get(slot).ordinal);
+        // The first of each account stands for all of it: there may be many.
+        let mut first: BTreeMap<u16, (u32, usize)> = BTreeMap::new();
+        for &slot in &group {
+            first.entry(self.get(slot).account).or_insert((slot, 0)).1 += 1;
+        }
+        let flags = |slot: u32| {
+            let own = self.get(slot);
+            let twin = first.get(&own.account).is_some_and(|(_, count)| *count > 1);
+            let repeat = first.iter().any(|(account, (other, _))| {
+                *account != own.account
+                    && self.get(*other).ordinal < own.ordinal
+                    && self.says_no_more(slot, *other)
+            });
+            (if twin { flag::TWIN } else { 0 }) | (if repeat { flag::REPEAT } else { 0 })
+        };
+        group.iter().map(|&slot| (slot, flags(slot))).collect()
+    }
+
+    /// Whether an item has no file, date or place that the other one has not.
+    fn says_no_more(&self, slot: u32, other: u32) -> bool {
+        let (own, others) = (self.get(slot), self.get(other));
+        let same = self.taken(slot) == self.taken(other)
+            && self.local(slot) == self.local(other)
+            && own.place == others.place;
+        same && self.parts(slot).all(|part| self.parts(other).any(|its| its.sha256 == part.sha256))
+    }
+
+    fn original(&self, slot: u32) -> Option<Sha256> {
+        self.part(slot, PartRole::Original).map(|part| part.sha256)
+    }
+}
+
+impl Tree {
+    /// Notes groups of items that have the same bytes, by number: all that have them.
+    pub fn apply_twins(&mut self, twins: &[Vec<u64>]) -> Changes {
+        let mut touched = Touched::default();
+        for group in twins {
+            let group: Vec<u32> = group.iter().filter_map(|ordinal| self.items.find(*ordinal)).collect();
+            self.mark_alike(&group, &mut touched);
+        }
+        self.settle(touched)
+    }
+
+    /// Groups of items whose originals are the same bytes, by number.
+    pub fn twins(&self) -> Vec<Vec<u64>> {
+        let twins = self.items.twins();
+        let ordinal = |slot: u32| self.items.get(slot).ordinal;
+        twins.into_iter().map(|group| group.into_iter().map(ordinal).collect()).collect()
+    }
+
+    /// An item may have other bytes now: those who had the same may have lost a twin, and so has it.
+    pub(super) fn parted(&mut self, before: u32, now: u32, touched: &mut Touched) {
+        let (was, is) = (self.items.original(before), self.items.original(now));
+        if was == is {
+            return;
+        }
+        for bytes in [was, is] {
+            let of = |slot: &u32| self.items.original(*slot) == bytes;
+            let alike: Vec<u32> = self.items.in_order().filter(of).collect();
+            self.mark_alike(&alike, touched);
+        }
+    }
+
+    /// Items have gone: those who had the same bytes may have lost a twin.
+    pub(super) fn mark_lonely(&mut self, touched: &mut Touched) {
+        let twins: BTreeSet<u32> = self.items.twins().into_iter().flatten().collect();
+        let lonely: Vec<u32> = self
+            .items
+            .in_order()
+            .filter(|slot| self.items.get(*slot).flags & FLAGS != 0 && !twins.contains(slot))
+            .collect();
+        for slot in lonely {
+            self.mark_alike(&[slot], touched);
+        }
+    }
+
+    fn mark_alike(&mut self, group: &[u32], touched: &mut Touched) {
+        for (slot, flags) in self.items.alike(group) {
+            if self.items.get(slot).flags & FLAGS != flags {
+                self.withdraw(slot, touched);
+                for one in [flag::TWIN, flag::REPEAT] {
+                    self.items.set_flag(slot, one, flags & one != 0);
+                }
+                self.show(slot, touched);
+            }
+        }
+    }
+}
