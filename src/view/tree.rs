@@ -229,21 +229,25 @@ impl Tree {
     pub fn apply(&mut self, items: impl IntoIterator<Item = ArchivedItem>) -> Changes {
         let mut touched = Touched::default();
         let newest = self.newest;
+        let mut parted = BTreeSet::new();
         for item in items {
-            self.take(&item, &mut touched);
+            parted.extend(self.take(&item, &mut touched));
         }
         if self.newest > newest {
             self.renew_recent(&mut touched);
         }
-        self.settle(touched)
+        let mut changes = self.settle(touched);
+        changes.merge(self.rejoin(&parted));
+        changes
     }
 
-    fn take(&mut self, item: &ArchivedItem, touched: &mut Touched) {
+    /// Takes one; the originals that it had and has, where these are not the same.
+    fn take(&mut self, item: &ArchivedItem, touched: &mut Touched) -> Vec<Sha256> {
         if !is_showable(item) {
-            return;
+            return Vec::new();
         }
         let old = self.items.find(item.ordinal);
-        let Some(new) = self.items.take(item, &mut self.named) else { return };
+        let Some(new) = self.items.take(item, &mut self.named) else { return Vec::new() };
         if let Some(old) = old {
             self.withdraw(old, touched);
             for part in self.items.parts(new) {
@@ -265,9 +269,7 @@ impl Tree {
         let recent = self.is_recent(new);
         self.items.set_flag(new, flag::RECENT, recent);
         self.show(new, touched);
-        if let Some(old) = old {
-            self.parted(old, new, touched);
-        }
+        old.map(|old| self.parted(old, new)).unwrap_or_default()
     }
 
     /// Takes albums that are new or changed; `ordinals` are the numbers of their items that are archived.
@@ -330,8 +332,9 @@ impl Tree {
         for slot in self.items.forget_unseen() {
             self.withdraw(slot, &mut touched);
         }
-        self.mark_lonely(&mut touched);
-        self.settle(touched)
+        let mut changes = self.settle(touched);
+        changes.merge(self.mark_lonely());
+        changes
     }
 
     /// Gives back memory that only loading needs.

@@ -69,30 +69,39 @@ impl Tree {
         twins.into_iter().map(|group| group.into_iter().map(ordinal).collect()).collect()
     }
 
-    /// An item may have other bytes now: those who had the same may have lost a twin, and so has it.
-    pub(super) fn parted(&mut self, before: u32, now: u32, touched: &mut Touched) {
+    /// Originals that an item had and has, where these are not the same.
+    pub(super) fn parted(&self, before: u32, now: u32) -> Vec<Sha256> {
         let (was, is) = (self.items.original(before), self.items.original(now));
-        if was == is {
-            return;
+        if was == is { Vec::new() } else { was.into_iter().chain(is).collect() }
+    }
+
+    /// Items have left these bytes or come to them: those who have them may have lost a twin. Not before their names are
+    /// dealt: what has none yet cannot be withdrawn.
+    pub(super) fn rejoin(&mut self, bytes: &BTreeSet<Sha256>) -> Changes {
+        let mut touched = Touched::default();
+        if bytes.is_empty() {
+            return touched.changes;
         }
-        for bytes in [was, is] {
-            let of = |slot: &u32| self.items.original(*slot) == bytes;
-            let alike: Vec<u32> = self.items.in_order().filter(of).collect();
-            self.mark_alike(&alike, touched);
+        let mut alike: BTreeMap<Sha256, Vec<u32>> = BTreeMap::new();
+        for slot in self.items.in_order() {
+            if let Some(own) = self.items.original(slot).filter(|own| bytes.contains(own)) {
+                alike.entry(own).or_default().push(slot);
+            }
         }
+        alike.values().for_each(|group| self.mark_alike(group, &mut touched));
+        self.settle(touched)
     }
 
     /// Items have gone: those who had the same bytes may have lost a twin.
-    pub(super) fn mark_lonely(&mut self, touched: &mut Touched) {
+    pub(super) fn mark_lonely(&mut self) -> Changes {
         let twins: BTreeSet<u32> = self.items.twins().into_iter().flatten().collect();
-        let lonely: Vec<u32> = self
-            .items
-            .in_order()
-            .filter(|slot| self.items.get(*slot).flags & FLAGS != 0 && !twins.contains(slot))
-            .collect();
+        let is_lonely = |slot: &u32| self.items.get(*slot).flags & FLAGS != 0 && !twins.contains(slot);
+        let lonely: Vec<u32> = self.items.in_order().filter(is_lonely).collect();
+        let mut touched = Touched::default();
         for slot in lonely {
-            self.mark_alike(&[slot], touched);
+            self.mark_alike(&[slot], &mut touched);
         }
+        self.settle(touched)
     }
 
     fn mark_alike(&mut self, group: &[u32], touched: &mut Touched) {
