@@ -301,30 +301,45 @@ pub struct SyncSettings {
     pub options: SyncOptions,
 }
 
+/// An account of an appliance.
+#[derive(Clone, Debug)]
+pub struct AccountSettings {
+    /// How it is called, where there are several.
+    pub name: Option<String>,
+    /// How the library is reached.
+    pub sync: SyncSettings,
+    /// When passes begin.
+    pub schedule: crate::schedule::Schedule,
+    /// They are put off by a random part of this.
+    pub jitter: Duration,
+    /// Whom to tell of what concerns this account.
+    pub tell: TellSettings,
+}
+
 /// What the container runs.
 #[derive(Clone, Debug)]
 pub struct RunSettings {
     /// The archive.
     pub data: PathBuf,
-    /// How the library is reached.
-    pub sync: SyncSettings,
+    /// The first account's browser profile, or where that would be; the appliance keeps there what is its own.
+    pub home: PathBuf,
+    /// The browser, where an account does not say more.
+    pub browser: BrowserSettings,
+    /// The accounts; at least one.
+    pub accounts: Vec<AccountSettings>,
     /// Where the view is shown.
     pub view: Option<PathBuf>,
     /// How.
     pub view_settings: ViewSettings,
     /// Where the status page listens.
     pub listen: SocketAddr,
-    /// When passes begin.
-    pub schedule: crate::schedule::Schedule,
-    /// They are put off by a random part of this.
-    pub jitter: Duration,
     /// The page's password; if there is none, the first visit sets it.
     pub password: Option<String>,
     /// How the page is encrypted, if it is.
     pub tls: Option<Tls>,
     /// Where noVNC is, which shows the sign-in browser.
     pub novnc: PathBuf,
-    /// Whom to tell of what.
+    /// Whom to tell of what concerns the archive.
     pub tell: TellSettings,
     /// How the archive is kept; nothing where nobody wants that.
     pub upkeep: Option<crate::upkeep::Settings>,

@@ -17,6 +17,7 @@ use crate::schedule;
 use crate::sync::ListingMode;
 use crate::telemetry::{self, LogFormat};
 
+mod accounts;
 mod adopt;
 mod environment;
 mod export;

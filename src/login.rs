@@ -63,6 +63,11 @@ impl State {
         matches!(self, Self::SignedIn { .. } | Self::Expiring { .. })
     }
 
+    /// Whether somebody must sign in.
+    pub fn needs_person(&self) -> bool {
+        matches!(self, Self::NeedsPerson { .. } | Self::Rejected { .. })
+    }
+
     /// One word for scripts.
     pub fn word(&self) -> &'static str {
         match self {
@@ -193,7 +198,7 @@ impl Login {
     /// Whether whoever is needed has heard nothing for a day. A clock that was set back does not silence us.
     pub fn is_reminder_due(&self, now: Timestamp) -> bool {
         let age = self.told.map(|told| now.duration_since(told));
-        matches!(self.state, State::NeedsPerson { .. } | State::Rejected { .. })
+        self.state.needs_person()
             && age.is_none_or(|age| age >= BETWEEN_REMINDERS || age < SignedDuration::ZERO)
     }
 

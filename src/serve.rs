@@ -1,6 +1,7 @@
 //! What a running appliance tells the outside, and what a person may ask of it.
 
 mod access;
+mod account;
 mod albums;
 mod assets;
 mod completeness;
@@ -20,27 +21,24 @@ mod sign_in;
 pub mod tls;
 pub mod web;
 
+pub use self::account::Account;
 pub use self::runs::Asked;
 pub use self::settings::{Offered, Origin, Setting, Shape};
-pub use self::sign_in::in_words as login_in_words;
+pub use self::sign_in::{in_words as login_in_words, page_of as sign_in_address};
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::door::Door;
 use self::runs::Runs;
 use crate::archive::Archive;
-use crate::index::{IndexReader, RunNote, Totals};
-use crate::login::desk::Desk;
+use crate::index::{IndexReader, Totals};
 use crate::model::ArchiveId;
 use crate::remote::browser::launch::BrowserSettings;
-use crate::sync::progress::{Progress, Snapshot};
-use crate::sync::report::SyncReport;
 use crate::upkeep;
 
 /// How old the sums on the overview may be.
@@ -52,22 +50,20 @@ pub struct Appliance {
     pub archive: Arc<Archive>,
     /// Where the view is, if there is one.
     pub view: Option<PathBuf>,
-    /// The browser profile.
-    pub profile: PathBuf,
+    /// Where the appliance keeps what is its own.
+    pub home: PathBuf,
+    /// The accounts; at least one.
+    pub accounts: Vec<Arc<Account>>,
     /// The browser.
     pub browser: BrowserSettings,
     /// Who is let in.
     pub door: Arc<Door>,
-    /// Where people sign in to Google.
-    pub desk: Arc<Desk>,
     /// Where noVNC is.
     pub novnc: PathBuf,
     /// Whether the page is encrypted by ourselves.
     pub tls: bool,
     /// What may be set on the page.
     pub settings: Arc<dyn Offered>,
-    /// Rings when the settings are to be read again.
-    pub reread: Arc<Notify>,
     /// Asks everything to end.
     pub stop: CancellationToken,
 }
@@ -82,7 +78,6 @@ pub struct State {
     reckoning: completeness::Reckoning,
     examined: doctor::Examined,
     runs: Runs,
-    run: Mutex<Run>,
     counted: Mutex<Option<(Instant, Duration, Totals)>>,
     /// A pass begins or has ended, or the next one is due at another time.
     pub news: Notify,
@@ -96,13 +91,6 @@ impl std::ops::Deref for State {
     }
 }
 
-#[derive(Default)]
-struct Run {
-    progress: Option<(Arc<Progress>, Instant)>,
-    last: Option<Result<SyncReport, String>>,
-    due: Option<Timestamp>,
-}
-
 impl State {
     /// Nothing has run yet.
     pub fn new(appliance: Appliance) -> Self {
@@ -114,8 +102,7 @@ impl State {
             small: photos::small::Small::of(&appliance.archive),
             reckoning: completeness::Reckoning::default(),
             examined: doctor::Examined::default(),
-            runs: Runs::open(&appliance.profile.join("shoebox-runs.json")),
-            run: Mutex::default(),
+            runs: Runs::open(&appliance.home.join("shoebox-runs.json")),
             counted: Mutex::default(),
             news: Notify::new(),
             appliance,
@@ -125,59 +112,6 @@ impl State {
     /// Name of the archive.
     pub fn archive_id(&self) -> &ArchiveId {
         self.archive.store.id()
-    }
-
-    /// A pass begins.
-    pub fn begins(&self, progress: Arc<Progress>) {
-        self.run().progress = Some((progress, Instant::now()));
-        self.news.notify_one();
-    }
-
-    /// A pass that began then has ended, or could not start.
-    pub fn ended(&self, began: Timestamp, result: Result<SyncReport, String>) {
-        self.runs.keep(began, &result);
-        let mut run = self.run();
-        run.progress = None;
-        run.last = Some(result);
-        drop(run);
-        self.news.notify_one();
-    }
-
-    /// When the next pass begins.
-    pub fn due(&self, at: Timestamp) {
-        self.run().due = Some(at);
-        self.news.notify_one();
-    }
-
-    /// Waits until a person asks for a pass.
-    pub async fn asked(&self) -> Asked {
-        self.runs.asked().await
-    }
-
-    /// When the next pass begins, once that is known.
-    pub fn next(&self) -> Option<Timestamp> {
-        self.run().due
-    }
-
-    /// Progress of the present pass, and when it began.
-    pub fn running(&self) -> Option<(Snapshot, Instant)> {
-        self.run().progress.as_ref().map(|(progress, began)| (progress.snapshot(), *began))
-    }
-
-    /// The last pass of this process.
-    pub fn last(&self) -> Option<Result<SyncReport, String>> {
-        self.run().last.clone()
-    }
-
-    /// How the latest run ended that the index knows of.
-    pub fn earlier(&self) -> Option<RunNote> {
-        self.archive.index.reader().ok()?.last_runs(1).ok()?.into_iter().next()
-    }
-
-    /// When a run last ended of which nothing was left over.
-    pub fn complete(&self) -> Result<Option<Timestamp>, String> {
-        let reader = self.archive.index.reader().map_err(|e| e.to_string())?;
-        reader.last_complete("").map_err(|e| e.to_string())
     }
 
     /// What is archived.
@@ -226,9 +160,5 @@ impl State {
     ) -> Result<T, String> {
         let state = Arc::clone(self);
         tokio::task::spawn_blocking(move || ask(&state)).await.unwrap_or_else(|e| Err(e.to_string()))
-    }
-
-    fn run(&self) -> MutexGuard<'_, Run> {
-        self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,7 @@
 
 mod appliance;
 mod broker;
-mod desk;
+pub mod desk;
 mod home;
 mod mail;
 mod services;

@@ -83,7 +83,7 @@ async fn look(broker: Broker, line: mqtt::Line, role: Role, state: Arc<State>, s
         if stop.is_cancelled() {
             break;
         }
-        let pause = if state.running().is_some() { IN_A_PASS } else { AT_REST };
+        let pause = if state.is_running() { IN_A_PASS } else { AT_REST };
         tokio::select! {
             () = tokio::time::sleep(pause.max(began.elapsed() * SHARE)) => {}
             () = state.news.notified() => {}

@@ -11,13 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::rounds::{Ended, Rounds, wait_until};
 use super::tell::Tell;
-use super::{RunSettings, Source, SyncSettings, sync};
+use super::{AccountSettings, Source, SyncSettings, sync};
 use crate::archive::Archive;
-use crate::login::desk::Desk;
 use crate::login::{self, Finding};
 use crate::model::{Clock as _, SystemClock};
 use crate::schedule::Schedule;
-use crate::serve::{Asked, State};
+use crate::serve::{Account, Asked, State};
 use crate::sync::ListingMode;
 use crate::sync::progress::Progress;
 use crate::sync::report::{Outcome, SyncReport};
@@ -51,10 +50,12 @@ pub struct Passes<'a> {
     pub archive: &'a Arc<Archive>,
     /// What the page shows.
     pub state: &'a State,
-    /// Where the login is.
-    pub desk: &'a Desk,
-    /// Who tells people.
+    /// Whose passes they are.
+    pub account: &'a Account,
+    /// Who tells its owner.
     pub tell: &'a Tell,
+    /// Who tells what concerns the archive.
+    pub herald: &'a Tell,
     /// Ring after each pass.
     pub passed: &'a [Arc<Notify>],
     /// Asks everything to end.
@@ -63,18 +64,23 @@ pub struct Passes<'a> {
 
 impl Passes<'_> {
     /// Makes passes until asked to stop.
-    pub async fn go_on(&self, settings: &RunSettings, source: &dyn Source) -> anyhow::Result<()> {
+    pub async fn go_on(&self, settings: &AccountSettings, source: &dyn Source) -> anyhow::Result<()> {
         let clock = SystemClock;
-        let runs = self.archive.index.reader()?.last_runs(1)?;
+        let last = self.archive.index.reader()?.last_run_of(self.account.noted_as())?;
         let mut plan = Plan {
-            rounds: Rounds::after(&runs, settings.schedule.clone(), settings.jitter, TimeZone::system()),
+            rounds: Rounds::after(
+                last.as_ref(),
+                settings.schedule.clone(),
+                settings.jitter,
+                TimeZone::system(),
+            ),
             how: settings.sync.clone(),
         };
         let mut next = plan.rounds.next(clock.now());
         let (mut before, mut lacking) = (None, None);
-        say_plan(&settings.schedule, next, clock.now());
+        self.say_plan(&settings.schedule, next, clock.now());
         loop {
-            self.state.due(next);
+            self.state.due(self.account, next);
             let listing = match self.wait_for_turn(next, lacking).await {
                 Wake::Due | Wake::SignedIn | Wake::Asked(Asked::Now) => ListingMode::Auto,
                 Wake::Asked(Asked::Whole) => ListingMode::Whole,
@@ -85,27 +91,27 @@ impl Passes<'_> {
                 }
             };
             let turn = tokio::select! {
-                turn = self.desk.turn() => turn,
+                turn = self.account.desk.turn() => turn,
                 () = self.stop.cancelled() => return Ok(()),
             };
             if self.stop.is_cancelled() {
                 return Ok(());
             }
             // Somebody may have changed them while another used the browser.
-            if self.state.reread.notified().now_or_never().is_some() {
+            if self.account.reread.notified().now_or_never().is_some() {
                 self.read_again(&mut plan, source);
             }
             let began = clock.now();
             // Who has signed in before this run need not start another.
-            let _heard = self.desk.signed_in.notified().now_or_never();
+            let _heard = self.account.desk.signed_in.notified().now_or_never();
             // Another attempt at a few items is no look at the library: nobody is told of it, and the plan stands.
             let whole = listing != ListingMode::SetAside;
             let run = whole.then(|| self.tell.run_begins());
             let ended = self.pass(&plan.how, listing).await;
             drop(turn);
             let well = Ended::of(ended.as_ref().ok().map(SyncReport::outcome));
-            say(&ended, well, before);
-            self.desk.observe(finding(&ended, &plan.how));
+            self.say(&ended, well, before);
+            self.account.desk.observe(finding(&ended, &plan.how));
             if let Some(run) = run {
                 self.tell.run_ended(run, &ended);
                 before = Some(well);
@@ -120,8 +126,8 @@ impl Passes<'_> {
                 _ => None,
             };
             lacking = if whole { needed } else { needed.or(lacking) };
-            self.state.ended(began, ended);
-            self.state.due(next);
+            self.state.ended(self.account, began, ended);
+            self.state.due(self.account, next);
             self.passed.iter().for_each(|bell| bell.notify_one());
         }
     }
@@ -129,20 +135,27 @@ impl Passes<'_> {
     /// Reads the settings again; when the next pass is due then.
     fn read_again(&self, plan: &mut Plan, source: &dyn Source) -> Option<Timestamp> {
         let now = SystemClock.now();
-        match source.read() {
+        let new = source.read().and_then(|all| {
+            self.herald.change(all.tell);
+            let found = all.accounts.into_iter().find(|account| account.name == self.account.name);
+            found.ok_or_else(|| "it is no longer among the accounts; the next start leaves it out".to_owned())
+        });
+        match new {
             Ok(new) => {
                 plan.rounds.change(new.schedule.clone(), new.jitter);
-                // The profile is this process's for as long as it lives.
-                let profile = std::mem::take(&mut plan.how.profile);
+                // Profile and what passes share are this process's for as long as it lives.
+                let (profile, shared) =
+                    (std::mem::take(&mut plan.how.profile), plan.how.options.shared.clone());
                 plan.how = SyncSettings { profile, ..new.sync };
+                plan.how.options.shared = shared;
                 self.tell.change(new.tell);
                 let next = plan.rounds.next(now);
-                tracing::info!("the settings were read again");
-                say_plan(&new.schedule, next, now);
+                tracing::info!("{}the settings were read again", self.whose());
+                self.say_plan(&new.schedule, next, now);
                 Some(next)
             }
             Err(why) => {
-                tracing::error!("the settings stay as they were: {why}");
+                tracing::error!("{}the settings stay as they were: {why}", self.whose());
                 None
             }
         }
@@ -152,19 +165,19 @@ impl Passes<'_> {
         let mut how = how.clone();
         how.options.listing = listing;
         let progress = Arc::new(Progress::default());
-        self.state.begins(Arc::clone(&progress));
+        self.state.begins(self.account, Arc::clone(&progress));
         sync::pass(self.archive, &how, &progress, self.stop).await.map_err(|e| e.to_string())
     }
 
     /// Waits until the next pass is due, somebody wants something, or the bytes that are lacking are there; visits the library meanwhile, if that is due, and
     /// reminds whoever is needed.
     async fn wait_for_turn(&self, next: Timestamp, lacking: Option<u64>) -> Wake {
-        let (desk, stop, clock) = (self.desk, self.stop, &SystemClock);
+        let (desk, stop, clock) = (&*self.account.desk, self.stop, &SystemClock);
         // Where one pass is due when the last one ends, people are heard all the same.
-        if self.state.reread.notified().now_or_never().is_some() {
+        if self.account.reread.notified().now_or_never().is_some() {
             return Wake::Reread;
         }
-        if let Some(asked) = self.state.asked().now_or_never() {
+        if let Some(asked) = self.account.asked().now_or_never() {
             return Wake::Asked(asked);
         }
         let mut tried: Option<Timestamp> = None;
@@ -176,8 +189,8 @@ impl Passes<'_> {
             tokio::select! {
                 // What was changed before a run was asked for counts for it.
                 biased;
-                () = self.state.reread.notified() => return Wake::Reread,
-                asked = self.state.asked() => return Wake::Asked(asked),
+                () = self.account.reread.notified() => return Wake::Reread,
+                asked = self.account.asked() => return Wake::Asked(asked),
                 () = desk.signed_in.notified() => return Wake::SignedIn,
                 () = wait_until(until, clock, stop) => {}
                 () = self.room(lacking) => return Wake::Due,
@@ -202,18 +215,40 @@ impl Passes<'_> {
         }
         tracing::info!("the volume has room again; going on");
     }
-}
 
-/// How a pass ended, in the log.
-fn say(ended: &Result<SyncReport, String>, well: Ended, before: Option<Ended>) {
-    match ended {
-        Err(e) => tracing::error!("the run could not start: {e}"),
-        // Said once: the same line every hour is one that nobody reads.
-        Ok(report) if well == Ended::SignInNeeded && before == Some(well) => {
-            tracing::debug!("{}", report.sentence());
+    /// How a pass ended, in the log.
+    fn say(&self, ended: &Result<SyncReport, String>, well: Ended, before: Option<Ended>) {
+        match ended {
+            Err(e) => tracing::error!("{}the run could not start: {e}", self.whose()),
+            // Said once: the same line every hour is one that nobody reads.
+            Ok(report) if well == Ended::SignInNeeded && before == Some(well) => {
+                tracing::debug!("{}{}", self.whose(), report.sentence());
+            }
+            Ok(report) if well == Ended::SignInNeeded => {
+                tracing::warn!("{}{}", self.whose(), report.sentence())
+            }
+            Ok(report) => tracing::info!("{}{}", self.whose(), report.sentence()),
         }
-        Ok(report) if well == Ended::SignInNeeded => tracing::warn!("{}", report.sentence()),
-        Ok(report) => tracing::info!("{}", report.sentence()),
+    }
+
+    /// What the log says of the plan.
+    fn say_plan(&self, schedule: &Schedule, next: Timestamp, now: Timestamp) {
+        let when = if next <= now {
+            "begins now".to_owned()
+        } else {
+            format!("begins at {}", next.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z"))
+        };
+        tracing::info!("{}runs by the schedule `{}`; the next one {when}", self.whose(), schedule.text());
+        if schedule.is_hasty() {
+            tracing::warn!(
+                "so many runs bring nothing, and Google may take them amiss: every hour is plenty"
+            );
+        }
+    }
+
+    /// Begins a line of the log, where there are several accounts.
+    fn whose(&self) -> String {
+        self.account.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default()
     }
 }
 
@@ -229,18 +264,5 @@ fn finding(ended: &Result<SyncReport, String>, settings: &SyncSettings) -> Findi
                 .then(|| login::not_renewed(settings.browser.chrome.is_some())),
         },
         _ => Finding::Unclear,
-    }
-}
-
-/// What the log says of the plan.
-fn say_plan(schedule: &Schedule, next: Timestamp, now: Timestamp) {
-    let when = if next <= now {
-        "begins now".to_owned()
-    } else {
-        format!("begins at {}", next.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z"))
-    };
-    tracing::info!("runs by the schedule `{}`; the next one {when}", schedule.text());
-    if schedule.is_hasty() {
-        tracing::warn!("so many runs bring nothing, and Google may take them amiss: every hour is plenty");
     }
 }

@@ -58,11 +58,11 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// Goes on after the passes that the index knows of, latest first. One that was cut short or failed does not count:
-    /// it is made up for at once.
-    pub fn after(runs: &[RunNote], schedule: Schedule, jitter: Duration, zone: TimeZone) -> Self {
+    /// Goes on after the last pass that the index knows of. One that was cut short or failed does not count: it is made up
+    /// for at once.
+    pub fn after(last: Option<&RunNote>, schedule: Schedule, jitter: Duration, zone: TimeZone) -> Self {
         let through = |run: &&RunNote| ["complete", "partial"].contains(&run.outcome.as_str());
-        let last = runs.first().filter(through).map(|run| run.started);
+        let last = last.filter(through).map(|run| run.started);
         Self { schedule, jitter, zone, last, failed: 0, signed_out: false }
     }
 
@@ -126,7 +126,7 @@ mod tests {
     }
 
     fn rounds(schedule: &str, runs: &[RunNote]) -> Rounds {
-        Rounds::after(runs, schedule.parse().unwrap(), Duration::ZERO, TimeZone::UTC)
+        Rounds::after(runs.first(), schedule.parse().unwrap(), Duration::ZERO, TimeZone::UTC)
     }
 
     fn run(started: &str, outcome: &str) -> RunNote {
@@ -201,7 +201,7 @@ mod tests {
         let now = at("2026-05-01T12:00:00Z");
         let jitter = Duration::from_secs(600);
         let with = |runs: &[RunNote]| {
-            Rounds::after(runs, "every 6h".parse().unwrap(), jitter, TimeZone::UTC).next(now)
+            Rounds::after(runs.first(), "every 6h".parse().unwrap(), jitter, TimeZone::UTC).next(now)
         };
         let due = at("2026-05-01T16:00:00Z");
         let seen: Vec<_> = (0..200).map(|_| with(&[run("2026-05-01T10:00:00Z", "complete")])).collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use futures_util::future::OptionFuture;
+use futures_util::future::{OptionFuture, join_all, try_join_all};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -15,15 +15,17 @@ use tokio_util::sync::CancellationToken;
 use super::home::Home;
 use super::passes::Passes;
 use super::tell::{self, Tell};
-use super::{RunSettings, Source, filled, mount, replica, second_copy, upkeep};
+use super::{AccountSettings, RunSettings, Source, filled, mount, replica, second_copy, upkeep};
 use crate::exit;
 use crate::login::Word;
 use crate::login::desk::{self, Desk};
 use crate::notice::Event;
+use crate::notice::http::Client;
 use crate::serve::door::Door;
 use crate::serve::tls::{Certificate, Greeted};
-use crate::serve::{self, Appliance, Offered, State};
+use crate::serve::{self, Account, Appliance, Offered, State};
 use crate::signals;
+use crate::sync::Shared;
 
 /// How long the end waits for the page's last answers, and for a sign-in to close its browser.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
@@ -35,19 +37,23 @@ const LAST_READ: Duration = Duration::from_secs(3);
 /// Syncs on schedule, shows the view and the status page until asked to stop.
 pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> anyhow::Result<u8> {
     let stop = signals::stop_token()?;
-    let reread = Arc::new(Notify::new());
-    signals::on_hangup(Arc::clone(&reread))?;
+    let hangup = Arc::new(Notify::new());
+    signals::on_hangup(Arc::clone(&hangup))?;
     if let Some(view) = &settings.view {
         // First of all: whatever goes wrong now, nobody takes it for an empty library.
         crate::view::mountpoint::prepare(view, &settings.data)?;
     }
     if settings.init && is_empty(&settings.data) {
-        filled::refuse_second(&settings.sync.profile, &settings.data)?;
+        for account in &settings.accounts {
+            filled::refuse_second(&account.sync.profile, &settings.data)?;
+        }
         super::make_archive(&settings.data)?;
         tracing::info!("made a new archive in {}", settings.data.display());
     }
     let archive = Arc::new(super::open(&settings.data)?);
-    filled::refuse_other(&settings.sync.profile, archive.store.id(), &settings.data)?;
+    for account in &settings.accounts {
+        filled::refuse_other(&account.sync.profile, archive.store.id(), &settings.data)?;
+    }
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
@@ -59,24 +65,20 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
         }
         None => None,
     };
-    let profile = &settings.sync.profile;
-    private_dir(profile)?;
-    let told = profile.join("shoebox-told.json");
-    let client = tell::client(settings.sync.browser.ca.as_deref())?;
-    let tell = Arc::new(Tell::new(settings.tell.clone(), client, &told, super::clock()));
-    let desk = Arc::new(Desk::new(
-        settings.sync.browser.clone(),
-        profile,
-        &std::env::temp_dir(),
-        super::clock(),
-        voice(&tell),
-    ));
-    let door = Door::open(&profile.join("shoebox-door.json"), settings.password.as_deref(), super::clock())?;
+    let home = &settings.home;
+    private_dir(home)?;
+    let client = tell::client(settings.browser.ca.as_deref())?;
+    let told = home.join("shoebox-told.json");
+    let tell = Arc::new(Tell::new(None, settings.tell.clone(), client.clone(), &told, super::clock()));
+    let mut people = Vec::new();
+    for account in &settings.accounts {
+        people.push(person(account, &tell, &client)?);
+    }
+    let door = Door::open(&home.join("shoebox-door.json"), settings.password.as_deref(), super::clock())?;
     let certificate = match &settings.tls {
         Some(tls) => {
             let names = names(settings.listen, settings.tell.url.as_deref());
-            let certificate =
-                Certificate::open(tls, profile, &names).map_err(|why| anyhow!("--tls: {why}"))?;
+            let certificate = Certificate::open(tls, home, &names).map_err(|why| anyhow!("--tls: {why}"))?;
             Some(Arc::new(certificate))
         }
         None => None,
@@ -84,20 +86,20 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
     let state = Arc::new(State::new(Appliance {
         archive: Arc::clone(&archive),
         view: settings.view.clone(),
-        profile: profile.clone(),
-        browser: settings.sync.browser.clone(),
+        home: home.clone(),
+        accounts: people.iter().map(|(account, _)| Arc::clone(account)).collect(),
+        browser: settings.browser.clone(),
         door: Arc::new(door),
-        desk: Arc::clone(&desk),
         novnc: settings.novnc.clone(),
         tls: certificate.is_some(),
         settings: Arc::clone(&source) as Arc<dyn Offered>,
-        reread,
         stop: stop.clone(),
     }));
     let mut page = open_page(listener, certificate, &state, &stop)?;
+    let hangups = tokio::spawn(pass_on(hangup, Arc::clone(&state)));
     let home = match settings.tell.broker.clone() {
         Some(broker) => {
-            let (ca, url) = (settings.sync.browser.ca.as_deref(), settings.tell.url.as_deref());
+            let (ca, url) = (settings.browser.ca.as_deref(), settings.tell.url.as_deref());
             let home = Home::begin(broker, ca, Arc::clone(&state), url);
             // Who has set it on the page must be able to mend it there.
             home.inspect_err(|e| tracing::error!("Home Assistant is not told: {e:#}")).ok()
@@ -120,16 +122,30 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
         let (archive, passed) = (Arc::clone(&archive), Arc::clone(&passed[1]));
         second_copy::keep(archive, settings, passed, Arc::clone(&tell), stop.clone())
     });
-    let passes =
-        Passes { archive: &archive, state: &state, desk: &desk, tell: &tell, passed: &passed, stop: &stop };
-    passes.go_on(&settings, &*source).await?;
+    // Two passes may go on at the same time: a first one takes days, and the others are not to wait for it.
+    let shared = Shared::default();
+    let passes = people.iter().zip(&settings.accounts).map(async |((account, voice), settings)| {
+        let passes = Passes {
+            archive: &archive,
+            state: &state,
+            account,
+            tell: voice,
+            herald: &tell,
+            passed: &passed,
+            stop: &stop,
+        };
+        let mut settings = settings.clone();
+        settings.sync.options.shared = shared.clone();
+        passes.go_on(&settings, &*source).await
+    });
+    try_join_all(passes).await?;
     // All at the same time: whoever stops us waits ten seconds at most.
     let (_in_time, ended, _at_rest, _said, _sent) = tokio::join!(
         // A file that is being read may be large: nobody waits for it, and what was not saved is read again.
         tokio::time::timeout(LAST_READ, kept),
         tokio::time::timeout(LAST_ANSWER, &mut page),
         // Whoever signs in right now has a browser that must write down its cookies.
-        tokio::time::timeout(LAST_SIGN_IN, desk.turn()),
+        tokio::time::timeout(LAST_SIGN_IN, join_all(people.iter().map(|(account, _)| account.desk.turn()))),
         OptionFuture::from(home.map(Home::end)),
         // What is on its way to the replica would have to be sent again.
         OptionFuture::from(kept_twice.map(|task| tokio::time::timeout(LAST_SENT, task))),
@@ -142,12 +158,54 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
     if let Some(mounted) = mounted {
         tokio::task::spawn_blocking(move || mounted.stop()).await??;
     }
-    drop((state, desk));
-    if let Ok(tell) = Arc::try_unwrap(tell) {
-        tell.finish().await;
+    hangups.abort();
+    let _gone = hangups.await;
+    drop(state);
+    let mut voices = vec![tell];
+    for (account, tell) in people {
+        // Its desk speaks through it.
+        drop(account);
+        voices.push(tell);
     }
+    voices.dedup_by(|a, b| Arc::ptr_eq(a, b));
+    join_all(voices.into_iter().filter_map(Arc::into_inner).map(Tell::finish)).await;
     super::close(archive)?;
     Ok(exit::OK)
+}
+
+/// An account, and who tells its owner.
+fn person(
+    settings: &AccountSettings,
+    tell: &Arc<Tell>,
+    client: &Client,
+) -> anyhow::Result<(Arc<Account>, Arc<Tell>)> {
+    let (name, profile) = (settings.name.clone(), &settings.sync.profile);
+    private_dir(profile)?;
+    let tell = match &name {
+        // What concerns the archive and what concerns its one account is told by the same voice.
+        None => Arc::clone(tell),
+        Some(name) => {
+            let told = profile.join("shoebox-told-account.json");
+            Arc::new(Tell::new(
+                Some(name.clone()),
+                settings.tell.clone(),
+                client.clone(),
+                &told,
+                super::clock(),
+            ))
+        }
+    };
+    let browser = settings.sync.browser.clone();
+    let desk = Desk::new(browser, profile, &std::env::temp_dir(), super::clock(), voice(&tell));
+    Ok((Arc::new(Account::new(name, profile.clone(), Arc::new(desk))), tell))
+}
+
+/// A hangup concerns everybody.
+async fn pass_on(hangup: Arc<Notify>, state: Arc<State>) {
+    loop {
+        hangup.notified().await;
+        state.reread();
+    }
 }
 
 /// Serves the page, encrypted if there is a certificate.

@@ -16,7 +16,7 @@ use crate::notice::queue::Queue;
 use crate::notice::{Channel, Event, Herald, Notice};
 use crate::remote::{RemoteError, net};
 use crate::sync::report::{Outcome, SyncReport};
-use crate::{exit, telemetry};
+use crate::{exit, serve, telemetry};
 
 /// Longest that one request takes.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -88,6 +88,8 @@ pub async fn try_out(settings: TellSettings, ca: Option<&Path>) -> anyhow::Resul
 
 /// Tells.
 pub struct Tell {
+    /// The account that it is about, where there are several.
+    account: Option<String>,
     ways: Mutex<Ways>,
     pings: Queue,
     client: Client,
@@ -110,9 +112,15 @@ impl Ways {
 
 impl Tell {
     /// Tells by these settings; what was told is kept in `file`.
-    pub fn new(settings: TellSettings, client: Client, file: &Path, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        account: Option<String>,
+        settings: TellSettings,
+        client: Client,
+        file: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let ways = Mutex::new(Ways::new(settings, &client));
-        Self { ways, pings: Queue::default(), client, memory: Mutex::new(Memory::load(file)), clock }
+        Self { account, ways, pings: Queue::default(), client, memory: Mutex::new(Memory::load(file)), clock }
     }
 
     /// Tells by other settings from now on. What is still being told arrives where it was sent.
@@ -209,9 +217,16 @@ impl Tell {
         if !ways.settings.events.contains(&event) {
             return;
         }
-        let page = if event == Event::SignInNeeded { "/sign-in" } else { "/" };
+        let page = match event {
+            Event::SignInNeeded => serve::sign_in_address(self.account.as_deref()),
+            _ => "/".to_owned(),
+        };
+        let title = match &self.account {
+            Some(name) => format!("{name}: {title}"),
+            None => title.to_owned(),
+        };
         let link = ways.settings.url.as_ref().map(|url| format!("{}{page}", url.trim_end_matches('/')));
-        let title = if reminder { format!("{title} (still)") } else { title.to_owned() };
+        let title = if reminder { format!("{title} (still)") } else { title };
         let at = self.clock.now();
         ways.herald.tell(Notice { event, reminder, title, text: text.to_owned(), link, at });
     }

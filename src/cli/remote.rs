@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 
-use super::duration;
+use super::{accounts, duration};
 use crate::app::SyncSettings;
 use crate::remote::browser::chrome::{self, Repository};
 use crate::remote::browser::launch::{BrowserSettings, Display};
@@ -25,6 +25,9 @@ pub struct Remote {
     /// The browser profile that holds the Google login.
     #[arg(long, env = "SHOEBOX_PROFILE", value_name = "DIR")]
     profile: PathBuf,
+    /// How the account is called in the archive, which has several: its folder in the view `by-account`.
+    #[arg(long, env = "SHOEBOX_ACCOUNT_NAME", value_parser = accounts::name, value_name = "NAME")]
+    account_name: Option<String>,
     /// How files are fetched.
     #[arg(long, env = "SHOEBOX_METHOD", default_value = "rpc", value_name = "METHOD")]
     method: MethodArg,
@@ -160,6 +163,17 @@ pub enum MethodArg {
     Viewer,
 }
 
+impl MethodArg {
+    /// The method that it names.
+    pub fn method(self) -> Method {
+        match self {
+            Self::Rpc => Method::Rpc,
+            Self::Browser => Method::Browser,
+            Self::Viewer => Method::Viewer,
+        }
+    }
+}
+
 /// `--display`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum DisplayArg {
@@ -187,11 +201,7 @@ impl Remote {
         SyncSettings {
             profile: self.profile,
             browser: self.browser.settings(),
-            method: match self.method {
-                MethodArg::Rpc => Method::Rpc,
-                MethodArg::Browser => Method::Browser,
-                MethodArg::Viewer => Method::Viewer,
-            },
+            method: self.method.method(),
             stall: self.stall,
             options: SyncOptions {
                 limits: Limits {
@@ -205,6 +215,7 @@ impl Remote {
                 listing,
                 whole_every: self.whole_every,
                 albums: Wanted { all: self.include_shared, named: self.albums },
+                name: self.account_name,
                 ..SyncOptions::default()
             },
         }

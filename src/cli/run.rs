@@ -11,8 +11,8 @@ use super::remote::Remote;
 use super::replica::KeepArgs;
 use super::tell::TellArgs;
 use super::upkeep::UpkeepArgs;
-use super::{Data, ViewArgs, duration};
-use crate::app::RunSettings;
+use super::{Data, ViewArgs, accounts, duration};
+use crate::app::{AccountSettings, RunSettings};
 use crate::schedule::Schedule;
 use crate::sync::ListingMode;
 
@@ -39,6 +39,11 @@ pub struct RunArgs {
     /// Put runs off by a random time up to this long, so that not everybody asks Google at the same minute.
     #[arg(long, env = "SHOEBOX_JITTER", value_parser = duration, value_name = "TIME")]
     jitter: Option<Duration>,
+    /// A file in TOML with the accounts of several people: a table `[NAME]` for each, with what is its own (profile,
+    /// schedule, albums, tell, healthcheck and others); all else is as it is said here. Left out, there is one, which
+    /// has signed in on --profile.
+    #[arg(long, env = "SHOEBOX_ACCOUNTS", value_name = "FILE")]
+    accounts: Option<PathBuf>,
     // From here on parts of the help with headings of their own, which would take in what follows them.
     #[command(flatten)]
     remote: Remote,
@@ -65,22 +70,35 @@ impl RunArgs {
     pub fn settings(self) -> Result<RunSettings, String> {
         let sync = self.remote.settings(ListingMode::Auto);
         let (replicate, copies) = self.keep.settings(sync.browser.ca.clone());
-        Ok(RunSettings {
-            data: self.data.dir,
+        let (home, browser, tell) = (sync.profile.clone(), sync.browser.clone(), self.tell.settings()?);
+        let only = AccountSettings {
+            name: sync.options.name.clone(),
             sync,
+            schedule: self.schedule,
+            jitter: self.jitter.unwrap_or_default(),
+            tell: tell.clone(),
+        };
+        let mut settings = RunSettings {
+            data: self.data.dir,
+            home,
+            browser,
+            accounts: vec![only],
             replicate,
             copies,
             view: self.view,
             view_settings: self.view_args.settings(),
             listen: self.listen,
-            schedule: self.schedule,
-            jitter: self.jitter.unwrap_or_default(),
             password: self.page.password.map(|password| password.0),
             tls: self.page.tls.tls,
             novnc: self.page.novnc,
-            tell: self.tell.settings()?,
+            tell,
             upkeep: self.upkeep.settings(),
             init: self.init,
-        })
+        };
+        if let Some(file) = &self.accounts {
+            let found = accounts::read(file, &settings);
+            settings.accounts = found.map_err(|why| format!("--accounts: {why}"))?;
+        }
+        Ok(settings)
     }
 }

@@ -82,7 +82,8 @@ impl Settings {
             tracing::error!("{why}; the page's settings do not count until it is mended or deleted");
             Kept::new()
         });
-        if self.try_out(&all).is_ok() {
+        // Where it is wrong without them, too, they are not to blame.
+        if self.try_out(&all).is_ok() || self.try_out(&Kept::new()).is_err() {
             return all;
         }
         // One after the other: who is wrong is not always who is named.
@@ -271,25 +272,25 @@ mod tests {
     fn what_the_page_sets_counts_until_somebody_says_otherwise() {
         let dir = tempfile::tempdir().unwrap();
         let own = settings(dir.path(), &[]);
-        assert_eq!(own.read().unwrap().schedule.text(), "every 6h");
+        assert_eq!(own.read().unwrap().accounts[0].schedule.text(), "every 6h");
         keep(
             &own,
             &[("schedule", Some("30 3 * * *")), ("albums", Some("A;B")), ("include-shared", Some("true"))],
         )
         .unwrap();
         let now = own.read().unwrap();
-        assert_eq!(now.schedule.text(), "30 3 * * *");
-        assert_eq!(now.sync.options.albums.named, ["A", "B"]);
-        assert!(now.sync.options.albums.all);
+        assert_eq!(now.accounts[0].schedule.text(), "30 3 * * *");
+        assert_eq!(now.accounts[0].sync.options.albums.named, ["A", "B"]);
+        assert!(now.accounts[0].sync.options.albums.all);
         let schedule = find(&own, "schedule");
         assert_eq!((schedule.value.as_str(), schedule.default.as_str()), ("30 3 * * *", "every 6h"));
         assert_eq!(schedule.origin, Origin::Page);
         assert_eq!(find(&own, "include-shared").value, "true");
         let told = settings(dir.path(), &["--schedule", "every 2h"]);
-        assert_eq!(told.read().unwrap().schedule.text(), "every 2h");
+        assert_eq!(told.read().unwrap().accounts[0].schedule.text(), "every 2h");
         assert_eq!(find(&told, "schedule").origin, Origin::CommandLine);
         keep(&own, &[("schedule", None)]).unwrap();
-        assert_eq!(own.read().unwrap().schedule.text(), "every 6h");
+        assert_eq!(own.read().unwrap().accounts[0].schedule.text(), "every 6h");
     }
 
     #[test]
@@ -330,9 +331,12 @@ mod tests {
         let own = settings(dir.path(), &[]);
         fs::write(&own.file, r#"{"schedule": "never", "workers": "2", "data": "/else"}"#).unwrap();
         let now = own.read().unwrap();
-        assert_eq!((now.schedule.text(), now.sync.options.limits.workers), ("every 6h", 2));
+        assert_eq!(
+            (now.accounts[0].schedule.text(), now.accounts[0].sync.options.limits.workers),
+            ("every 6h", 2)
+        );
         assert_eq!(now.data, Path::new("/d"), "what is not offered is not set");
         fs::write(&own.file, "{").unwrap();
-        assert_eq!(own.read().unwrap().sync.options.limits.workers, 4);
+        assert_eq!(own.read().unwrap().accounts[0].sync.options.limits.workers, 4);
     }
 }

@@ -63,17 +63,22 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// The ways to people that addresses name.
+///
+/// # Errors
+/// When an address is none, in words without it.
+pub fn channels(addresses: &[Secret]) -> Result<Vec<Channel>, String> {
+    let addresses = addresses.iter().map(|address| address.0.trim()).filter(|address| !address.is_empty());
+    addresses.map(str::parse).collect()
+}
+
 impl TellArgs {
     /// As settings.
     ///
     /// # Errors
     /// When an address is none, in words without it.
     pub fn settings(self) -> Result<TellSettings, String> {
-        let addresses =
-            self.tell.iter().map(|address| address.0.trim()).filter(|address| !address.is_empty());
-        let channels = addresses
-            .map(|address| address.parse::<Channel>().map_err(|why| format!("--tell: {why}")))
-            .collect::<Result<_, _>>()?;
+        let channels = channels(&self.tell).map_err(|why| format!("--tell: {why}"))?;
         let check = self
             .healthcheck
             .map(|id| Check::new(self.healthcheck_host.as_deref(), &id.0))

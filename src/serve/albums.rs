@@ -128,7 +128,7 @@ pub async fn choose(
     });
     match kept.await {
         Ok(Ok(())) => {
-            state.reread.notify_one();
+            state.reread();
             (StatusCode::SEE_OTHER, [(LOCATION, "/albums?kept")]).into_response()
         }
         Ok(Err((_, why))) | Err(why) => trouble(&session, &why),

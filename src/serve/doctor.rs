@@ -81,8 +81,15 @@ pub async fn examine(
     if !std::mem::replace(&mut state.examined.get().0, true) {
         tokio::spawn(async move {
             let examined = Arc::clone(&state);
-            let machine =
-                tokio::spawn(async move { host::examine(&examined.browser, Some(&examined.profile)).await });
+            let machine = tokio::spawn(async move {
+                let mut found = Vec::new();
+                for account in &examined.accounts {
+                    let of = host::examine(&examined.browser, Some(&account.profile)).await;
+                    // What is true of the machine is the same for all.
+                    found.extend(of.into_iter().filter(|one| !found.contains(one)).collect::<Vec<_>>());
+                }
+                found
+            });
             let machine = machine.await.unwrap_or_default();
             let root = state.archive.store.root().to_owned();
             let volume =

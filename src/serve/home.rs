@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::State;
-use super::numbers::Numbers;
+use super::numbers::{Numbers, OfAccount};
 use crate::model::ArchiveId;
 
 /// Ways in which a run can have ended; Home Assistant refuses words that it was not told of.
@@ -173,13 +173,16 @@ pub fn state(state: &State) -> Result<Value, String> {
 }
 
 fn in_json(numbers: &Numbers) -> Value {
+    let all = OfAccount::together(&numbers.accounts);
+    let all = all.as_ref();
     let seconds = |at: jiff::Timestamp| at.round(jiff::Unit::Second).unwrap_or(at).to_string();
-    let progress = numbers.running.map(|pass| match (pass.archived + pass.set_aside, pass.wanted) {
+    let running = all.and_then(|all| all.running);
+    let progress = running.map(|pass| match (pass.archived + pass.set_aside, pass.wanted) {
         (_, 0) if pass.listing_done => 100,
         (_, 0) => 0,
         (done, wanted) => (done.saturating_mul(100) / wanted).min(100),
     });
-    let needed = match numbers.login {
+    let needed = match all.map_or("unknown", |all| all.login) {
         "unknown" => None,
         login => Some(["needs-person", "rejected"].contains(&login)),
     };
@@ -188,10 +191,10 @@ fn in_json(numbers: &Numbers) -> Value {
         "archived_bytes": numbers.totals.bytes,
         "set_aside_items": numbers.totals.failures,
         "damaged_files": numbers.damaged,
-        "last_run_outcome": outcome(numbers),
-        "last_complete_run": numbers.complete.map(seconds),
-        "next_run": numbers.next.map(seconds),
-        "run_in_progress": numbers.running.is_some(),
+        "last_run_outcome": outcome(all),
+        "last_complete_run": all.and_then(|all| all.complete).map(seconds),
+        "next_run": all.and_then(|all| all.next).map(seconds),
+        "run_in_progress": running.is_some(),
         "run_progress": progress,
         "sign_in_needed": needed,
         // A number that moves every minute fills Home Assistant's history.
@@ -200,12 +203,12 @@ fn in_json(numbers: &Numbers) -> Value {
 }
 
 /// A word of [`OUTCOMES`].
-fn outcome(numbers: &Numbers) -> &'static str {
+fn outcome(all: Option<&OfAccount>) -> &'static str {
     // It may be the very first, of which there is no note.
-    if numbers.not_started {
+    if all.is_some_and(|all| all.not_started) {
         return "not-started";
     }
-    let Some(last) = &numbers.last else { return "none-yet" };
+    let Some(last) = all.and_then(|all| all.last.as_ref()) else { return "none-yet" };
     OUTCOMES.into_iter().find(|word| last.outcome == *word).unwrap_or("failed")
 }
 
@@ -224,19 +227,30 @@ mod tests {
         Numbers {
             totals: Totals { items: 3, bytes: 5, failures: 1, ..Totals::default() },
             damaged: 2,
+            accounts: vec![account()],
+            free: Some(29_999_999),
+        }
+    }
+
+    fn account() -> OfAccount {
+        OfAccount {
+            name: None,
             running: None,
             last: None,
             not_started: false,
             complete: Some(Timestamp::constant(90, 500_000_000)),
             next: None,
             login: "unknown",
-            free: Some(29_999_999),
         }
+    }
+
+    fn of(accounts: Vec<OfAccount>) -> Value {
+        in_json(&Numbers { accounts, ..numbers() })
     }
 
     fn progress(wanted: u64, archived: u64, set_aside: u64, listing_done: bool) -> Value {
         let running = Snapshot { wanted, archived, set_aside, listing_done, ..Snapshot::default() };
-        in_json(&Numbers { running: Some(running), ..numbers() })["run_progress"].clone()
+        of(vec![OfAccount { running: Some(running), ..account() }])["run_progress"].clone()
     }
 
     #[test]
@@ -276,7 +290,7 @@ mod tests {
         for (login, needed) in
             [("signed-in", false), ("expiring", false), ("needs-person", true), ("rejected", true)]
         {
-            assert_eq!(in_json(&Numbers { login, ..numbers() })["sign_in_needed"], needed, "{login}");
+            assert_eq!(of(vec![OfAccount { login, ..account() }])["sign_in_needed"], needed, "{login}");
         }
         assert_eq!(progress(0, 0, 0, false), 0);
         assert_eq!(progress(0, 0, 0, true), 100);
@@ -297,9 +311,31 @@ mod tests {
             failed: 0,
             bytes: 0,
         };
-        let told = |word: &str| outcome(&Numbers { last: Some(note(word)), ..numbers() });
-        assert_eq!(told("partial"), "partial");
-        assert_eq!(told("a word of another version"), "failed");
-        assert_eq!(outcome(&Numbers { not_started: true, ..numbers() }), "not-started");
+        let ended = |word: &str| OfAccount { last: Some(note(word)), ..account() };
+        let told = |accounts: Vec<OfAccount>| of(accounts)["last_run_outcome"].clone();
+        assert_eq!(told(vec![ended("partial")]), "partial");
+        assert_eq!(told(vec![ended("a word of another version")]), "failed");
+        assert_eq!(told(vec![OfAccount { not_started: true, ..account() }]), "not-started");
+        // Of several, the worst.
+        assert_eq!(told(vec![ended("complete"), ended("failed"), ended("partial")]), "failed");
+    }
+
+    #[test]
+    fn several_accounts_are_well_when_all_are() {
+        let anna = OfAccount { login: "signed-in", next: Some(Timestamp::constant(500, 0)), ..account() };
+        let ben = OfAccount {
+            login: "needs-person",
+            next: Some(Timestamp::constant(400, 0)),
+            complete: Some(Timestamp::constant(60, 0)),
+            ..account()
+        };
+        let state = of(vec![anna.clone(), ben.clone()]);
+        assert_eq!(
+            (&state["sign_in_needed"], &state["next_run"]),
+            (&json!(true), &json!("1970-01-01T00:06:40Z"))
+        );
+        assert_eq!(state["last_complete_run"], "1970-01-01T00:01:00Z");
+        let never = OfAccount { complete: None, ..ben };
+        assert_eq!(of(vec![anna, never])["last_complete_run"], Value::Null);
     }
 }

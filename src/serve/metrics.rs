@@ -10,10 +10,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::State;
-use super::numbers::Numbers;
-
-/// Every state that a login can be in.
-const LOGINS: [&str; 5] = ["unknown", "signed-in", "expiring", "needs-person", "rejected"];
+use super::numbers::{LOGINS, Numbers, OfAccount};
 
 impl Numbers {
     fn text(&self) -> String {
@@ -29,7 +26,6 @@ impl Numbers {
             }
         };
         let one = |value: f64| vec![(String::new(), value)];
-        let seconds = |at: &Timestamp| vec![(String::new(), at.as_millisecond() as f64 / 1000.0)];
         let version = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
         gauge("shoebox_build_info", "The version that runs.", &[(version, 1.0)]);
         gauge("shoebox_archived_items", "Items that are archived.", &one(self.totals.items as f64));
@@ -41,49 +37,78 @@ impl Numbers {
             &one(self.totals.failures as f64),
         );
         gauge("shoebox_damaged_files", "Archived files that are damaged or gone.", &one(self.damaged as f64));
+        // Without several accounts there is no label: a series keeps its name.
+        let of = |value: &dyn Fn(&OfAccount) -> Option<(String, f64)>| -> Vec<(String, f64)> {
+            let series = self.accounts.iter().filter_map(|account| {
+                let (label, number) = value(account)?;
+                let name = account.name.as_deref().map(|name| format!("account=\"{}\"", safe(name)));
+                let labels: Vec<_> = name.into_iter().chain((!label.is_empty()).then_some(label)).collect();
+                let labels = labels.join(",");
+                Some((if labels.is_empty() { labels } else { format!("{{{labels}}}") }, number))
+            });
+            series.collect()
+        };
+        let plain = |number: f64| Some((String::new(), number));
+        let seconds = |at: Timestamp| plain(at.as_millisecond() as f64 / 1000.0);
         gauge(
             "shoebox_run_in_progress",
             "1 while a run goes on.",
-            &one(f64::from(u8::from(self.running.is_some()))),
+            &of(&|account| plain(f64::from(u8::from(account.running.is_some())))),
         );
-        if let Some(running) = &self.running {
-            gauge(
-                "shoebox_run_wanted_items",
-                "Items that the present run fetches.",
-                &one(running.wanted as f64),
-            );
-            gauge("shoebox_run_archived_items", "Of these, archived so far.", &one(running.archived as f64));
-        }
-        if let Some(last) = &self.last {
-            let outcome = format!("{{outcome=\"{}\"}}", last.outcome.replace(['"', '\\', '\n'], "_"));
-            gauge(
-                "shoebox_last_run_outcome",
-                "1 for the way in which the last run ended.",
-                &[(outcome, 1.0)],
-            );
-            gauge(
-                "shoebox_last_run_end_timestamp_seconds",
-                "When the last run ended.",
-                &seconds(&last.ended),
-            );
-            let took = last.ended.duration_since(last.started).as_secs_f64();
-            gauge("shoebox_last_run_duration_seconds", "How long the last run took.", &one(took));
-            gauge(
-                "shoebox_last_run_received_bytes",
-                "Bytes that the last run received.",
-                &one(last.bytes as f64),
-            );
-        }
-        if let Some(next) = &self.next {
-            gauge("shoebox_next_run_timestamp_seconds", "When the next run begins.", &seconds(next));
-        }
+        gauge(
+            "shoebox_run_wanted_items",
+            "Items that the present run fetches.",
+            &of(&|account| plain(account.running?.wanted as f64)),
+        );
+        gauge(
+            "shoebox_run_archived_items",
+            "Of these, archived so far.",
+            &of(&|account| plain(account.running?.archived as f64)),
+        );
+        gauge(
+            "shoebox_last_run_outcome",
+            "1 for the way in which the last run ended.",
+            &of(&|account| Some((format!("outcome=\"{}\"", safe(&account.last.as_ref()?.outcome)), 1.0))),
+        );
+        gauge(
+            "shoebox_last_run_end_timestamp_seconds",
+            "When the last run ended.",
+            &of(&|account| seconds(account.last.as_ref()?.ended)),
+        );
+        gauge(
+            "shoebox_last_run_duration_seconds",
+            "How long the last run took.",
+            &of(&|account| {
+                let last = account.last.as_ref()?;
+                plain(last.ended.duration_since(last.started).as_secs_f64())
+            }),
+        );
+        gauge(
+            "shoebox_last_run_received_bytes",
+            "Bytes that the last run received.",
+            &of(&|account| plain(account.last.as_ref()?.bytes as f64)),
+        );
+        gauge(
+            "shoebox_next_run_timestamp_seconds",
+            "When the next run begins.",
+            &of(&|account| seconds(account.next?)),
+        );
         let states: Vec<_> = LOGINS
             .iter()
-            .map(|state| (format!("{{state=\"{state}\"}}"), f64::from(u8::from(*state == self.login))))
+            .flat_map(|state| {
+                of(&|account| {
+                    Some((format!("state=\"{state}\""), f64::from(u8::from(*state == account.login))))
+                })
+            })
             .collect();
         gauge("shoebox_login_state", "1 for the state that the login to Google is in.", &states);
         text
     }
+}
+
+/// As the value of a label.
+fn safe(text: &str) -> String {
+    text.replace(['"', '\\', '\n'], "_")
 }
 
 /// All numbers.
@@ -117,18 +142,23 @@ mod tests {
             bytes: 7,
         };
         let totals = Totals { items: 3, parts: 4, bytes: 5, failures: 1, ..Totals::default() };
-        let numbers = Numbers {
-            totals,
-            damaged: 0,
+        let account = OfAccount {
+            name: None,
             running: Some(Snapshot { wanted: 9, archived: 2, ..Snapshot::default() }),
             last: Some(last),
             not_started: false,
             complete: None,
             next: None,
             login: "expiring",
-            free: None,
         };
-        let text = numbers.text();
+        let named = |name: &str| OfAccount { name: Some(name.into()), ..account.clone() };
+        let (anna, ben) = (named("Anna"), named("Ben \"B\""));
+        let of = |accounts| Numbers { totals: totals.clone(), damaged: 0, accounts, free: None }.text();
+        let two = of(vec![anna, OfAccount { running: None, ..ben }]);
+        assert!(two.contains("shoebox_run_wanted_items{account=\"Anna\"} 9\n"), "{two}");
+        assert!(two.contains("shoebox_run_in_progress{account=\"Ben _B_\"} 0\n"), "{two}");
+        assert!(two.contains("shoebox_login_state{account=\"Anna\",state=\"expiring\"} 1\n"), "{two}");
+        let text = of(vec![account]);
         let mut names = std::collections::BTreeSet::new();
         for line in text.lines() {
             match line.strip_prefix("# ") {

@@ -16,9 +16,8 @@ use jiff::Timestamp;
 
 use super::access::Session;
 use super::frame::{Frame, html, local};
-use super::{State, sign_in};
+use super::{Account, State, sign_in};
 use crate::index::{RunNote, Totals};
-use crate::login;
 use crate::model::Verdict;
 use crate::replica::journal;
 use crate::sync::report::{Outcome, SyncReport};
@@ -36,25 +35,59 @@ struct Going {
     set_aside: u64,
 }
 
-/// What changes.
-#[derive(Template)]
-#[template(path = "live.html", config = ".askama.toml")]
-struct Live {
-    key: String,
+/// An account: how its login stands, and its runs.
+struct OfAccount {
+    /// How it is called, where there are several.
+    name: Option<String>,
     login: String,
-    signed_in: bool,
-    totals: Result<Totals, String>,
-    size: String,
-    proven: Option<String>,
-    damaged: usize,
-    /// Second copies: where, how they are, and whether that is well.
-    copies: Vec<(String, String, bool)>,
+    needs_person: bool,
     going: Option<Going>,
     last: Option<Result<SyncReport, String>>,
     /// How the last run ended before this process began.
     earlier: Option<RunNote>,
     next: Option<Timestamp>,
     colour: &'static str,
+}
+
+impl OfAccount {
+    fn now(state: &State, account: &Account) -> Self {
+        let (last, known) = (account.last(), account.desk.login());
+        let colour = match last.as_ref().map(|last| last.as_ref().map(SyncReport::outcome)) {
+            Some(Ok(Outcome::Complete)) => "good",
+            Some(Ok(Outcome::Partial | Outcome::Interrupted)) => "warn",
+            Some(_) => "bad",
+            None => "dim",
+        };
+        Self {
+            name: account.name.clone(),
+            login: sign_in::in_words(&known),
+            needs_person: known.state.needs_person(),
+            going: going(account),
+            earlier: if last.is_none() { state.earlier(account) } else { None },
+            last,
+            next: account.next(),
+            colour,
+        }
+    }
+
+    /// Where its owner signs in.
+    fn sign_in(&self) -> String {
+        sign_in::address("/sign-in", self.name.as_deref())
+    }
+}
+
+/// What changes.
+#[derive(Template)]
+#[template(path = "live.html", config = ".askama.toml")]
+struct Live {
+    key: String,
+    accounts: Vec<OfAccount>,
+    totals: Result<Totals, String>,
+    size: String,
+    proven: Option<String>,
+    damaged: usize,
+    /// Second copies: where, how they are, and whether that is well.
+    copies: Vec<(String, String, bool)>,
 }
 
 #[derive(Template)]
@@ -67,21 +100,9 @@ struct OverviewPage {
 impl Live {
     fn now(state: &State, key: &str) -> Self {
         let totals = state.recent_totals();
-        let last = state.last();
-        let colour = match last.as_ref().map(|last| last.as_ref().map(SyncReport::outcome)) {
-            Some(Ok(Outcome::Complete)) => "good",
-            Some(Ok(Outcome::Partial | Outcome::Interrupted)) => "warn",
-            Some(_) => "bad",
-            None => "dim",
-        };
-        let known = state.desk.login();
         Self {
             key: key.to_owned(),
-            login: sign_in::in_words(&known),
-            signed_in: !matches!(
-                known.state,
-                login::State::NeedsPerson { .. } | login::State::Rejected { .. }
-            ),
+            accounts: state.accounts.iter().map(|account| OfAccount::now(state, account)).collect(),
             size: totals.as_ref().map(|t| ByteSize(t.blob_bytes).to_string()).unwrap_or_default(),
             proven: totals.as_ref().ok().and_then(proven),
             totals,
@@ -90,11 +111,6 @@ impl Live {
                 .into_iter()
                 .map(|(target, entry)| (target, entry.in_words(), !entry.is_in_trouble()))
                 .collect(),
-            going: going(state),
-            earlier: if last.is_none() { state.earlier() } else { None },
-            last,
-            next: state.next(),
-            colour,
         }
     }
 }
@@ -106,8 +122,8 @@ fn proven(totals: &Totals) -> Option<String> {
     (matching > 0).then(|| format!("{matching} files are proven to be the very bytes that were uploaded."))
 }
 
-fn going(state: &State) -> Option<Going> {
-    let (now, began) = state.running()?;
+fn going(account: &Account) -> Option<Going> {
+    let (now, began) = account.running()?;
     let pace = now.pace(began.elapsed());
     Some(Going {
         archived: now.archived,

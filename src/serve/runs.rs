@@ -13,7 +13,6 @@ use bytesize::ByteSize;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 
 use super::State;
 use super::access::{Session, wrong_key};
@@ -40,6 +39,9 @@ pub enum Asked {
 /// A run as it is kept: what the index has no room for.
 #[derive(Clone, Serialize, Deserialize)]
 struct Kept {
+    /// The account's name, where there are several.
+    #[serde(default)]
+    account: String,
     began: Timestamp,
     /// In a sentence or two.
     said: String,
@@ -51,31 +53,28 @@ struct Kept {
 pub struct Runs {
     file: PathBuf,
     kept: Mutex<Vec<Kept>>,
-    asked: Mutex<Option<Asked>>,
-    bell: Notify,
 }
 
 impl Runs {
     /// Those that an earlier process has kept. A file that cannot be read holds none: it is no part of the archive.
     pub fn open(file: &Path) -> Self {
         let kept = std::fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Self {
-            file: file.to_owned(),
-            kept: Mutex::new(kept.unwrap_or_default()),
-            asked: Mutex::default(),
-            bell: Notify::new(),
-        }
+        Self { file: file.to_owned(), kept: Mutex::new(kept.unwrap_or_default()) }
     }
 
     /// Keeps how a run ended.
-    pub fn keep(&self, began: Timestamp, result: &Result<SyncReport, String>) {
+    pub fn keep(&self, account: &str, began: Timestamp, result: &Result<SyncReport, String>) {
+        let account = account.to_owned();
         let kept = match result {
             Ok(report) => Kept {
+                account,
                 began: report.started,
                 said: report.sentence(),
                 report: serde_json::to_value(report).ok(),
             },
-            Err(why) => Kept { began, said: format!("The run could not start: {why}"), report: None },
+            Err(why) => {
+                Kept { account, began, said: format!("The run could not start: {why}"), report: None }
+            }
         };
         let mut all = self.kept();
         all.insert(0, kept);
@@ -83,21 +82,6 @@ impl Runs {
         if let Err(e) = small_file::replace(&self.file, &*all) {
             tracing::warn!("the report of this run could not be kept in {}: {e}", self.file.display());
         }
-    }
-
-    /// Waits until somebody asks for a run.
-    pub async fn asked(&self) -> Asked {
-        loop {
-            if let Some(asked) = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                return asked;
-            }
-            self.bell.notified().await;
-        }
-    }
-
-    fn ask(&self, what: Asked) {
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
-        self.bell.notify_one();
     }
 
     fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
@@ -108,6 +92,9 @@ impl Runs {
 /// A line of the list.
 #[derive(Serialize)]
 struct Line {
+    /// The account's name, where there are several.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    account: String,
     began: Timestamp,
     ended: Option<Timestamp>,
     outcome: String,
@@ -142,17 +129,20 @@ fn lines(state: &State) -> Result<Vec<Line>, String> {
     let noted = state.reader()?.last_runs(KEPT).map_err(|e| e.to_string())?;
     let kept = state.runs.kept().clone();
     let said = |note: &RunNote| {
-        let same = kept.iter().find(|kept| kept.began.as_millisecond() == note.started.as_millisecond());
+        let same = kept.iter().find(|kept| {
+            kept.began.as_millisecond() == note.started.as_millisecond() && kept.account == note.account
+        });
         same.map_or_else(
             || format!("{} listed, {} archived.", note.listed, note.archived),
             |kept| kept.said.clone(),
         )
     };
-    let known: std::collections::HashSet<i64> =
-        noted.iter().map(|note| note.started.as_millisecond()).collect();
+    let known: std::collections::HashSet<(i64, &str)> =
+        noted.iter().map(|note| (note.started.as_millisecond(), note.account.as_str())).collect();
     let mut lines: Vec<Line> = noted
         .iter()
         .map(|note| Line {
+            account: note.account.clone(),
             began: note.started,
             ended: Some(note.ended),
             colour: colour(&note.outcome),
@@ -164,11 +154,13 @@ fn lines(state: &State) -> Result<Vec<Line>, String> {
         })
         .collect();
     // The index notes whole runs that have reached the library; all others are kept here alone.
-    lines.extend(kept.iter().filter(|kept| !known.contains(&kept.began.as_millisecond())).map(|kept| {
+    let is_new = |kept: &&Kept| !known.contains(&(kept.began.as_millisecond(), kept.account.as_str()));
+    lines.extend(kept.iter().filter(is_new).map(|kept| {
         let field = |name: &str| kept.report.as_ref().and_then(|report| report.get(name));
         let number = |name: &str| field(name).and_then(Value::as_u64).unwrap_or_default();
         let outcome = field("outcome").and_then(Value::as_str).unwrap_or("could not start").to_owned();
         Line {
+            account: kept.account.clone(),
             began: kept.began,
             ended: field("ended").and_then(|at| at.as_str()?.parse().ok()),
             colour: colour(&outcome),
@@ -189,13 +181,15 @@ struct RunsPage {
     frame: Frame,
     lines: Vec<Line>,
     running: bool,
+    /// Whether there are several accounts.
+    several: bool,
 }
 
 /// The list.
 pub async fn page(Shared(state): Shared<Arc<State>>, session: Session) -> Response {
-    let running = state.running().is_some();
+    let (running, several) = (state.is_running(), state.accounts.len() > 1);
     let frame = Frame::of(&session, "/runs");
-    html_of(&session, state.aside(lines).await, |lines| RunsPage { frame, lines, running })
+    html_of(&session, state.aside(lines).await, |lines| RunsPage { frame, lines, running, several })
 }
 
 /// The list for scripts.
@@ -274,6 +268,8 @@ fn facts(report: &Value) -> Vec<(String, String)> {
 pub struct Begin {
     key: String,
     what: Asked,
+    /// The account, if not all of them.
+    account: Option<String>,
 }
 
 /// Begins a run as soon as nothing else uses the browser.
@@ -281,7 +277,8 @@ pub async fn begin(Shared(state): Shared<Arc<State>>, session: Session, Form(for
     if form.key != session.key() {
         return wrong_key();
     }
-    state.runs.ask(form.what);
+    let is_meant = |name: &Option<String>| form.account.is_none() || *name == form.account;
+    state.accounts.iter().filter(|one| is_meant(&one.name)).for_each(|one| one.ask(form.what));
     let to = if form.what == Asked::SetAside { "/set-aside?asked=1" } else { "/" };
     (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response()
 }

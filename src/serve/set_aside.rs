@@ -87,7 +87,7 @@ fn lines(state: &State) -> Result<(Vec<Line>, usize), String> {
 /// The list.
 pub async fn page(Shared(state): Shared<Arc<State>>, session: Session, Query(said): Query<Said>) -> Response {
     let frame = Frame::of(&session, "/runs");
-    let running = state.running().is_some();
+    let running = state.is_running();
     let asked = said.asked.is_some();
     html_of(&session, state.aside(lines).await, |(lines, all)| SetAsidePage {
         frame,

@@ -162,7 +162,7 @@ pub async fn keep(
     });
     match kept.await {
         Ok(Ok(())) => {
-            state.reread.notify_one();
+            state.reread();
             (StatusCode::SEE_OTHER, [(LOCATION, "/settings?kept")]).into_response()
         }
         Ok(Err((wrong, given))) => show(&state, &session, Some(wrong), &given, false).await,

@@ -4,17 +4,19 @@ import RFB from '/novnc/core/rfb.js';
 const at = id => document.getElementById(id);
 const screen = at('screen'), said = at('said'), typed = at('typed');
 const ENTER = 0xff0d, BACKSPACE = 0xff08, TAB = 0xff09, CONTROL = 0xffe3;
+// Whose login it is, where there are several.
+const query = screen.dataset.query;
 let rfb = null, tries = 0;
 
 function connect() {
   const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
-  rfb = new RFB(screen, `${scheme}://${location.host}/sign-in/display`, { wsProtocols: ['binary'] });
+  rfb = new RFB(screen, `${scheme}://${location.host}/sign-in/display${query}`, { wsProtocols: ['binary'] });
   rfb.scaleViewport = true;
   rfb.background = '#000';
   rfb.addEventListener('connect', () => { tries = 0; said.textContent = 'This is the browser of your archive.'; rfb.focus(); });
   rfb.addEventListener('disconnect', async () => {
     said.textContent = 'The picture is gone; looking what has happened …';
-    const state = await fetch('/api/sign-in').then(answer => answer.json()).catch(() => ({}));
+    const state = await fetch('/api/sign-in' + query).then(answer => answer.json()).catch(() => ({}));
     if (state.state !== 'showing') location.reload();
     else if (tries++ < 10) setTimeout(connect, 1000);
   });

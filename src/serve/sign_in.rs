@@ -6,7 +6,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Json;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Form, State as Shared};
+use axum::extract::{Form, Query, State as Shared};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use axum::response::{IntoResponse, Response};
@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::State;
 use super::access::{Keyed, Session, wrong_key};
-use super::frame::{Frame, html};
+use super::account::{Account, Whose};
+use super::frame::{Frame, absent, html};
 use crate::login::desk;
 use crate::login::{self, Login};
 use crate::remote::browser::sign_in::{Size, missing_programs};
@@ -36,6 +37,12 @@ enum Standing {
 #[template(path = "sign_in.html", config = ".askama.toml")]
 struct SignInPage {
     frame: Frame,
+    /// Whose login it is, where there are several.
+    name: Option<String>,
+    /// What follows addresses that are about this account.
+    query: String,
+    /// The others: name, address, how they stand.
+    others: Vec<(String, String, String)>,
     state: Standing,
     session: String,
     missing: String,
@@ -43,8 +50,8 @@ struct SignInPage {
     seen: bool,
 }
 
-fn standing(state: &State) -> Standing {
-    match state.desk.standing() {
+fn standing(account: &Account) -> Standing {
+    match account.desk.standing() {
         desk::Standing::Idle(last) => Standing::Idle(last),
         desk::Standing::Busy(what) => Standing::Busy(what),
         desk::Standing::Showing(until) => {
@@ -66,25 +73,66 @@ pub fn in_words(login: &Login) -> String {
     }
 }
 
+/// An address that is about an account.
+pub fn address(path: &str, account: Option<&str>) -> String {
+    match account {
+        Some(name) => {
+            match reqwest::Url::parse_with_params(&format!("http://archive{path}"), [("account", name)]) {
+                Ok(url) => format!("{path}?{}", url.query().unwrap_or_default()),
+                Err(_) => path.to_owned(),
+            }
+        }
+        None => path.to_owned(),
+    }
+}
+
+/// Where the owner of an account signs in.
+pub fn page_of(account: Option<&str>) -> String {
+    address("/sign-in", account)
+}
+
+fn nobody(session: &Session) -> Response {
+    absent(session, "There is no such account.")
+}
+
 /// The page.
-pub async fn page(Shared(state): Shared<Arc<State>>, session: Session) -> Response {
+pub async fn page(
+    Shared(state): Shared<Arc<State>>,
+    session: Session,
+    Query(whose): Query<Whose>,
+) -> Response {
+    let Some(account) = state.account(&whose) else { return nobody(&session) };
     let mut missing = missing_programs();
     if !state.novnc.join("core/rfb.js").exists() {
         missing.push("noVNC");
     }
+    let others = state.accounts.iter().filter(|other| other.name != account.name).map(|other| {
+        let name = other.noted_as().to_owned();
+        let at = address("/sign-in", other.name.as_deref());
+        (name, at, in_words(&other.desk.login()))
+    });
+    let login = account.desk.login();
     let page = SignInPage {
         frame: Frame::of(&session, "/sign-in"),
-        state: standing(&state),
-        session: in_words(&state.desk.login()),
+        query: address("", account.name.as_deref()),
+        name: account.name.clone(),
+        others: others.collect(),
+        state: standing(account),
+        session: in_words(&login),
         missing: missing.join(", "),
-        seen: !state.desk.login().state.is_signed_in() && state.profile.join(SCREEN).exists(),
+        seen: !login.state.is_signed_in() && account.profile.join(SCREEN).exists(),
     };
     html(StatusCode::OK, &page)
 }
 
 /// The screen that needs somebody, as the browser saw it last.
-pub async fn seen(Shared(state): Shared<Arc<State>>) -> Response {
-    let path = state.profile.join(SCREEN);
+pub async fn seen(
+    Shared(state): Shared<Arc<State>>,
+    session: Session,
+    Query(whose): Query<Whose>,
+) -> Response {
+    let Some(account) = state.account(&whose) else { return nobody(&session) };
+    let path = account.profile.join(SCREEN);
     match tokio::task::spawn_blocking(move || std::fs::read(path)).await {
         Ok(Ok(bytes)) => ([(CONTENT_TYPE, "image/png"), (CACHE_CONTROL, "no-store")], bytes).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
@@ -92,13 +140,14 @@ pub async fn seen(Shared(state): Shared<Arc<State>>) -> Response {
 }
 
 /// For the script of the page.
-pub async fn told(Shared(state): Shared<Arc<State>>) -> Response {
-    let word = match standing(&state) {
+pub async fn told(Shared(state): Shared<Arc<State>>, Query(whose): Query<Whose>) -> Response {
+    let Some(account) = state.account(&whose) else { return StatusCode::NOT_FOUND.into_response() };
+    let word = match standing(account) {
         Standing::Showing(_) => "showing",
         Standing::Busy(_) => "busy",
         Standing::Idle(_) => "idle",
     };
-    Json(json!({"state": word, "login": state.desk.login().state.word()})).into_response()
+    Json(json!({"state": word, "login": account.desk.login().state.word()})).into_response()
 }
 
 /// What the page's form brings.
@@ -111,37 +160,52 @@ pub struct Begin {
     height: u32,
 }
 
-fn back() -> Response {
-    (StatusCode::SEE_OTHER, [(LOCATION, "/sign-in")]).into_response()
+fn back(account: &Account) -> Response {
+    let to = address("/sign-in", account.name.as_deref());
+    (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response()
 }
 
 /// Begins a sign-in.
-pub async fn begin(Shared(state): Shared<Arc<State>>, session: Session, Form(form): Form<Begin>) -> Response {
+pub async fn begin(
+    Shared(state): Shared<Arc<State>>,
+    session: Session,
+    Query(whose): Query<Whose>,
+    Form(form): Form<Begin>,
+) -> Response {
     if form.key != session.key() {
         return wrong_key();
     }
-    match state.desk.begin(Size::near(form.width, form.height), state.stop.clone()) {
-        Ok(()) => back(),
+    let Some(account) = state.account(&whose) else { return nobody(&session) };
+    match account.desk.begin(Size::near(form.width, form.height), state.stop.clone()) {
+        Ok(()) => back(account),
         Err(why) => (StatusCode::CONFLICT, format!("{why}\n")).into_response(),
     }
 }
 
 /// The person is done.
-pub async fn end(Shared(state): Shared<Arc<State>>, session: Session, Form(form): Form<Keyed>) -> Response {
+pub async fn end(
+    Shared(state): Shared<Arc<State>>,
+    session: Session,
+    Query(whose): Query<Whose>,
+    Form(form): Form<Keyed>,
+) -> Response {
     if form.key != session.key() {
         return wrong_key();
     }
-    state.desk.end();
-    back()
+    let Some(account) = state.account(&whose) else { return nobody(&session) };
+    account.desk.end();
+    back(account)
 }
 
 /// The display, as bytes of RFB in both directions.
 pub async fn display(
     Shared(state): Shared<Arc<State>>,
-    _session: Session,
+    session: Session,
+    Query(whose): Query<Whose>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let Some(socket) = state.desk.socket() else { return StatusCode::GONE.into_response() };
+    let Some(account) = state.account(&whose) else { return nobody(&session) };
+    let Some(socket) = account.desk.socket() else { return StatusCode::GONE.into_response() };
     let stop = state.stop.clone();
     upgrade.protocols(["binary"]).on_upgrade(move |page| async move {
         if let Err(e) = bridge(page, &socket, &stop).await {

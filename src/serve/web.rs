@@ -10,14 +10,15 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::Listener;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::access::Session;
+use super::account::Whose;
 use super::frame::absent;
 use super::photos::{bytes, small};
 use super::places::{self, Seated};
-use super::{State, access, albums, assets, completeness, doctor, metrics, overview, photos};
+use super::{Account, State, access, albums, assets, completeness, doctor, metrics, overview, photos};
 use super::{runs, set_aside, settings, sign_in};
 
 fn router() -> Router<Arc<State>> {
@@ -83,16 +84,29 @@ async fn nowhere(session: Session) -> Response {
 }
 
 async fn status(Shared(state): Shared<Arc<State>>) -> Response {
-    let (last, error) = match state.last() {
-        Some(Ok(report)) => (Some(report), None),
-        Some(Err(e)) => (None, Some(e)),
-        None => (None, None),
+    let of = |account: &Account| {
+        let (last, error) = match account.last() {
+            Some(Ok(report)) => (Some(report), None),
+            Some(Err(e)) => (None, Some(e)),
+            None => (None, None),
+        };
+        let running = account
+            .running()
+            .map(|(p, _)| json!({"archived": p.archived, "wanted": p.wanted, "bytes": p.bytes}));
+        json!({"name": account.name, "running": running, "next_run": account.next(), "login": account.desk.login(), "last_run": last, "error": error})
     };
-    let running =
-        state.running().map(|(p, _)| json!({"archived": p.archived, "wanted": p.wanted, "bytes": p.bytes}));
+    let accounts: Vec<Value> = state.accounts.iter().map(|account| of(account)).collect();
     match state.aside(|state| Ok((state.totals()?, state.damaged()))).await {
         Ok((totals, damaged)) => {
-            Json(json!({"items": totals.items, "files": totals.parts, "bytes": totals.bytes, "set_aside": totals.failures, "damaged": damaged, "running": running, "next_run": state.next(), "login": state.desk.login(), "last_run": last, "error": error})).into_response()
+            let mut status = json!({"items": totals.items, "files": totals.parts, "bytes": totals.bytes, "set_aside": totals.failures, "damaged": damaged});
+            // Of one account, or of the one that needs somebody.
+            if let (Some(all), Some(first)) = (status.as_object_mut(), state.account(&Whose::default())) {
+                let first = state.accounts.iter().position(|account| Arc::ptr_eq(account, first));
+                let first = first.and_then(|at| accounts[at].as_object()).cloned().unwrap_or_default();
+                all.extend(first.into_iter().filter(|(field, _)| field != "name"));
+                all.insert("accounts".into(), accounts.into());
+            }
+            Json(status).into_response()
         }
         Err(e) => (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": e}))).into_response(),
     }

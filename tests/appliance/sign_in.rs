@@ -11,7 +11,7 @@ use super::person::{LIMIT, Person};
 use super::support::{PASSWORD, Running, Stage, ask, shoebox, succeed};
 
 /// noVNC, as the image has it.
-fn novnc() -> PathBuf {
+pub fn novnc() -> PathBuf {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/novnc");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker/fetch-novnc");
     assert!(std::process::Command::new(script).arg(&dir).status().unwrap().success());
