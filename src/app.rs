@@ -149,8 +149,8 @@ pub enum Command {
     },
     /// Tell something to everybody who would be told of trouble.
     Tell {
-        /// Whom.
-        settings: TellSettings,
+        /// Whom: of everybody and of each account that has its own, by its name.
+        settings: Vec<(String, TellSettings)>,
         /// Authorities to trust beside the system's.
         ca: Option<PathBuf>,
     },

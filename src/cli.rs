@@ -225,6 +225,9 @@ enum Subcommands {
     Tell {
         #[command(flatten)]
         tell: TellArgs,
+        /// The file of accounts of `run`: their owners are told, too.
+        #[arg(long, env = "SHOEBOX_ACCOUNTS", value_name = "FILE")]
+        accounts: Option<PathBuf>,
         /// A file of certificate authorities to trust beside the system's.
         #[arg(long, env = "SHOEBOX_CA", value_name = "FILE")]
         ca: Option<PathBuf>,
@@ -410,7 +413,7 @@ impl Subcommands {
             Self::RebuildIndex(data) => Command::RebuildIndex { data: data.dir },
             Self::Export(args) => args.command(),
             Self::Health { listen, tls } => Command::Health { listen, tls: tls.tls.is_some() },
-            Self::Tell { tell, ca } => Command::Tell { settings: tell.settings()?, ca },
+            Self::Tell { tell, accounts, ca } => tell.command(accounts.as_deref(), ca)?,
         })
     }
 }

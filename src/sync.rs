@@ -70,6 +70,8 @@ pub struct SyncOptions {
     pub albums: Wanted,
     /// How whoever runs the archive calls the account, where there are several.
     pub name: Option<String>,
+    /// How the others are called.
+    pub others: Vec<String>,
     /// What passes for other accounts share with this one.
     pub shared: Shared,
     /// Seed of the jitter.
@@ -85,6 +87,7 @@ impl Default for SyncOptions {
             whole_every: Duration::from_secs(7 * 24 * 3600),
             albums: Wanted::default(),
             name: None,
+            others: Vec::new(),
             shared: Shared::default(),
             seed: fastrand::u64(..),
         }
@@ -182,6 +185,7 @@ async fn name_account<R: RemoteLibrary>(pass: &Arc<Pass<R>>) -> Result<(), Inges
     ingest::blocking(move || {
         let first = AlbumRecord::library(&pass.remote.account(), &name, pass.clock.now());
         let store = &pass.archive.store;
+        let _turn = pass.archive.turn();
         let record = match store.album_revisions(&first.key)?.last() {
             Some(latest) => {
                 let known = store.read_album(latest)?;

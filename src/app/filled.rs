@@ -18,6 +18,11 @@ fn filled(profile: &Path) -> Option<String> {
     text.split_whitespace().next().map(str::to_owned)
 }
 
+/// Whether somebody has signed in on the profile and filled an archive.
+pub fn has_filled(profile: &Path) -> bool {
+    filled(profile).is_some()
+}
+
 /// Refuses to make an archive for a profile that has filled one already.
 pub fn refuse_second(profile: &Path, data: &Path) -> Result<(), RemoteError> {
     let Some(before) = filled(profile) else { return Ok(()) };

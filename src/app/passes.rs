@@ -15,6 +15,7 @@ use super::{AccountSettings, Source, SyncSettings, sync};
 use crate::archive::Archive;
 use crate::login::{self, Finding};
 use crate::model::{Clock as _, SystemClock};
+use crate::notice::Event;
 use crate::schedule::Schedule;
 use crate::serve::{Account, Asked, State};
 use crate::sync::ListingMode;
@@ -125,6 +126,16 @@ impl Passes<'_> {
                 Ok(Outcome::DiskFull { needed, .. }) => Some(*needed),
                 _ => None,
             };
+            // The volume is everybody's.
+            if whole && self.account.name.is_some() {
+                match (needed, &ended) {
+                    (Some(_), Ok(report)) => {
+                        self.herald.trouble(Event::DiskLow, "The volume is full", &report.sentence());
+                    }
+                    (None, Ok(report)) => self.herald.is_over(&[Event::DiskLow], &report.sentence()),
+                    _ => {}
+                }
+            }
             lacking = if whole { needed } else { needed.or(lacking) };
             self.state.ended(self.account, began, ended);
             self.state.due(self.account, next);

@@ -37,7 +37,7 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
         let runs: Vec<_> = runs
             .iter()
             .map(|r| {
-                json!({"started": r.started, "ended": r.ended, "outcome": r.outcome, "listed": r.listed,
+                json!({"account": (!r.account.is_empty()).then_some(&r.account), "started": r.started, "ended": r.ended, "outcome": r.outcome, "listed": r.listed,
                 "archived": r.archived, "set_aside": r.quarantined, "bytes": r.bytes})
             })
             .collect();
@@ -59,15 +59,24 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
     for (verdict, files) in &totals.verdicts {
         println!("          {files:>8} {}", verdict.meaning());
     }
-    match runs.first() {
-        Some(run) => println!(
-            "Last run  {}, {}: {} of {} listed items archived",
+    let mut last = reader.last_run_of_each()?;
+    if last.len() > 1 {
+        // Of before the accounts had names.
+        last.retain(|run| !run.account.is_empty());
+    }
+    if last.is_empty() {
+        println!("Last run  none yet");
+    }
+    for run in &last {
+        let whose =
+            if run.account.is_empty() { String::new() } else { format!("{}: ", printable(&run.account)) };
+        println!(
+            "Last run  {whose}{}, {}: {} of {} listed items archived",
             run.ended.strftime("%Y-%m-%d %H:%M UTC"),
             run.outcome,
             run.archived,
             run.listed
-        ),
-        None => println!("Last run  none yet"),
+        );
     }
     for (target, replica) in &replicas {
         println!("Copy      {}: {}", printable(target), printable(&replica.in_words()));

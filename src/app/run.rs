@@ -52,7 +52,17 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
     }
     let archive = Arc::new(super::open(&settings.data)?);
     for account in &settings.accounts {
-        filled::refuse_other(&account.sync.profile, archive.store.id(), &settings.data)?;
+        match filled::refuse_other(&account.sync.profile, archive.store.id(), &settings.data) {
+            // One person's trouble is not the others'; each of their passes says it again.
+            Err(why) if settings.accounts.len() > 1 => tracing::error!("{}: {why}", called(account)),
+            other => other?,
+        }
+    }
+    if is_left_out(&settings) {
+        tracing::warn!(
+            "the login in {} is that of no account: give one of them this profile to go on with it",
+            settings.home.display()
+        );
     }
     let listener = TcpListener::bind(settings.listen)
         .await
@@ -173,6 +183,10 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
     Ok(exit::OK)
 }
 
+fn called(account: &AccountSettings) -> &str {
+    account.name.as_deref().unwrap_or_default()
+}
+
 /// An account, and who tells its owner.
 fn person(
     settings: &AccountSettings,
@@ -180,7 +194,10 @@ fn person(
     client: &Client,
 ) -> anyhow::Result<(Arc<Account>, Arc<Tell>)> {
     let (name, profile) = (settings.name.clone(), &settings.sync.profile);
-    private_dir(profile)?;
+    match private_dir(profile) {
+        Err(why) if name.is_some() => tracing::error!("{}: {why:#}", called(settings)),
+        other => other?,
+    }
     let tell = match &name {
         // What concerns the archive and what concerns its one account is told by the same voice.
         None => Arc::clone(tell),
@@ -198,6 +215,13 @@ fn person(
     let browser = settings.sync.browser.clone();
     let desk = Desk::new(browser, profile, &std::env::temp_dir(), super::clock(), voice(&tell));
     Ok((Arc::new(Account::new(name, profile.clone(), Arc::new(desk))), tell))
+}
+
+/// Whether there is a login where there would be one account's, and none of several uses it.
+fn is_left_out(settings: &RunSettings) -> bool {
+    let home = settings.home.canonicalize().ok();
+    let is_home = |account: &AccountSettings| account.sync.profile.canonicalize().ok() == home;
+    home.is_some() && filled::has_filled(&settings.home) && !settings.accounts.iter().any(is_home)
 }
 
 /// A hangup concerns everybody.

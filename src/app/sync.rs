@@ -65,6 +65,12 @@ pub async fn pass(
         }
         Err(e) => return Err(e),
     };
+    if let Some(other) = anothers(archive, settings, &google.account()) {
+        google.close().await;
+        let outcome =
+            Outcome::SignInNeeded(format!("this is the Google account of {other}, not another one"));
+        return Ok(SyncReport::new(progress, outcome, started, super::clock().now()));
+    }
     filled::remember(&settings.profile, archive.store.id())?;
     tracing::info!(account = google.email().unwrap_or("unknown"), "signed in; listing the library");
     let shown = telemetry::progress::show(Arc::clone(progress));
@@ -83,4 +89,11 @@ pub async fn pass(
     report.changes = google.changes();
     google.close().await;
     Ok(report)
+}
+
+/// Whose account that is, if it is known as another person's: two profiles of one account would be each other's echo.
+fn anothers(archive: &Archive, settings: &SyncSettings, account: &str) -> Option<String> {
+    let names = archive.index.reader().ok()?.account_names().ok()?;
+    let known = names.get(account)?;
+    settings.options.others.contains(known).then(|| known.clone())
 }

@@ -32,6 +32,8 @@ pub struct TellSettings {
     pub events: BTreeSet<Event>,
     /// A check that is pinged at the beginning and the end of each run.
     pub check: Option<Check>,
+    /// The Healthchecks server, if it is one of one's own.
+    pub check_host: Option<String>,
     /// The broker through which Home Assistant is told.
     pub broker: Option<Broker>,
     /// Address of the page, as people reach it.
@@ -48,40 +50,59 @@ pub fn client(ca: Option<&Path>) -> Result<Client, RemoteError> {
     builder.build().map(Client::new).map_err(|e| RemoteError::Transient(e.to_string()))
 }
 
+impl TellSettings {
+    /// Whether there is anybody whom others do not name.
+    pub fn is_more_than(&self, others: &Self) -> bool {
+        self.check != others.check || self.channels.iter().any(|own| !others.channels.contains(own))
+    }
+}
+
 /// `shoebox tell`: the answer says who could not be told.
-pub async fn try_out(settings: TellSettings, ca: Option<&Path>) -> anyhow::Result<u8> {
+pub async fn try_out(all: Vec<(String, TellSettings)>, ca: Option<&Path>) -> anyhow::Result<u8> {
     let client = client(ca)?;
-    let link = settings.url.clone();
-    let (title, text) =
-        ("shoebox can reach you".to_owned(), "This is how it will tell you of trouble.".to_owned());
-    let at = super::clock().now();
-    let notice = Notice { event: Event::Recovered, reminder: false, title, text, link, at };
     let mut code = exit::OK;
-    for channel in &settings.channels {
-        match channel.send(&client, &notice).await {
-            Ok(()) => println!("{} was told", channel.kind()),
-            Err(trouble) => {
-                println!("{} could not be told: {}", channel.kind(), printable(&trouble.why));
-                code = exit::FAILURE;
-            }
-        }
-    }
-    if let Some(check) = &settings.check {
-        match check.ping_once(&client, Signal::Log, &run_id(), "shoebox can reach this check").await {
-            Ok(()) => println!("the Healthchecks server was pinged"),
-            Err(trouble) => {
-                println!("the Healthchecks server could not be pinged: {}", printable(&trouble.why));
-                code = exit::FAILURE;
-            }
-        }
-    }
-    if let Some(broker) = &settings.broker
-        && !home::try_out(broker, ca).await
-    {
-        code = exit::FAILURE;
-    }
-    if settings.channels.is_empty() && settings.check.is_none() && settings.broker.is_none() {
+    let is_nobody =
+        |one: &TellSettings| one.channels.is_empty() && one.check.is_none() && one.broker.is_none();
+    if all.iter().all(|(_, one)| is_nobody(one)) {
         anyhow::bail!("there is nobody to tell: set --tell, --healthcheck or --mqtt");
+    }
+    for (name, settings) in &all {
+        let whose = if name.is_empty() { String::new() } else { format!("{name}: ") };
+        let notice = Notice {
+            event: Event::Recovered,
+            reminder: false,
+            title: format!("{whose}shoebox can reach you"),
+            text: "This is how it will tell you of trouble.".to_owned(),
+            link: settings.url.clone(),
+            at: super::clock().now(),
+        };
+        for channel in &settings.channels {
+            match channel.send(&client, &notice).await {
+                Ok(()) => println!("{whose}{} was told", channel.kind()),
+                Err(trouble) => {
+                    println!("{whose}{} could not be told: {}", channel.kind(), printable(&trouble.why));
+                    code = exit::FAILURE;
+                }
+            }
+        }
+        if let Some(check) = &settings.check {
+            match check.ping_once(&client, Signal::Log, &run_id(), "shoebox can reach this check").await {
+                Ok(()) => println!("{whose}the Healthchecks server was pinged"),
+                Err(trouble) => {
+                    println!(
+                        "{whose}the Healthchecks server could not be pinged: {}",
+                        printable(&trouble.why)
+                    );
+                    code = exit::FAILURE;
+                }
+            }
+        }
+        // There is one for all.
+        if let (Some(broker), true) = (&settings.broker, name.is_empty())
+            && !home::try_out(broker, ca).await
+        {
+            code = exit::FAILURE;
+        }
     }
     Ok(code)
 }
@@ -138,7 +159,9 @@ impl Tell {
         let check = self.ways().settings.check.clone();
         if let Some(check) = check {
             let (client, run) = (self.client.clone(), run.clone());
-            telemetry::record();
+            if self.account.is_none() {
+                telemetry::record();
+            }
             self.pings.push(async move { check.ping(&client, Signal::Start, &run, "").await });
         }
         run
@@ -154,7 +177,13 @@ impl Tell {
                 Ok(report) if *report.outcome() == Outcome::Interrupted => Signal::Log,
                 _ => Signal::Exit(code),
             };
-            let (client, log) = (self.client.clone(), telemetry::recorded());
+            // The log is everybody's, and each one's check is their own.
+            let log = match (&self.account, ended) {
+                (None, _) => telemetry::recorded(),
+                (Some(_), Ok(report)) => report.sentence(),
+                (Some(_), Err(why)) => why.clone(),
+            };
+            let client = self.client.clone();
             self.pings.push(async move { check.ping(&client, signal, &run, &log).await });
         }
         match ended {

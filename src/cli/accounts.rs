@@ -11,7 +11,7 @@ use toml::Value;
 use super::duration;
 use super::remote::{MethodArg, rate};
 use super::tell::{Secret, channels};
-use crate::app::{AccountSettings, RunSettings};
+use crate::app::{AccountSettings, RunSettings, TellSettings};
 use crate::model::LOCAL_ACCOUNT;
 use crate::model::name::fold;
 use crate::notice::Event;
@@ -66,24 +66,58 @@ struct Own {
 /// # Errors
 /// What is wrong with the file, in words that name the account.
 pub fn read(file: &Path, run: &RunSettings) -> Result<Vec<AccountSettings>, String> {
-    let text = fs::read_to_string(file).map_err(|e| format!("{} cannot be read: {e}", file.display()))?;
-    let tables: BTreeMap<String, toml::Table> =
-        toml::from_str(&text).map_err(|e| format!("{}: {e}", file.display()))?;
     let base = run.accounts.first().ok_or("there is no account to begin with")?;
     let mut accounts = Vec::new();
-    for (name, table) in tables {
+    for (name, own) in tables(file)? {
+        let made = account(&name, own, file, run, base);
+        accounts.push(made.map_err(|why| format!("{}: [{name}]: {why}", file.display()))?);
+    }
+    apart(&accounts).map_err(|why| format!("{}: {why}", file.display()))?;
+    let names: Vec<String> = accounts.iter().filter_map(|account| account.name.clone()).collect();
+    for account in &mut accounts {
+        let others = names.iter().filter(|name| account.name.as_ref() != Some(name));
+        account.sync.options.others = others.cloned().collect();
+    }
+    Ok(accounts)
+}
+
+/// Whom the accounts of a file tell, by their names.
+///
+/// # Errors
+/// As [`read`].
+pub fn told(file: &Path, all: &TellSettings) -> Result<Vec<(String, TellSettings)>, String> {
+    let of = |(name, own)| {
+        let tell = tell(&own, all).map_err(|why| format!("{}: [{name}]: {why}", file.display()))?;
+        Ok((name, tell))
+    };
+    tables(file)?.into_iter().map(of).collect()
+}
+
+/// What the accounts of a file say, by their names; at least one.
+fn tables(file: &Path) -> Result<Vec<(String, Own)>, String> {
+    let text = fs::read_to_string(file).map_err(|e| format!("{} cannot be read: {e}", file.display()))?;
+    let tables: BTreeMap<String, toml::Table> = toml::from_str(&text).map_err(|e| {
+        // Its own text would show the line, which may hold a secret.
+        let line = e.span().map_or(1, |at| text[..at.start.min(text.len())].lines().count().max(1));
+        format!("{}, line {line}: {}", file.display(), e.message())
+    })?;
+    if tables.is_empty() {
+        return Err(format!("{} names no account: begin one with a line `[NAME]`", file.display()));
+    }
+    let own = |(name, table): (String, toml::Table)| {
         let why = |why: String| format!("{}: [{name}]: {why}", file.display());
         self::name(&name).map_err(why)?;
         let own =
             arguments(&table).and_then(|arguments| Own::try_parse_from(arguments).map_err(|e| in_words(&e)));
-        let own = own.map_err(why)?;
-        accounts.push(account(&name, own, file, run, base).map_err(why)?);
-    }
-    if accounts.is_empty() {
-        return Err(format!("{} names no account: begin one with a line `[NAME]`", file.display()));
-    }
-    apart(&accounts).map_err(|why| format!("{}: {why}", file.display()))?;
-    Ok(accounts)
+        let mut own = own.map_err(why)?;
+        // Nothing at all is said by no argument.
+        let is_empty = |key| table.get(key).and_then(Value::as_array).is_some_and(Vec::is_empty);
+        own.albums = own.albums.or(is_empty("albums").then(Vec::new));
+        own.tell = own.tell.or(is_empty("tell").then(Vec::new));
+        own.tell_of = own.tell_of.or(is_empty("tell-of").then(Vec::new));
+        Ok((name, own))
+    };
+    tables.into_iter().map(own).collect()
 }
 
 /// A name is a folder of the view and a part of the profile's path.
@@ -154,15 +188,16 @@ fn account(
     run: &RunSettings,
     base: &AccountSettings,
 ) -> Result<AccountSettings, String> {
-    let mut account = AccountSettings { name: Some(name.to_owned()), ..base.clone() };
+    let tell = tell(&own, &base.tell)?;
+    let mut account = AccountSettings { name: Some(name.to_owned()), tell, ..base.clone() };
     let beside = |path: PathBuf| file.parent().map_or_else(|| path.clone(), |folder| folder.join(&path));
     let sync = &mut account.sync;
     sync.profile = match own.profile {
         Some(path) => beside(path),
         None => {
-            let mut path = run.home.clone().into_os_string();
-            path.push(format!("-{name}"));
-            path.into()
+            let mut folder = run.home.file_name().unwrap_or_default().to_owned();
+            folder.push(format!("-{name}"));
+            run.home.with_file_name(folder)
         }
     };
     sync.options.name = Some(name.to_owned());
@@ -183,18 +218,24 @@ fn account(
     }
     account.schedule = own.schedule.unwrap_or(account.schedule);
     account.jitter = own.jitter.unwrap_or(account.jitter);
-    let tell = &mut account.tell;
-    if let Some(own) = own.tell {
-        tell.channels = channels(&own).map_err(|why| format!("`tell`: {why}"))?;
+    Ok(account)
+}
+
+/// Whom an account tells.
+fn tell(own: &Own, all: &TellSettings) -> Result<TellSettings, String> {
+    let mut tell = all.clone();
+    if let Some(own) = &own.tell {
+        tell.channels = channels(own).map_err(|why| format!("`tell`: {why}"))?;
     }
-    if let Some(events) = own.tell_of {
-        tell.events = events.into_iter().collect();
+    if let Some(events) = &own.tell_of {
+        tell.events = events.iter().copied().collect();
     }
-    if let Some(id) = own.healthcheck {
-        let check = Check::new(own.healthcheck_host.as_deref(), &id.0);
+    if let Some(id) = &own.healthcheck {
+        let host = own.healthcheck_host.as_ref().or(tell.check_host.as_ref());
+        let check = Check::new(host.map(String::as_str), &id.0);
         tell.check = Some(check.map_err(|why| format!("`healthcheck`: {why}"))?);
     }
-    Ok(account)
+    Ok(tell)
 }
 
 /// No two accounts are one.
@@ -254,6 +295,7 @@ mod tests {
             ["Cleo Ω"]
             include-shared = true
             method = "viewer"
+            tell = []
             quiet-hours = "18:00-23:30"
         "#;
         let more = ["--albums", "Trip", "--tell", "ntfy://all", "--schedule", "every 2h", "--workers", "3"];
@@ -272,6 +314,11 @@ mod tests {
         assert_eq!(ben.sync.browser.args, ["--proxy-server=http://10.0.0.1"]);
         assert!(cleo.sync.options.albums.all && cleo.sync.options.albums.named.is_empty());
         assert!(cleo.sync.options.limits.quiet.is_some() && ben.sync.options.limits.quiet.is_none());
+        assert!(cleo.tell.channels.is_empty(), "an empty list is nobody");
+        assert_eq!(cleo.sync.options.others, ["Anna", "Ben"]);
+        let told = told(&dir.path().join("accounts.toml"), &now.tell).unwrap();
+        let reached: Vec<_> = told.iter().filter(|(_, own)| own.is_more_than(&now.tell)).collect();
+        assert_eq!((reached.len(), reached[0].0.as_str()), (1, "Ben"));
         // What concerns the archive goes where `run` says.
         assert_eq!((now.tell.channels.len(), now.home.as_path()), (1, Path::new("/c/profile")));
     }
@@ -301,6 +348,9 @@ mod tests {
             assert!(why.contains(said) && why.starts_with("--accounts: "), "{file}: {why}");
             assert!(!why.contains("secret"), "{why}");
         }
+        // A line of the file may hold a secret.
+        let why = run(dir.path(), "\n\ntell = \"tgram://secret\" x", &[]).unwrap_err();
+        assert!(why.contains("line 3") && !why.contains("secret"), "{why}");
         let one_check = ["--healthcheck", "0b1d2c3e-0000-4000-8000-000000000000"];
         let why = run(dir.path(), "[A]\n[B]", &one_check).unwrap_err();
         assert!(why.contains("hides the other's failure"), "{why}");

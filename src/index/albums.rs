@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Params, Row, params};
 
 use super::listings::{Balance, balance};
 use super::words::{from_word, unsigned, valid};
@@ -164,19 +164,33 @@ impl IndexReader {
         })
     }
 
-    /// The archived item with that content key: the account's own, or else another account's, if there is one.
+    /// The archived item of the account's library with that content key, if there is exactly such a one.
     ///
     /// # Errors
     /// When SQLite refuses.
     pub fn item_by_dedup(&self, account: &str, dedup: &DedupKey) -> Result<Option<MediaKey>, IndexError> {
+        self.dedup(
+            "SELECT key FROM item WHERE dedup = ?1 AND account = ?2 ORDER BY state DESC, ordinal LIMIT 1",
+            params![dedup.as_str(), account],
+        )
+    }
+
+    /// The archived item with that content key, whosever it is.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn item_of_anyone_by_dedup(&self, dedup: &DedupKey) -> Result<Option<MediaKey>, IndexError> {
+        self.dedup(
+            "SELECT key FROM item WHERE dedup = ?1 ORDER BY state DESC, ordinal LIMIT 1",
+            params![dedup.as_str()],
+        )
+    }
+
+    fn dedup(&self, sql: &str, by: impl Params) -> Result<Option<MediaKey>, IndexError> {
         self.ask(|conn| {
-            conn.prepare_cached(
-                "SELECT key FROM item WHERE dedup = ?1 ORDER BY account = ?2 DESC, state DESC, ordinal LIMIT 1",
-            )?
-            .query_row(params![dedup.as_str(), account], |row| {
-                valid(row, "key", |text: String| MediaKey::new(&text))
-            })
-            .optional()
+            conn.prepare_cached(sql)?
+                .query_row(by, |row| valid(row, "key", |text: String| MediaKey::new(&text)))
+                .optional()
         })
     }
 

@@ -247,6 +247,20 @@ impl IndexReader {
         })
     }
 
+    /// The last run of each account, by their names.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn last_run_of_each(&self) -> Result<Vec<RunNote>, IndexError> {
+        self.ask(|conn| {
+            conn.prepare(
+                "SELECT * FROM run WHERE id IN (SELECT max(id) FROM run GROUP BY account) ORDER BY account",
+            )?
+            .query_map([], run_note)?
+            .collect()
+        })
+    }
+
     /// The last run of an account, by the name that runs are noted under.
     ///
     /// # Errors

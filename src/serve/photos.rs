@@ -4,6 +4,7 @@ pub mod bytes;
 mod catalogue;
 pub mod small;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use askama::Template;
@@ -391,7 +392,7 @@ fn look_up(state: &State, frame: Frame, key: &MediaKey) -> Result<Option<ItemPag
         name: printable(&item.name),
         month: (format!("/photos/{month}"), Month::parse(&month).map_or_else(|| month.clone(), Month::name)),
         sight,
-        facts: facts(&item, place),
+        facts: facts(&item, place, &reader.account_names().map_err(say)?),
         albums: albums.collect(),
         position: item.position.map(|(north, east)| (format!("{north:.5}"), format!("{east:.5}"))),
         pieces,
@@ -401,7 +402,11 @@ fn look_up(state: &State, frame: Frame, key: &MediaKey) -> Result<Option<ItemPag
     }))
 }
 
-fn facts(item: &ArchivedItem, place: Option<String>) -> Vec<(&'static str, String)> {
+fn facts(
+    item: &ArchivedItem,
+    place: Option<String>,
+    names: &BTreeMap<String, String>,
+) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     let offset = item.taken.offset_s.map_or_else(String::new, |seconds| {
         let minutes = seconds / 60;
@@ -433,7 +438,8 @@ fn facts(item: &ArchivedItem, place: Option<String>) -> Vec<(&'static str, Strin
         facts.push(("Marked", marks.join(", ")));
     }
     facts.extend(item.media_type.as_deref().map(|kind| ("Kind", kind.to_owned())));
-    facts.push(("Account", item.account.clone().into_owned()));
+    let account = names.get(item.account.as_ref()).map_or(item.account.as_ref(), String::as_str);
+    facts.push(("Account", printable(account)));
     facts.push(("Archived", local(&item.added)));
     facts
 }

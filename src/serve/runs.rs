@@ -92,8 +92,7 @@ impl Runs {
 /// A line of the list.
 #[derive(Serialize)]
 struct Line {
-    /// The account's name, where there are several.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    /// The account's name; empty where there is one.
     account: String,
     began: Timestamp,
     ended: Option<Timestamp>,
@@ -187,7 +186,9 @@ struct RunsPage {
 
 /// The list.
 pub async fn page(Shared(state): Shared<Arc<State>>, session: Session) -> Response {
-    let (running, several) = (state.is_running(), state.accounts.len() > 1);
+    let several = state.accounts.len() > 1;
+    // Somebody's first run may take days.
+    let running = state.accounts.iter().all(|account| account.running().is_some());
     let frame = Frame::of(&session, "/runs");
     html_of(&session, state.aside(lines).await, |lines| RunsPage { frame, lines, running, several })
 }

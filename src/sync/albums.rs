@@ -12,7 +12,7 @@ use super::report::Outcome;
 use crate::index::{Balance, KnownAlbum};
 use crate::ingest;
 use crate::model::name;
-use crate::model::{AlbumKind, AlbumRecord, ItemState, MediaKey, RemoteAlbum};
+use crate::model::{AlbumKind, AlbumRecord, ItemState, MediaKey, PartRole, RemoteAlbum};
 use crate::remote::{Cursor, RemoteError, RemoteLibrary, Through};
 use crate::store::ALBUM_SCHEMA;
 
@@ -177,11 +177,13 @@ async fn one<R: RemoteLibrary>(
     let (known, balance) =
         lister.ask(move |index| Ok((index.album(&key)?, index.album_balance(&key)?))).await?;
     let named = lister.pass.options.albums.names(album);
-    if known.as_ref().is_some_and(|known| is_anothers(known, album, &lister.account, named, &balance)) {
-        return Ok(Ok(()));
-    }
-    if !needs_reading(album, known.as_ref(), &balance, (wanted, named), whole) {
-        return Ok(Ok(()));
+    let keeper = keeper(album, known.as_ref(), &lister.account, (named, whole), &balance);
+    match keeper {
+        Keeper::Another => return Ok(Ok(())),
+        Keeper::Us if !needs_reading(album, known.as_ref(), &balance, (wanted, named), whole) => {
+            return Ok(Ok(()));
+        }
+        Keeper::Us | Keeper::UsNow | Keeper::AnotherWhoLacks => {}
     }
     let mut items = Vec::new();
     let (mut members, mut count, mut cover) = (Vec::new(), album.count, album.cover.clone());
@@ -207,7 +209,7 @@ async fn one<R: RemoteLibrary>(
                 Ok(next) => next,
                 Err(error) => return Ok(Err(error)),
             };
-            let own = resolve(lister, &page.items).await?;
+            let own = resolve(lister, album.kind, &page.items).await?;
             if from.is_none() {
                 cover = page.cover.map(|key| own.get(&key).cloned().unwrap_or(key)).or(cover);
             }
@@ -234,23 +236,57 @@ async fn one<R: RemoteLibrary>(
             return Ok(Err(RemoteError::Nothing(format!("{} items are counted", count.unwrap_or(0)))));
         }
     }
+    if keeper == Keeper::AnotherWhoLacks {
+        return Ok(Ok(()));
+    }
     let album = RemoteAlbum { cover, count, ..album.clone() };
     record(lister, album, known, (items, members)).await.map(Ok)
 }
 
-/// Whether another account of this archive keeps this album up to date: its own; or one that both see, as long as that
-/// one reads it.
-fn is_anothers(
-    known: &KnownAlbum,
+/// Which account of this archive keeps an album's record up to date, where several see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeper {
+    /// This one, as ever.
+    Us,
+    /// This one from now on: the owner, or whoever first sees what the keeper has not seen.
+    UsNow,
+    /// Another one.
+    Another,
+    /// Another one, who cannot have or does not want what this one shall archive of it.
+    AnotherWhoLacks,
+}
+
+fn keeper(
     album: &RemoteAlbum,
+    known: Option<&KnownAlbum>,
     account: &str,
-    named: bool,
+    (named, whole): (bool, bool),
     balance: &Balance,
-) -> bool {
-    known.account != account
-        && !known.record.key.is_local()
-        && !album.kind.is_own()
-        && (known.kind.is_own() || !named || balance.shown > 0)
+) -> Keeper {
+    let Some(known) = known.filter(|known| known.account != account && !known.record.key.is_local()) else {
+        return Keeper::Us;
+    };
+    let lacks = balance.archived < balance.shown || balance.set_aside > 0;
+    match (album.kind.is_own(), known.kind.is_own()) {
+        (true, true) => Keeper::Us,
+        (true, false) => Keeper::UsNow,
+        (false, _) if !named => Keeper::Another,
+        (false, true) if lacks || whole || has_changed(album, known) => Keeper::AnotherWhoLacks,
+        (false, true) => Keeper::Another,
+        (false, false) if has_changed(album, known) => Keeper::UsNow,
+        // The one who has recorded it does not want what is in it.
+        (false, false) if balance.shown == 0 && album.count != Some(0) => Keeper::UsNow,
+        (false, false) if lacks => Keeper::AnotherWhoLacks,
+        (false, false) => Keeper::Another,
+    }
+}
+
+/// Whether the list says other things than the record does.
+fn has_changed(album: &RemoteAlbum, known: &KnownAlbum) -> bool {
+    known.state == ItemState::Gone
+        || known.title != album.title.clone().unwrap_or_default()
+        || (album.count.is_some() && known.count != album.count)
+        || (album.modified_ms.is_some() && known.modified_ms != album.modified_ms)
 }
 
 fn needs_reading(
@@ -261,38 +297,48 @@ fn needs_reading(
     whole: bool,
 ) -> bool {
     let Some(known) = known else { return true };
-    let changed = known.state == ItemState::Gone
-        || known.title != album.title.clone().unwrap_or_default()
-        || (album.count.is_some() && known.count != album.count)
-        || (album.modified_ms.is_some() && known.modified_ms != album.modified_ms);
     // Without a time of change only reading tells; and what is wanted and not there is tried again.
     let blind = album.modified_ms.is_none() && (whole || album.count.is_none());
     let lacking =
         named && (balance.missing + balance.set_aside > 0 || (balance.shown == 0 && album.count != Some(0)));
     // Read short of its count once, it may have been a bad moment of Google's.
     let short = whole && album.count.is_some_and(|count| balance.shown < count);
-    changed || (wanted && (blind || lacking || short))
+    has_changed(album, known) || (wanted && (blind || lacking || short))
 }
 
 /// Which of these rows are archived items, and under which key: of the account's own library, or of another's.
 async fn resolve<R: RemoteLibrary>(
     lister: &Lister<R>,
+    kind: AlbumKind,
     items: &[crate::model::RemoteItem],
 ) -> Result<HashMap<MediaKey, MediaKey>, Outcome> {
     let account = lister.account.clone();
-    let rows: Vec<_> = items.iter().map(|item| (item.key.clone(), item.dedup_key.clone())).collect();
+    let items = items.to_vec();
     lister
         .ask(move |index| {
-            let keys: Vec<_> = rows.iter().map(|(key, _)| key.clone()).collect();
+            let keys: Vec<_> = items.iter().map(|item| item.key.clone()).collect();
             let known = index.known(&keys)?;
             let mut own = HashMap::new();
-            for (key, dedup) in rows {
-                if known.contains_key(&key) {
-                    own.insert(key.clone(), key);
-                } else if let Some(dedup) = dedup
-                    && let Some(found) = index.item_by_dedup(&account, &dedup)?
-                {
-                    own.insert(key, found);
+            for item in items {
+                if known.contains_key(&item.key) {
+                    own.insert(item.key.clone(), item.key);
+                    continue;
+                }
+                let Some(dedup) = &item.dedup_key else { continue };
+                if let Some(found) = index.item_by_dedup(&account, dedup)? {
+                    own.insert(item.key, found);
+                    continue;
+                }
+                // What others share may be another account's own. Of the own library, the item itself will come.
+                if kind.is_own() && !item.foreign {
+                    continue;
+                }
+                let Some(found) = index.item_of_anyone_by_dedup(dedup)? else { continue };
+                let theirs = index.known(std::slice::from_ref(&found))?.remove(&found);
+                let has_video = theirs
+                    .is_some_and(|theirs| theirs.parts.iter().any(|(role, _)| *role == PartRole::Motion));
+                if !item.live || has_video {
+                    own.insert(item.key, found);
                 }
             }
             Ok(own)
@@ -311,7 +357,13 @@ async fn record<R: RemoteLibrary>(
     let (pass, account) = (Arc::clone(&lister.pass), lister.account.clone());
     let written = ingest::blocking(move || {
         let store = &pass.archive.store;
-        let previous = known.map(|known| store.read_album(&known.record)).transpose()?;
+        let _turn = pass.archive.turn();
+        let now = pass.reader.lock().unwrap_or_else(std::sync::PoisonError::into_inner).album(&album.key)?;
+        if now.as_ref().map(|now| &now.record) != known.as_ref().map(|known| &known.record) {
+            // Another account's pass has been quicker. What it has seen less of, the next pass tells.
+            return Ok(());
+        }
+        let previous = now.map(|now| store.read_album(&now.record)).transpose()?;
         let formerly = match &previous {
             Some(previous) => previous.record().formerly.clone(),
             None => adopted(&pass, &album, &items)?,
@@ -406,6 +458,7 @@ async fn note_gone<R: RemoteLibrary>(lister: &Lister<R>, found: &[RemoteAlbum]) 
         }
         let pass = Arc::clone(&lister.pass);
         let written = ingest::blocking(move || {
+            let _turn = pass.archive.turn();
             let previous = pass.archive.store.read_album(&album.record)?;
             let record = AlbumRecord {
                 seq: previous.record().seq + 1,
@@ -420,4 +473,63 @@ async fn note_gone<R: RemoteLibrary>(lister: &Lister<R>, found: &[RemoteAlbum]) 
         written.await.map_err(Outcome::from)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::model::Sha256;
+    use crate::store::RecordName;
+
+    #[test]
+    fn one_of_several_accounts_keeps_an_album_up_to_date() {
+        let key = MediaKey::new("AF1QipAlbum").unwrap();
+        let seen = |kind| RemoteAlbum {
+            key: key.clone(),
+            aliases: Vec::new(),
+            access: None,
+            kind,
+            title: Some("Wedding".into()),
+            count: Some(5),
+            cover: None,
+            owner: None,
+            created_ms: None,
+            modified_ms: Some(7),
+        };
+        let record = RecordName { key: key.clone(), seq: 1, sha256: Sha256::new([1; 32]) };
+        let known = |account: &str, kind| KnownAlbum {
+            record: record.clone(),
+            account: account.into(),
+            state: ItemState::Present,
+            kind,
+            title: "Wedding".into(),
+            count: Some(5),
+            modified_ms: Some(7),
+        };
+        let has =
+            |shown, archived| Balance { shown, archived, missing: shown - archived, ..Balance::default() };
+        let (own, shared) = (AlbumKind::Own, AlbumKind::Shared);
+        let of = |album: &RemoteAlbum, known: &KnownAlbum, named, balance: Balance| {
+            keeper(album, Some(known), "ben", (named, false), &balance)
+        };
+        // Who has it has it.
+        assert_eq!(of(&seen(shared), &known("ben", shared), true, has(5, 5)), Keeper::Us);
+        assert_eq!(keeper(&seen(own), None, "ben", (false, false), &has(0, 0)), Keeper::Us);
+        // The owner comes to what a guest has recorded.
+        assert_eq!(of(&seen(own), &known("anna", shared), false, has(0, 0)), Keeper::UsNow);
+        // A guest never records the owner's album, but archives what the owner cannot.
+        assert_eq!(of(&seen(shared), &known("anna", own), false, has(5, 3)), Keeper::Another);
+        assert_eq!(of(&seen(shared), &known("anna", own), true, has(5, 5)), Keeper::Another);
+        assert_eq!(of(&seen(shared), &known("anna", own), true, has(5, 3)), Keeper::AnotherWhoLacks);
+        // Two guests: the first one, as long as it sees what there is.
+        assert_eq!(of(&seen(shared), &known("anna", shared), true, has(5, 5)), Keeper::Another);
+        assert_eq!(of(&seen(shared), &known("anna", shared), false, has(0, 0)), Keeper::Another);
+        assert_eq!(of(&seen(shared), &known("anna", shared), true, has(0, 0)), Keeper::UsNow);
+        assert_eq!(of(&seen(shared), &known("anna", shared), true, has(5, 4)), Keeper::AnotherWhoLacks);
+        let grown = RemoteAlbum { count: Some(6), ..seen(shared) };
+        assert_eq!(of(&grown, &known("anna", shared), true, has(5, 5)), Keeper::UsNow);
+        assert_eq!(of(&grown, &known("anna", own), true, has(5, 5)), Keeper::AnotherWhoLacks);
+        assert_eq!(of(&grown, &known("anna", shared), false, has(5, 5)), Keeper::Another);
+    }
 }

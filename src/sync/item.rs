@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::civil::DateTime;
 
@@ -53,6 +53,9 @@ const MORE_THAN_LISTED: u64 = 64 << 20;
 /// No file at Google is larger, bytes: it takes videos of up to 20 GB.
 const LARGEST: u64 = 32 << 30;
 
+/// Longest wait for somebody else who fetches the same upload.
+const LONGEST_CLAIM: Duration = Duration::from_secs(600);
+
 /// What an attempt left undone.
 struct Trouble {
     error: IngestError,
@@ -86,7 +89,11 @@ impl<R: RemoteLibrary> Item<R> {
         if self.work.in_doubt {
             self.look_at_files().await.map_err(Outcome::from)?;
         }
-        let _claim = self.claim().await;
+        let _claim = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            // Whoever has it may keep quiet hours, which are not ours: then the same bytes come twice.
+            claim = tokio::time::timeout(LONGEST_CLAIM, self.claim()) => claim.ok(),
+        };
         let mut delays = self.pass.pace.delays(self.pass.options.attempts);
         let mut waits = self.pass.pace.delays(MOST_THROTTLED);
         loop {

@@ -29,8 +29,8 @@
 //! # What is shown
 //! `show` is a condition: words with `and`, `or`, `not` and parentheses. Words are `favourite`, `archived`,
 //! `gone` (no longer at Google), `shared` (somebody else's), `in-album`, `duplicate` (its bytes are those of
-//! another item of the same account too), `repeat` (another account has the same photo, with an earlier number and with
-//! all that this item has: once is enough), `recent` (added in the 30 days before the last addition), `edited`, `photo`, `video`,
+//! another item of the same account too), `repeat` (an earlier item of another account has all
+//! files of this one, its date and its place, and is neither gone nor archived where this one is not: once is enough), `recent` (added in the 30 days before the last addition), `edited`, `photo`, `video`,
 //! `live`, `raw`, `screenshot`, `animation`, `placed` (the place is known), `camera` and `lens` (known),
 //! `date-conflict` (what is known of its date contradicts itself).
 //! Comparisons are `year >= 2020` (also `month`, `day`) and `camera = "Canon EOS 5D"` (also `lens`, `country`,

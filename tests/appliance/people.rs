@@ -195,3 +195,43 @@ async fn two_people_have_a_login_a_schedule_and_a_way_to_be_told_of_their_own() 
     let log = fs::read_to_string(stage.dir.path().join("log")).unwrap();
     assert!(log.contains("Ben: runs by the schedule `every 7h`") && !log.contains("ERROR"), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signs_in_with_anothers_account_is_told_so() {
+    let stage = Stage::new(SimConfig { items: 6, ..SimConfig::default() }).await;
+    let accounts = stage.dir.path().join("accounts.toml");
+    let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let start = |text: &str| {
+        fs::write(&accounts, text).unwrap();
+        let mut command = stage.command(&["run", "--listen", &listen, "--no-upkeep", "--schedule", "1h"]);
+        let log = fs::File::options().create(true).append(true).open(stage.dir.path().join("log")).unwrap();
+        command.env("SHOEBOX_ACCOUNTS", &accounts).stdin(Stdio::null()).stderr(log);
+        let running = Running(command.spawn().unwrap());
+        eventually("the page", || std::net::TcpStream::connect(&listen).is_ok());
+        running
+    };
+    let anna = "[Anna]\nprofile = \"profile\"\n";
+    let mut running = start(anna);
+    status(&listen, |all| all[0]["last_run"]["outcome"] == "complete").await;
+    assert!(running.stop().success());
+    // The same account once more, in Ben's profile; and a profile that has filled another archive.
+    let browser = shoebox::remote::browser::launch::BrowserSettings::default().find_program().unwrap();
+    for profile in ["profile-Ben", "profile-Cleo"] {
+        fs::create_dir_all(stage.dir.path().join(profile)).unwrap();
+    }
+    stage.sim.sign_in_profile(&browser, &stage.dir.path().join("profile-Ben")).await.unwrap();
+    fs::write(stage.dir.path().join("profile-Cleo/shoebox-archive"), "0123456789abcdef0123456789abcdef\n")
+        .unwrap();
+    let mut running = start(&format!("{anna}[Ben]\n[Cleo]\n"));
+    let now = status(&listen, |all| {
+        all[1..].iter().all(|one| !one["last_run"].is_null() || !one["error"].is_null())
+    })
+    .await;
+    let reason = now["accounts"][1]["last_run"]["reason"].as_str().unwrap_or_default().to_owned();
+    assert!(reason.contains("the Google account of Anna"), "{now:#}");
+    assert_eq!(now["accounts"][1]["login"]["state"], "needs-person");
+    let error = now["accounts"][2]["error"].as_str().unwrap_or_default().to_owned();
+    assert!(error.contains("has filled the archive 0123456789abcdef"), "{now:#}");
+    assert_eq!((&now["items"], &now["accounts"][0]["error"]), (&6.into(), &Value::Null));
+    assert!(running.stop().success());
+}

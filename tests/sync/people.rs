@@ -192,6 +192,40 @@ async fn an_album_that_both_see_is_kept_up_to_date_by_one() {
     assert!(others.iter().all(|album| album.account.ends_with('2')), "{others:?}");
 }
 
+/// Whoever kept an album up to date is signed in no more: what is new in it comes by the other one who wants it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_album_goes_on_when_its_keeper_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path());
+    let archive = open(dir.path());
+    let config = |shared| SimConfig { shared, ..plain(20) };
+    // What Anna sees has grown since Ben saw it.
+    let (ben, anna) = (of(1, config(12)), of(0, config(18)));
+    let shared = Shared::default();
+    let all = |name| SyncOptions { albums: Wanted { all: true, named: Vec::new() }, ..named(name, &shared) };
+    run(&archive, &ben, all("Ben")).await;
+    let reader = archive.index.reader().unwrap();
+    let theirs = |library: &FakeLibrary| -> Vec<MediaKey> {
+        let ledger = library.ledger();
+        let foreign = ledger.items.iter().filter(|item| item.shared.is_some());
+        // A partner's library is asked for by its key alone.
+        let in_albums = foreign.filter(|item| item.shared.as_deref() != Some("Partner"));
+        in_albums.map(|item| MediaKey::new(&item.key).unwrap()).collect()
+    };
+    assert_eq!(reader.known(&theirs(&ben)).unwrap().len(), theirs(&ben).len());
+    let report = run(&archive, &anna, all("Anna")).await;
+    assert_eq!(report.outcome(), &Outcome::Complete, "{}", report.sentence());
+    let known = reader.known(&theirs(&anna)).unwrap();
+    assert_eq!(known.len(), theirs(&anna).len());
+    assert!(theirs(&anna).len() > theirs(&ben).len());
+    let of_ben = known.values().filter(|item| item.account.ends_with('2')).count();
+    assert_eq!(of_ben, theirs(&ben).len(), "what was there changes hands");
+    let albums = reader.albums().unwrap();
+    let others: Vec<_> = albums.iter().filter(|album| album.kind != AlbumKind::Own).collect();
+    assert!(!others.is_empty() && others.iter().all(|album| album.account.ends_with('1')), "{others:?}");
+    assert!(proof::report(&archive, SystemClock.now()).unwrap().adds_up);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_called_as_its_last_run_was_and_a_rebuilt_index_knows_it() {
     let dir = tempfile::tempdir().unwrap();

@@ -171,8 +171,7 @@ impl Albums {
     /// were or are in it.
     pub fn take(&mut self, album: &ArchivedAlbum, ordinal: impl Fn(&MediaKey) -> Option<u64>) -> Vec<u64> {
         let Some(latest) = album.revisions.last() else { return Vec::new() };
-        if let Some((account, name)) = account_name(latest) {
-            self.accounts.insert(account.to_owned(), (name.to_owned(), latest.since));
+        if self.name_account(latest) {
             return Vec::new();
         }
         let next = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
@@ -243,15 +242,23 @@ impl Albums {
         if is_taken { account } else { name }
     }
 
-    /// The accounts that are called otherwise by these than so far, and those whom that may concern.
+    /// The accounts that are called otherwise once these are taken.
     pub fn renamed(&self, albums: &[ArchivedAlbum]) -> Vec<String> {
-        let names: Vec<_> = albums.iter().filter_map(|album| account_name(album.revisions.last()?)).collect();
-        let is_news =
-            |(account, name): &(&str, &str)| self.accounts.get(*account).is_none_or(|(n, _)| n != name);
-        if !names.iter().any(is_news) {
-            return Vec::new();
+        let mut then = Self { accounts: self.accounts.clone(), ..Self::default() };
+        for latest in albums.iter().filter_map(|album| album.revisions.last()) {
+            then.name_account(latest);
         }
-        names.iter().map(|(account, _)| (*account).to_owned()).chain(self.accounts.keys().cloned()).collect()
+        let is_renamed = |account: &&String| self.account(account) != then.account(account);
+        then.accounts.keys().filter(is_renamed).cloned().collect()
+    }
+
+    /// Takes the name of an account; whether the revision is one.
+    fn name_account(&mut self, latest: &AlbumRevision) -> bool {
+        let name = account_name(latest);
+        if let Some((account, name)) = name {
+            self.accounts.insert(account.to_owned(), (name.to_owned(), latest.since));
+        }
+        latest.kind == AlbumKind::Library
     }
 
     /// The numbers of all items that are in any album.

@@ -1,8 +1,8 @@
 //! Items whose originals are the same bytes: twice in one account, or in the libraries of two people.
 //!
 //! What two people have is shown once where everybody's photos are shown together: by the item with the lower number.
-//! The other one says so (`repeat`), as long as it says nothing that the first does not: no edit of its own, no other
-//! date or place.
+//! The other one says so (`repeat`), as long as it has nothing that the first has not: no edit of its own, no other date
+//! or place, and is not in the library where that one is gone or archived.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,10 +37,13 @@ impl Items {
         group.iter().map(|&slot| (slot, flags(slot))).collect()
     }
 
-    /// Whether an item has no file, date or place that the other one has not.
+    /// Whether an item has no file, date or place that the other one has not, and is not there where that one is not.
     fn says_no_more(&self, slot: u32, other: u32) -> bool {
         let (own, others) = (self.get(slot), self.get(other));
-        let same = self.taken(slot) == self.taken(other)
+        // Who deletes or archives hers does not hide his.
+        let apart = flag::GONE | flag::ARCHIVED;
+        let same = others.flags & apart & !own.flags == 0
+            && self.taken(slot) == self.taken(other)
             && self.local(slot) == self.local(other)
             && own.place == others.place;
         same && self.parts(slot).all(|part| self.parts(other).any(|its| its.sha256 == part.sha256))
