@@ -184,6 +184,7 @@ impl RemoteLibrary for FakeLibrary {
             .redeem(token)
             .map_err(|status| RemoteError::Transient(format!("status {status}")))?;
         self.fetches.fetch_add(1, Ordering::Relaxed);
+        self.google.count(|c| *c.downloads.entry(format!("{key}/{}", role.word())).or_insert(0) += 1);
         let struck = self.strike(RequestClass::Download, Some(&key)).await?;
         let mut item = self.find(&key)?;
         let mut role = role;

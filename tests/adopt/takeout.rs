@@ -235,16 +235,19 @@ fn fetched_only_what_was_missing(archive: &shoebox::archive::Archive, library: &
         |item: &&shoebox::sim::LedgerItem| downloads.contains_key(&format!("{}/original", item.key));
     let originals = ledger.items.iter().filter(fetched).count();
     // What Google has made smaller, and what has no key, has no hash to be recognised by.
-    let unproven = ledger.items.iter().filter(|item| item.storage_saver || item.dedup_key.len() < 20).count();
+    let unproven =
+        ledger.items.iter().filter(|item| item.storage_saver || item.dedup_key.len() != 27).count();
+    // A video that is only called like its still is not taken for Google's: both come.
+    let live = ledger.items.iter().filter(|item| item.parts.iter().any(|part| part.role == "motion")).count();
     let files: usize = ledger.items.iter().map(|item| item.parts.len()).sum();
     println!(
-        "{} items of {files} files: {originals} originals fetched, 100 of them new and {unproven} without a hash; {} files \
+        "{} items of {files} files: {originals} originals fetched, 100 of them new, {unproven} without a hash, {live} with a video; {} files \
          in all; {too_much} clips with the wrong still",
         ledger.items.len(),
         downloads.values().sum::<u64>(),
     );
     assert!(too_much * 200 < ledger.items.len());
-    assert!(originals <= 100 + unproven + ledger.items.len() / 50, "{originals} originals were fetched");
+    assert!(originals <= 100 + unproven + live, "{originals} originals were fetched");
 }
 
 /// A listing beforehand tells what need not be downloaded, and may leave out the rest.
