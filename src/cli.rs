@@ -413,7 +413,7 @@ impl Subcommands {
             Self::RebuildIndex(data) => Command::RebuildIndex { data: data.dir },
             Self::Export(args) => args.command(),
             Self::Health { listen, tls } => Command::Health { listen, tls: tls.tls.is_some() },
-            Self::Tell { tell, accounts, ca } => tell.command(accounts.as_deref(), ca)?,
+            Self::Tell { tell, accounts, ca } => accounts::tell_command(tell, accounts.as_deref(), ca)?,
         })
     }
 }

@@ -4,7 +4,8 @@
 //! # Words
 //! An **item** is one entry of a library, named by its media key. A **part** is one file of an item: the
 //! original, Google's edited rendition, the video half of a Live Photo. A **blob** is the bytes of a part,
-//! named by their SHA-256. A **record** is an immutable JSON document about one revision of an item.
+//! named by their SHA-256. A **record** is an immutable JSON document about one revision of an item. An
+//! **account** is one person's library, with its login; an archive may hold several.
 //! *Records are the truth; the SQLite index is a disposable view of them.* A **run** is one pass over the
 //! library, the **view** is the tree that people browse. ([`model`])
 //!

@@ -9,6 +9,7 @@ use bytesize::ByteSize;
 use serde_json::{Value, json};
 
 use crate::exit;
+use crate::index::Failure;
 use crate::model::name::{printable as printable_name, printable_json};
 use crate::proof::{self, Line, Report};
 
@@ -175,17 +176,20 @@ fn red(text: &str) -> String {
 /// `shoebox quarantine list`.
 pub fn quarantine_list(data: &Path, json: bool) -> anyhow::Result<u8> {
     let archive = super::open_to_read(data)?;
-    let failures = archive.index.reader()?.failures()?;
+    let reader = archive.index.reader()?;
+    let (failures, names) = (reader.failures()?, reader.account_names()?);
+    let called = |failure: &Failure| names.get(&failure.account).cloned();
     if json {
         let list: Vec<_> = failures
             .iter()
-            .map(|f| json!({"key": f.key, "name": f.name, "reason": f.reason, "since": f.first_at, "last": f.last_at, "attempts": f.attempts}))
+            .map(|f| json!({"account": called(f), "key": f.key, "name": f.name, "reason": f.reason, "since": f.first_at, "last": f.last_at, "attempts": f.attempts}))
             .collect();
         println!("{}", printable_json(&Value::from(list).to_string()));
         return Ok(exit::OK);
     }
     for failure in &failures {
-        println!("{} {}: {}", failure.key, printable(&failure.name), printable(&failure.reason));
+        let whose = called(failure).map(|name| format!(" ({})", printable(&name))).unwrap_or_default();
+        println!("{} {}{whose}: {}", failure.key, printable(&failure.name), printable(&failure.reason));
     }
     match failures.len() {
         1 => println!("1 item is set aside; every run tries it again."),
@@ -197,11 +201,15 @@ pub fn quarantine_list(data: &Path, json: bool) -> anyhow::Result<u8> {
 /// `shoebox quarantine show`.
 pub fn quarantine_show(data: &Path, key: &str) -> anyhow::Result<u8> {
     let archive = super::open_to_read(data)?;
-    let failures = archive.index.reader()?.failures()?;
+    let reader = archive.index.reader()?;
+    let (failures, names) = (reader.failures()?, reader.account_names()?);
     let failure = failures.iter().find(|failure| failure.key.as_str() == key);
     if let Some(failure) = failure {
         println!("Item      {}", failure.key);
         println!("Name      {}", printable(&failure.name));
+        if let Some(name) = names.get(&failure.account) {
+            println!("Account   {}", printable(name));
+        }
         println!("Why       {}", printable(&failure.reason));
         println!("Tried     {} times, from {} to {}", failure.attempts, failure.first_at, failure.last_at);
         println!("Look at   https://photos.google.com/photo/{}", failure.key);

@@ -9,19 +9,15 @@ use clap::Parser;
 use toml::Value;
 
 use super::duration;
-use super::remote::{MethodArg, rate};
-use super::tell::{Secret, channels};
-use crate::app::{AccountSettings, RunSettings, TellSettings};
-use crate::model::LOCAL_ACCOUNT;
+use super::remote::{MethodArg, account_name, rate};
+use super::tell::{Secret, TellArgs, channels};
+use crate::app::{AccountSettings, Command, RunSettings, TellSettings};
 use crate::model::name::fold;
 use crate::notice::Event;
 use crate::notice::healthchecks::Check;
 use crate::remote::net::ResolveRule;
 use crate::schedule::Schedule;
 use crate::sync::quiet::QuietHours;
-
-/// Longest name of an account, characters.
-const LONGEST_NAME: usize = 40;
 
 /// What an account may say for itself; what it does not say is as for `run`.
 #[derive(Parser, Debug)]
@@ -81,11 +77,22 @@ pub fn read(file: &Path, run: &RunSettings) -> Result<Vec<AccountSettings>, Stri
     Ok(accounts)
 }
 
-/// Whom the accounts of a file tell, by their names.
+/// `shoebox tell`: whom the options name, and whom the accounts of a file name beside.
 ///
 /// # Errors
-/// As [`read`].
-pub fn told(file: &Path, all: &TellSettings) -> Result<Vec<(String, TellSettings)>, String> {
+/// As [`TellArgs::settings`] and [`read`].
+pub fn tell_command(args: TellArgs, file: Option<&Path>, ca: Option<PathBuf>) -> Result<Command, String> {
+    let all = args.settings()?;
+    let mut settings = vec![(String::new(), all.clone())];
+    if let Some(file) = file {
+        let told = told(file, &all).map_err(|why| format!("--accounts: {why}"))?;
+        settings.extend(told.into_iter().filter(|(_, own)| own.is_more_than(&all)));
+    }
+    Ok(Command::Tell { settings, ca })
+}
+
+/// Whom the accounts of a file tell, by their names.
+fn told(file: &Path, all: &TellSettings) -> Result<Vec<(String, TellSettings)>, String> {
     let of = |(name, own)| {
         let tell = tell(&own, all).map_err(|why| format!("{}: [{name}]: {why}", file.display()))?;
         Ok((name, tell))
@@ -106,7 +113,7 @@ fn tables(file: &Path) -> Result<Vec<(String, Own)>, String> {
     }
     let own = |(name, table): (String, toml::Table)| {
         let why = |why: String| format!("{}: [{name}]: {why}", file.display());
-        self::name(&name).map_err(why)?;
+        account_name(&name).map_err(why)?;
         let own =
             arguments(&table).and_then(|arguments| Own::try_parse_from(arguments).map_err(|e| in_words(&e)));
         let mut own = own.map_err(why)?;
@@ -118,21 +125,6 @@ fn tables(file: &Path) -> Result<Vec<(String, Own)>, String> {
         Ok((name, own))
     };
     tables.into_iter().map(own).collect()
-}
-
-/// A name is a folder of the view and a part of the profile's path.
-pub fn name(name: &str) -> Result<String, String> {
-    let is_fine = |letter: char| letter.is_alphanumeric() || " -_.".contains(letter);
-    let is_whole = name.chars().all(is_fine) && name.trim() == name && !name.starts_with('.');
-    if !is_whole || name.chars().count() > LONGEST_NAME || !name.contains(|c: char| !c.is_ascii_digit()) {
-        return Err(format!(
-            "a name has letters, digits, blanks, `-`, `_` and `.`, at most {LONGEST_NAME} of them and not only digits"
-        ));
-    }
-    if fold(name) == LOCAL_ACCOUNT {
-        return Err("this is the name of what was adopted and is in no library".into());
-    }
-    Ok(name.to_owned())
 }
 
 /// A table as a command line would say it.

@@ -7,8 +7,10 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 
-use super::{accounts, duration};
+use super::duration;
 use crate::app::SyncSettings;
+use crate::model::LOCAL_ACCOUNT;
+use crate::model::name::fold;
 use crate::remote::browser::chrome::{self, Repository};
 use crate::remote::browser::launch::{BrowserSettings, Display};
 use crate::remote::google::Method;
@@ -18,6 +20,9 @@ use crate::sync::pace::Limits;
 use crate::sync::quiet::QuietHours;
 use crate::sync::{ListingMode, SyncOptions};
 
+/// Longest name of an account, characters.
+const LONGEST_NAME: usize = 40;
+
 /// The library and how it is reached.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Google Photos")]
@@ -26,7 +31,7 @@ pub struct Remote {
     #[arg(long, env = "SHOEBOX_PROFILE", value_name = "DIR")]
     profile: PathBuf,
     /// How the account is called in the archive, which has several: its folder in the view `by-account`.
-    #[arg(long, env = "SHOEBOX_ACCOUNT_NAME", value_parser = accounts::name, value_name = "NAME")]
+    #[arg(long, env = "SHOEBOX_ACCOUNT_NAME", value_parser = account_name, value_name = "NAME")]
     account_name: Option<String>,
     /// How files are fetched.
     #[arg(long, env = "SHOEBOX_METHOD", default_value = "rpc", value_name = "METHOD")]
@@ -188,6 +193,21 @@ pub enum DisplayArg {
 pub(crate) fn rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
     if (0.01..=1000.0).contains(&rate) { Ok(rate) } else { Err("must be from 0.01 to 1000".into()) }
+}
+
+/// How an account may be called: a name is a folder of the view and a part of the profile's path.
+pub(crate) fn account_name(name: &str) -> Result<String, String> {
+    let is_fine = |letter: char| letter.is_alphanumeric() || " -_.".contains(letter);
+    let is_whole = name.chars().all(is_fine) && name.trim() == name && !name.starts_with('.');
+    if !is_whole || name.chars().count() > LONGEST_NAME || !name.contains(|c: char| !c.is_ascii_digit()) {
+        return Err(format!(
+            "a name has letters, digits, blanks, `-`, `_` and `.`, at most {LONGEST_NAME} of them and not only digits"
+        ));
+    }
+    if fold(name) == LOCAL_ACCOUNT {
+        return Err("this is the name of what was adopted and is in no library".into());
+    }
+    Ok(name.to_owned())
 }
 
 impl Remote {

@@ -1,12 +1,10 @@
 //! The options of what people are told.
 
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
 
-use super::accounts;
-use crate::app::{Command, TellSettings};
+use crate::app::TellSettings;
 use crate::notice::healthchecks::Check;
 use crate::notice::mqtt::Broker;
 use crate::notice::{Channel, Event};
@@ -75,20 +73,6 @@ pub fn channels(addresses: &[Secret]) -> Result<Vec<Channel>, String> {
 }
 
 impl TellArgs {
-    /// The command that tries whom these and the accounts of a file name.
-    ///
-    /// # Errors
-    /// As [`Self::settings`], or what is wrong with the file.
-    pub fn command(self, accounts: Option<&Path>, ca: Option<PathBuf>) -> Result<Command, String> {
-        let all = self.settings()?;
-        let mut settings = vec![(String::new(), all.clone())];
-        if let Some(file) = accounts {
-            let told = accounts::told(file, &all).map_err(|why| format!("--accounts: {why}"))?;
-            settings.extend(told.into_iter().filter(|(_, own)| own.is_more_than(&all)));
-        }
-        Ok(Command::Tell { settings, ca })
-    }
-
     /// As settings.
     ///
     /// # Errors

@@ -1,15 +1,18 @@
 //! Albums: the account's own, and those of others that the person wants.
 
+mod keeper;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use self::keeper::{Keeper, keeper, needs_reading};
 use super::Pass;
 use super::lister::{Lister, Work};
 use super::pages::Trail;
 use super::report::Outcome;
-use crate::index::{Balance, KnownAlbum};
+use crate::index::KnownAlbum;
 use crate::ingest;
 use crate::model::name;
 use crate::model::{AlbumKind, AlbumRecord, ItemState, MediaKey, PartRole, RemoteAlbum};
@@ -243,69 +246,6 @@ async fn one<R: RemoteLibrary>(
     record(lister, album, known, (items, members)).await.map(Ok)
 }
 
-/// Which account of this archive keeps an album's record up to date, where several see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Keeper {
-    /// This one, as ever.
-    Us,
-    /// This one from now on: the owner, or whoever first sees what the keeper has not seen.
-    UsNow,
-    /// Another one.
-    Another,
-    /// Another one, who cannot have or does not want what this one shall archive of it.
-    AnotherWhoLacks,
-}
-
-fn keeper(
-    album: &RemoteAlbum,
-    known: Option<&KnownAlbum>,
-    account: &str,
-    (named, whole): (bool, bool),
-    balance: &Balance,
-) -> Keeper {
-    let Some(known) = known.filter(|known| known.account != account && !known.record.key.is_local()) else {
-        return Keeper::Us;
-    };
-    let lacks = balance.archived < balance.shown || balance.set_aside > 0;
-    match (album.kind.is_own(), known.kind.is_own()) {
-        (true, true) => Keeper::Us,
-        (true, false) => Keeper::UsNow,
-        (false, _) if !named => Keeper::Another,
-        (false, true) if lacks || whole || has_changed(album, known) => Keeper::AnotherWhoLacks,
-        (false, true) => Keeper::Another,
-        (false, false) if has_changed(album, known) => Keeper::UsNow,
-        // The one who has recorded it does not want what is in it.
-        (false, false) if balance.shown == 0 && album.count != Some(0) => Keeper::UsNow,
-        (false, false) if lacks => Keeper::AnotherWhoLacks,
-        (false, false) => Keeper::Another,
-    }
-}
-
-/// Whether the list says other things than the record does.
-fn has_changed(album: &RemoteAlbum, known: &KnownAlbum) -> bool {
-    known.state == ItemState::Gone
-        || known.title != album.title.clone().unwrap_or_default()
-        || (album.count.is_some() && known.count != album.count)
-        || (album.modified_ms.is_some() && known.modified_ms != album.modified_ms)
-}
-
-fn needs_reading(
-    album: &RemoteAlbum,
-    known: Option<&KnownAlbum>,
-    balance: &Balance,
-    (wanted, named): (bool, bool),
-    whole: bool,
-) -> bool {
-    let Some(known) = known else { return true };
-    // Without a time of change only reading tells; and what is wanted and not there is tried again.
-    let blind = album.modified_ms.is_none() && (whole || album.count.is_none());
-    let lacking =
-        named && (balance.missing + balance.set_aside > 0 || (balance.shown == 0 && album.count != Some(0)));
-    // Read short of its count once, it may have been a bad moment of Google's.
-    let short = whole && album.count.is_some_and(|count| balance.shown < count);
-    has_changed(album, known) || (wanted && (blind || lacking || short))
-}
-
 /// Which of these rows are archived items, and under which key: of the account's own library, or of another's.
 async fn resolve<R: RemoteLibrary>(
     lister: &Lister<R>,
@@ -473,63 +413,4 @@ async fn note_gone<R: RemoteLibrary>(lister: &Lister<R>, found: &[RemoteAlbum]) 
         written.await.map_err(Outcome::from)?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::model::Sha256;
-    use crate::store::RecordName;
-
-    #[test]
-    fn one_of_several_accounts_keeps_an_album_up_to_date() {
-        let key = MediaKey::new("AF1QipAlbum").unwrap();
-        let seen = |kind| RemoteAlbum {
-            key: key.clone(),
-            aliases: Vec::new(),
-            access: None,
-            kind,
-            title: Some("Wedding".into()),
-            count: Some(5),
-            cover: None,
-            owner: None,
-            created_ms: None,
-            modified_ms: Some(7),
-        };
-        let record = RecordName { key: key.clone(), seq: 1, sha256: Sha256::new([1; 32]) };
-        let known = |account: &str, kind| KnownAlbum {
-            record: record.clone(),
-            account: account.into(),
-            state: ItemState::Present,
-            kind,
-            title: "Wedding".into(),
-            count: Some(5),
-            modified_ms: Some(7),
-        };
-        let has =
-            |shown, archived| Balance { shown, archived, missing: shown - archived, ..Balance::default() };
-        let (own, shared) = (AlbumKind::Own, AlbumKind::Shared);
-        let of = |album: &RemoteAlbum, known: &KnownAlbum, named, balance: Balance| {
-            keeper(album, Some(known), "ben", (named, false), &balance)
-        };
-        // Who has it has it.
-        assert_eq!(of(&seen(shared), &known("ben", shared), true, has(5, 5)), Keeper::Us);
-        assert_eq!(keeper(&seen(own), None, "ben", (false, false), &has(0, 0)), Keeper::Us);
-        // The owner comes to what a guest has recorded.
-        assert_eq!(of(&seen(own), &known("anna", shared), false, has(0, 0)), Keeper::UsNow);
-        // A guest never records the owner's album, but archives what the owner cannot.
-        assert_eq!(of(&seen(shared), &known("anna", own), false, has(5, 3)), Keeper::Another);
-        assert_eq!(of(&seen(shared), &known("anna", own), true, has(5, 5)), Keeper::Another);
-        assert_eq!(of(&seen(shared), &known("anna", own), true, has(5, 3)), Keeper::AnotherWhoLacks);
-        // Two guests: the first one, as long as it sees what there is.
-        assert_eq!(of(&seen(shared), &known("anna", shared), true, has(5, 5)), Keeper::Another);
-        assert_eq!(of(&seen(shared), &known("anna", shared), false, has(0, 0)), Keeper::Another);
-        assert_eq!(of(&seen(shared), &known("anna", shared), true, has(0, 0)), Keeper::UsNow);
-        assert_eq!(of(&seen(shared), &known("anna", shared), true, has(5, 4)), Keeper::AnotherWhoLacks);
-        let grown = RemoteAlbum { count: Some(6), ..seen(shared) };
-        assert_eq!(of(&grown, &known("anna", shared), true, has(5, 5)), Keeper::UsNow);
-        assert_eq!(of(&grown, &known("anna", own), true, has(5, 5)), Keeper::AnotherWhoLacks);
-        assert_eq!(of(&grown, &known("anna", shared), false, has(5, 5)), Keeper::Another);
-    }
 }
