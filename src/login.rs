@@ -63,6 +63,14 @@ impl State {
         matches!(self, Self::SignedIn { .. } | Self::Expiring { .. })
     }
 
+    /// Who is signed in.
+    pub fn account(&self) -> Option<&str> {
+        match self {
+            Self::SignedIn { account } | Self::Expiring { account, .. } => Some(account),
+            _ => None,
+        }
+    }
+
     /// Whether somebody must sign in.
     pub fn needs_person(&self) -> bool {
         matches!(self, Self::NeedsPerson { .. } | Self::Rejected { .. })

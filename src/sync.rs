@@ -22,6 +22,7 @@ pub mod report;
 mod tombstones;
 pub mod uploads;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -101,6 +102,25 @@ pub struct Shared {
     claims: Claims,
     /// The line, if there is a cap on what comes over it.
     line: Line,
+    /// As whom each profile was seen last, by the accounts' names.
+    signed_in: Arc<Mutex<BTreeMap<String, String>>>,
+}
+
+impl Shared {
+    /// A profile is signed in to a Google account, by its address or number.
+    ///
+    /// # Errors
+    /// The name of another of these accounts, if that one is signed in to the same.
+    pub fn is_signed_in(&self, name: &str, account: &str) -> Result<(), String> {
+        let mut all = self.signed_in.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match all.iter().find(|(other, known)| *other != name && *known == account) {
+            Some((other, _)) => Err(other.clone()),
+            None => {
+                all.insert(name.to_owned(), account.to_owned());
+                Ok(())
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Shared {
@@ -154,7 +174,12 @@ pub async fn run<R: RemoteLibrary>(
         options,
         progress,
     });
-    pass.pace.wait().await;
+    tokio::select! {
+        () = pass.pace.wait() => {}
+        () = pass.stop.cancelled() => {
+            return SyncReport::new(&pass.progress, Outcome::Interrupted, started, pass.clock.now());
+        }
+    }
     pass.remote.prepare().await;
     if let Err(e) = name_account(&pass).await {
         tracing::warn!("the account's name could not be recorded: {e}");

@@ -127,12 +127,14 @@ impl Passes<'_> {
                 _ => None,
             };
             // The volume is everybody's.
-            if whole && self.account.name.is_some() {
-                match (needed, &ended) {
-                    (Some(_), Ok(report)) => {
-                        self.herald.trouble(Event::DiskLow, "The volume is full", &report.sentence());
+            if whole && !self.tell.reaches_all_of(self.herald) {
+                match ended.as_ref().map(|report| (report.outcome(), report.sentence())) {
+                    Ok((Outcome::DiskFull { .. }, text)) => {
+                        self.herald.trouble(Event::DiskLow, "The volume is full", &text);
                     }
-                    (None, Ok(report)) => self.herald.is_over(&[Event::DiskLow], &report.sentence()),
+                    Ok((Outcome::Complete | Outcome::Partial, text)) if lacking.is_some() => {
+                        self.herald.is_over(&[Event::DiskLow], &text);
+                    }
                     _ => {}
                 }
             }

@@ -60,10 +60,9 @@ pub fn status(data: &Path, json: bool) -> anyhow::Result<u8> {
         println!("          {files:>8} {}", verdict.meaning());
     }
     let mut last = reader.last_run_of_each()?;
-    if last.len() > 1 {
-        // Of before the accounts had names.
-        last.retain(|run| !run.account.is_empty());
-    }
+    // One account without a name, or several with: whatever was before that is past.
+    let is_one = last.iter().max_by_key(|run| run.started).is_some_and(|run| run.account.is_empty());
+    last.retain(|run| run.account.is_empty() == is_one);
     if last.is_empty() {
         println!("Last run  none yet");
     }

@@ -134,6 +134,12 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
     });
     // Two passes may go on at the same time: a first one takes days, and the others are not to wait for it.
     let shared = Shared::default();
+    for (account, _) in &people {
+        // Whoever was there first is whom a profile of the same account is told of.
+        if let Some(known) = account.desk.login().state.account() {
+            let _same = shared.is_signed_in(account.noted_as(), known);
+        }
+    }
     let passes = people.iter().zip(&settings.accounts).map(async |((account, voice), settings)| {
         let passes = Passes {
             archive: &archive,

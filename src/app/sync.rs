@@ -65,7 +65,10 @@ pub async fn pass(
         }
         Err(e) => return Err(e),
     };
-    if let Some(other) = anothers(archive, settings, &google.account()) {
+    let account = google.email().map_or_else(|| google.account(), str::to_owned);
+    // Two profiles of one account would be each other's echo.
+    let name = settings.options.name.as_deref().unwrap_or_default();
+    if let Err(other) = settings.options.shared.is_signed_in(name, &account) {
         google.close().await;
         let outcome =
             Outcome::SignInNeeded(format!("this is the Google account of {other}, not another one"));
@@ -84,16 +87,9 @@ pub async fn pass(
     )
     .await;
     drop(shown);
-    report.account = Some(google.email().map_or_else(|| google.account(), str::to_owned));
+    report.account = Some(account);
     report.renewal_refused = google.is_renewal_refused();
     report.changes = google.changes();
     google.close().await;
     Ok(report)
-}
-
-/// Whose account that is, if it is known as another person's: two profiles of one account would be each other's echo.
-fn anothers(archive: &Archive, settings: &SyncSettings, account: &str) -> Option<String> {
-    let names = archive.index.reader().ok()?.account_names().ok()?;
-    let known = names.get(account)?;
-    settings.options.others.contains(known).then(|| known.clone())
 }

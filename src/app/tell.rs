@@ -149,6 +149,16 @@ impl Tell {
         *self.ways() = Ways::new(settings, &self.client);
     }
 
+    /// Whether everybody hears this one whom another one tells.
+    pub fn reaches_all_of(&self, other: &Self) -> bool {
+        if std::ptr::eq(self, other) {
+            return true;
+        }
+        let theirs = other.ways().settings.clone();
+        let own = self.ways();
+        theirs.channels.iter().all(|channel| own.settings.channels.contains(channel))
+    }
+
     fn ways(&self) -> MutexGuard<'_, Ways> {
         self.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }

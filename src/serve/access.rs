@@ -79,9 +79,11 @@ pub async fn guard(Shared(state): Shared<Arc<State>>, mut request: Request, next
     if writes || upgrades {
         return (StatusCode::UNAUTHORIZED, "enter the password first\n").into_response();
     }
+    // Whose sign-in it is stands behind the path.
+    let wanted = request.uri().path_and_query().map_or(path.as_str(), |wanted| wanted.as_str());
     let to = format!(
         "/door?next={}",
-        percent_encoding::utf8_percent_encode(&path, percent_encoding::NON_ALPHANUMERIC)
+        percent_encoding::utf8_percent_encode(wanted, percent_encoding::NON_ALPHANUMERIC)
     );
     (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response()
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use askama::Template;
 use axum::Json;
-use axum::extract::{Form, Path as Wanted, State as Shared};
+use axum::extract::{Form, Path as Wanted, Query, State as Shared};
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 
 use super::State;
 use super::access::{Session, wrong_key};
+use super::account::Whose;
 use super::frame::{Frame, absent, html_of, local};
+use super::sign_in::address;
 use crate::index::RunNote;
 use crate::small_file;
 use crate::sync::report::SyncReport;
@@ -108,7 +110,8 @@ struct Line {
 impl Line {
     /// Where its report is.
     fn path(&self) -> String {
-        format!("/runs/{}", self.began.as_millisecond())
+        let name = Some(self.account.as_str()).filter(|name| !name.is_empty());
+        address(&format!("/runs/{}", self.began.as_millisecond()), name)
     }
 
     fn size(&self) -> String {
@@ -215,10 +218,14 @@ pub async fn one(
     Shared(state): Shared<Arc<State>>,
     session: Session,
     Wanted(began): Wanted<i64>,
+    Query(whose): Query<Whose>,
 ) -> Response {
     let found = state.aside(move |state| {
-        let kept = state.runs.kept().iter().find(|kept| kept.began.as_millisecond() == began).cloned();
-        let line = lines(state)?.into_iter().find(|line| line.began.as_millisecond() == began);
+        let is = |at: Timestamp, account: &str| {
+            at.as_millisecond() == began && whose.account.as_ref().is_none_or(|name| name == account)
+        };
+        let kept = state.runs.kept().iter().find(|kept| is(kept.began, &kept.account)).cloned();
+        let line = lines(state)?.into_iter().find(|line| is(line.began, &line.account));
         Ok(line.map(|line| (line, kept.and_then(|kept| kept.report))))
     });
     let (line, report) = match found.await {

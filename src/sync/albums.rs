@@ -177,10 +177,15 @@ async fn one<R: RemoteLibrary>(
     whole: bool,
 ) -> Result<Result<(), RemoteError>, Outcome> {
     let key = album.key.clone();
-    let (known, balance) =
-        lister.ask(move |index| Ok((index.album(&key)?, index.album_balance(&key)?))).await?;
+    let (known, balance, names) = lister
+        .ask(move |index| Ok((index.album(&key)?, index.album_balance(&key)?, index.account_names()?)))
+        .await?;
     let named = lister.pass.options.albums.names(album);
-    let keeper = keeper(album, known.as_ref(), &lister.account, (named, whole), &balance);
+    let others = &lister.pass.options.others;
+    let is_there = |known: &KnownAlbum| names.get(&known.account).is_some_and(|name| others.contains(name));
+    // By hand, nobody says who else there is.
+    let is_away = !others.is_empty() && known.as_ref().is_some_and(|known| !is_there(known));
+    let keeper = keeper(album, known.as_ref(), &lister.account, (named, whole), &balance, is_away);
     match keeper {
         Keeper::Another => return Ok(Ok(())),
         Keeper::Us if !needs_reading(album, known.as_ref(), &balance, (wanted, named), whole) => {
@@ -337,7 +342,17 @@ async fn record<R: RemoteLibrary>(
             unknown: previous.as_ref().map(|p| p.record().unknown.clone()).unwrap_or_default(),
         };
         if previous.is_some_and(|previous| {
-            previous.record().says_the_same(&record) && previous.record().modified_ms == record.modified_ms
+            let previous = previous.record();
+            // Who else says the very same of somebody's album is no news.
+            let as_before = AlbumRecord {
+                account: previous.account.clone(),
+                cover: previous.cover.clone(),
+                members: previous.members.clone(),
+                ..record.clone()
+            };
+            let is_anothers = previous.account != record.account && previous.kind == record.kind;
+            let same = if is_anothers { &as_before } else { &record };
+            previous.says_the_same(same) && previous.modified_ms == record.modified_ms
         }) {
             return Ok(());
         }

@@ -17,21 +17,23 @@ pub(super) enum Keeper {
 }
 
 /// Who keeps an album up to date that this account sees; `named`: what others put into it is to be archived, `whole`: this
-/// pass lists everything.
+/// pass lists everything,
+/// `is_away`: whoever has recorded it is none of those whose passes are made.
 pub(super) fn keeper(
     album: &RemoteAlbum,
     known: Option<&KnownAlbum>,
     account: &str,
     (named, whole): (bool, bool),
     balance: &Balance,
+    is_away: bool,
 ) -> Keeper {
     let Some(known) = known.filter(|known| known.account != account && !known.record.key.is_local()) else {
         return Keeper::Us;
     };
     let lacks = balance.archived < balance.shown || balance.set_aside > 0;
-    match (album.kind.is_own(), known.kind.is_own()) {
-        (true, true) => Keeper::Us,
-        (true, false) => Keeper::UsNow,
+    match (album.kind.is_own(), known.kind.is_own() && !is_away) {
+        (true, _) if known.kind.is_own() => Keeper::Us,
+        (true, _) => Keeper::UsNow,
         (false, _) if !named => Keeper::Another,
         (false, true) if lacks || whole || has_changed(album, known) => Keeper::AnotherWhoLacks,
         (false, true) => Keeper::Another,
@@ -105,11 +107,11 @@ mod tests {
             |shown, archived| Balance { shown, archived, missing: shown - archived, ..Balance::default() };
         let (own, shared) = (AlbumKind::Own, AlbumKind::Shared);
         let of = |album: &RemoteAlbum, known: &KnownAlbum, named, balance: Balance| {
-            keeper(album, Some(known), "ben", (named, false), &balance)
+            keeper(album, Some(known), "ben", (named, false), &balance, false)
         };
         // Who has it has it.
         assert_eq!(of(&seen(shared), &known("ben", shared), true, has(5, 5)), Keeper::Us);
-        assert_eq!(keeper(&seen(own), None, "ben", (false, false), &has(0, 0)), Keeper::Us);
+        assert_eq!(keeper(&seen(own), None, "ben", (false, false), &has(0, 0), false), Keeper::Us);
         // The owner comes to what a guest has recorded.
         assert_eq!(of(&seen(own), &known("anna", shared), false, has(0, 0)), Keeper::UsNow);
         // A guest never records the owner's album, but archives what the owner cannot.
@@ -125,5 +127,8 @@ mod tests {
         assert_eq!(of(&grown, &known("anna", shared), true, has(5, 5)), Keeper::UsNow);
         assert_eq!(of(&grown, &known("anna", own), true, has(5, 5)), Keeper::AnotherWhoLacks);
         assert_eq!(of(&grown, &known("anna", shared), false, has(5, 5)), Keeper::Another);
+        // An owner who is there no more.
+        let left = |album| keeper(album, Some(&known("anna", own)), "ben", (true, false), &has(5, 5), true);
+        assert_eq!((left(&seen(shared)), left(&grown)), (Keeper::Another, Keeper::UsNow));
     }
 }
