@@ -282,3 +282,19 @@ fn keep_first<R>(
     pass.stop.cancel();
     fatal.get_or_insert(outcome);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_profiles_are_not_signed_in_to_one_account() {
+        let shared = Shared::default();
+        assert_eq!(shared.is_signed_in("Anna", "a@example.org"), Ok(()));
+        assert_eq!(shared.is_signed_in("Ben", "a@example.org"), Err("Anna".into()));
+        assert_eq!(shared.is_signed_in("Ben", "b@example.org"), Ok(()));
+        // Whoever has gone over to another one leaves the first to others.
+        assert_eq!(shared.is_signed_in("Anna", "c@example.org"), Ok(()));
+        assert_eq!(shared.clone().is_signed_in("Cleo", "a@example.org"), Ok(()));
+    }
+}

@@ -354,6 +354,23 @@ mod tests {
         assert!((8.5..=9.5).contains(&began.elapsed().as_secs_f64()), "{:?}", began.elapsed());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn passes_that_share_a_line_keep_to_its_bandwidth_together() {
+        let (line, limits) = (Line::default(), Limits { bandwidth: Some(1000), ..Limits::default() });
+        let body = || {
+            let chunks = vec![Ok(bytes::Bytes::from(vec![0; 500])); 10];
+            let pace = Pace::new(5, limits, &line, Arc::new(SystemClock));
+            match pace.measured(Body::Stream(futures_util::stream::iter(chunks).boxed())) {
+                Body::Stream(stream) => stream,
+                Body::File(_) => panic!("not a stream"),
+            }
+        };
+        let began = Instant::now();
+        let (one, two) = tokio::join!(body().count(), body().count());
+        assert_eq!((one, two), (10, 10));
+        assert!((8.5..=9.5).contains(&began.elapsed().as_secs_f64()), "{:?}", began.elapsed());
+    }
+
     #[test]
     fn delays_grow_are_bounded_and_follow_the_seed() {
         let limits = Limits { longest_wait: Duration::from_secs(4), ..Limits::default() };
