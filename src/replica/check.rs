@@ -129,24 +129,53 @@ fn hash(fetcher: &Fetcher, file: &Immutable) -> Result<u64, String> {
     with_patience(once)
 }
 
-/// Tries something several times; the last error as a sentence. Other bytes are asked for once more, in case they were
-/// changed on the way; what is not there does not come by waiting.
+/// Tries something several times; the last error as a sentence. Other bytes that come twice the same are what is there;
+/// while they differ, they were changed on the way. What is not there does not come by waiting.
 pub(super) fn with_patience<T>(mut once: impl FnMut() -> io::Result<T>) -> Result<T, String> {
     let mut tries = 1;
+    let mut others = Vec::new();
     loop {
         let error = match once() {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        let most = match error.kind() {
-            io::ErrorKind::NotFound => 1,
-            io::ErrorKind::InvalidData => 2,
-            _ => TRIES,
+        let why = error.to_string();
+        let is_sure = match error.kind() {
+            io::ErrorKind::NotFound => true,
+            io::ErrorKind::InvalidData => others.contains(&why),
+            _ => false,
         };
-        if tries >= most {
-            return Err(error.to_string());
+        if is_sure || tries >= TRIES {
+            return Err(why);
+        }
+        if error.kind() == io::ErrorKind::InvalidData {
+            others.push(why);
         }
         std::thread::sleep(PAUSE * 2_u32.pow(tries - 1));
         tries += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn other_bytes_are_damage_when_they_come_twice_the_same() {
+        let other = |name: u32| io::Error::new(io::ErrorKind::InvalidData, format!("SHA-256 {name}"));
+        let asked = |answers: Vec<io::Result<u32>>| {
+            let (mut n, mut answers) = (0, answers.into_iter());
+            let end = with_patience(|| {
+                n += 1;
+                answers.next().unwrap()
+            });
+            (end, n)
+        };
+        assert_eq!(asked(vec![Err(other(1)), Err(other(2)), Ok(7)]), (Ok(7), 3), "twice on the way");
+        assert_eq!(asked(vec![Err(other(1)), Err(other(1))]), (Err("SHA-256 1".into()), 2), "damage");
+        assert_eq!(asked(vec![Err(io::ErrorKind::NotFound.into())]).1, 1);
+        let never = (1..=4).map(|name| Err(other(name))).collect();
+        assert_eq!(asked(never), (Err("SHA-256 4".into()), 4));
     }
 }
