@@ -81,6 +81,8 @@ pub struct SimConfig {
     /// Whose library it is: others with the same seed have the same photos under keys of their own, up to their number
     /// of items, and see the same things that are shared.
     pub person: u64,
+    /// Items of the first person's library, an album of which is shared with this account; without such a family 0.
+    pub family: usize,
     /// Sizes of files.
     pub file_bytes: FileBytes,
     /// Width of drawn photos, pixels; their height is two thirds of it.
@@ -124,6 +126,7 @@ impl Default for SimConfig {
             shared: 0,
             seed: 1,
             person: 0,
+            family: 0,
             file_bytes: FileBytes::Natural,
             // Small, because tests draw thousands.
             picture_width: 360,

@@ -43,6 +43,9 @@ enum Command {
         /// Whose library it is: others with the same seed have the same photos under keys of their own.
         #[arg(long, default_value_t = 0)]
         person: u64,
+        /// Items of the first person's library, an album of which is shared with this account.
+        #[arg(long, default_value_t = 0)]
+        family: usize,
         /// Directory for the certificate authority, the ledger and the address.
         #[arg(long)]
         state: PathBuf,
@@ -151,6 +154,7 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             shared,
             seed,
             person,
+            family,
             state,
             picture_width,
             file_bytes,
@@ -169,6 +173,7 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
                 shared,
                 seed,
                 person,
+                family,
                 picture_width,
                 file_bytes: file_bytes.map_or(FileBytes::Natural, FileBytes::Fixed),
                 live: if live_clips { LiveAs::Clip } else { LiveAs::Zip },

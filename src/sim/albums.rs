@@ -6,12 +6,14 @@ use super::SimConfig;
 use super::generate::item;
 use super::library::{ALBUMS, Library, SimItem, key_text};
 
-/// What others share: an album, photos sent without one, a partner's library.
-pub(crate) const SHARED: [Option<&str>; 3] = [Some("Wedding of J & J"), None, Some("Partner")];
+/// What others share: an album, photos sent without one, a partner's library, the first person's first album.
+pub(crate) const SHARED: [Option<&str>; 4] =
+    [Some("Wedding of J & J"), None, Some("Partner"), Some(ALBUMS[0])];
 /// Places in [`SHARED`].
 pub(crate) const WEDDING: usize = 0;
 pub(crate) const BUNDLE: usize = 1;
 pub(crate) const PARTNER: usize = 2;
+pub(crate) const FAMILY: usize = 3;
 
 /// What changes about albums.
 pub(crate) struct Albums {
@@ -64,9 +66,12 @@ impl Albums {
         key_text(self.own_seed, 0xa1b0_0000 + number as u64)
     }
 
-    /// Key of a shared container in the album list.
+    /// Key of a shared container in the album list: the family's has the one under which its owner sees it.
     pub(crate) fn shared_key(&self, number: usize) -> String {
-        key_text(self.seed, 0x5a4e_0000 + number as u64)
+        match number {
+            FAMILY => key_text(self.seed, 0xa1b0_0000),
+            _ => key_text(self.seed, 0x5a4e_0000 + number as u64),
+        }
     }
 
     /// Key of the same container in the sharing list: another namespace, 70 characters.
@@ -93,13 +98,24 @@ impl Albums {
     }
 }
 
-/// The items of others, with numbers after the account's own.
+/// The items of others, with numbers after the account's own; those of the family have the first person's numbers.
 pub(crate) fn foreign_items(config: &SimConfig) -> Vec<Arc<SimItem>> {
     let first = config.items as u64;
     let items = first..first + config.shared as u64;
+    let theirs = SimConfig { items: usize::MAX, person: 0, ..config.clone() };
+    let family = (0..config.family as u64).filter_map(|serial| {
+        let mut item = item(&SimConfig { items: config.family, ..theirs.clone() }, serial);
+        item.albums.contains(&0).then(|| {
+            item.key = key_text(config.seed, 0xfa31_0000 + serial);
+            item.shared = Some(FAMILY);
+            (item.archived, item.favourite) = (false, false);
+            item.albums.clear();
+            Arc::new(item)
+        })
+    });
     items
         .map(|serial| {
-            let mut item = item(&SimConfig { items: usize::MAX, person: 0, ..config.clone() }, serial);
+            let mut item = item(&theirs, serial);
             item.shared = Some(usize::try_from(serial % 3).unwrap_or(0));
             item.archived = false;
             item.favourite = false;
@@ -107,6 +123,7 @@ pub(crate) fn foreign_items(config: &SimConfig) -> Vec<Arc<SimItem>> {
             item.albums = if serial % 10 == 0 { vec![0] } else { Vec::new() };
             Arc::new(item)
         })
+        .chain(family)
         .collect()
 }
 
@@ -114,6 +131,12 @@ impl Library {
     /// What gives access to the shared containers: nobody but Google and the browser shall know it.
     pub fn album_secrets(&self) -> Vec<String> {
         (0..SHARED.len()).map(|number| self.albums.access(number)).collect()
+    }
+
+    /// Whether a shared container is shown to the account.
+    pub(crate) fn sees(&self, number: usize) -> bool {
+        let config = self.settings();
+        if number == FAMILY { config.family > 0 } else { config.shared > 0 }
     }
 
     /// An album's items, in the album's own order.

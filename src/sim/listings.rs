@@ -6,7 +6,7 @@ use std::sync::Arc;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
-use super::albums::{BUNDLE, PARTNER, SHARED, WEDDING};
+use super::albums::{BUNDLE, FAMILY, PARTNER, SHARED, WEDDING};
 use super::faults::Fault;
 use super::google::Google;
 use super::library::SimItem;
@@ -152,26 +152,25 @@ fn albums(google: &Google, args: &Value) -> Result<Value, i64> {
             json!([list.key(n), cover, null, null, null, null, [OWNER], [[1], [2]], {"72930366": about}])
         })
         .collect();
-    if google.config.shared > 0 {
-        let contents = library.shared_contents(WEDDING);
+    for number in [WEDDING, FAMILY].into_iter().filter(|&number| library.sees(number)) {
+        let contents = library.shared_contents(number);
         let times = json!([0, 0, null, null, 1_500_000_000_000_i64, null, null, 9, 9, 1_700_000_000_000_i64]);
         let about = json!([
             4,
-            SHARED[WEDDING],
+            SHARED[number],
             times,
             contents.len(),
             true,
-            list.access(WEDDING),
+            list.access(number),
             [20_000],
             null,
-            list.envelope(WEDDING),
+            list.envelope(number),
             null,
             "https://photos.app.goo.gl/x"
         ]);
-        entries.push(
-            json!([list.shared_key(WEDDING), null, null, null, null, null, [FRIEND], [[1]], null, null,
-            null, {"72930366": about}]),
-        );
+        entries
+            .push(json!([list.shared_key(number), null, null, null, null, null, [FRIEND], [[1]], null, null,
+            null, {"72930366": about}]));
     }
     let size = args.get(7).and_then(Value::as_u64).map_or(PAGE, |n| n as usize).clamp(1, PAGE);
     let (rows, next) = page_of(&entries, args.get(0), size)?;
@@ -233,24 +232,25 @@ const FRIEND: &str = "AF1QipMafriendsactorkeythatis44characterslong";
 fn shared(google: &Google, args: &Value) -> Result<Value, i64> {
     let list = &google.library.albums;
     let mut entries = Vec::new();
-    if google.config.shared > 0 {
-        for (n, kind) in [(WEDDING, 1), (BUNDLE, 4)] {
-            let contents = google.library.shared_contents(n);
-            let mut entry = vec![Value::Null; 24];
-            entry[0] = json!(kind);
-            entry[1] = json!(SHARED[n]);
-            entry[2] = json!(contents.first().map(|(key, _)| [key]));
-            entry[3] = json!(contents.len());
-            entry[4] = json!(1_500_000_000_000_i64);
-            entry[6] = json!(list.envelope(n));
-            entry[7] = json!(list.access(n));
-            entry[9] = json!([actor(OWNER), actor(FRIEND)]);
-            entry[10] = json!([actor(FRIEND)]);
-            entry[13] = json!([19_000]);
-            entry[16] = times((0, 0), CREATED);
-            entry[17] = json!(list.link(n));
-            entries.push(Value::Array(entry));
+    for (n, kind) in [(WEDDING, 1), (BUNDLE, 4), (FAMILY, 1)] {
+        if !google.library.sees(n) {
+            continue;
         }
+        let contents = google.library.shared_contents(n);
+        let mut entry = vec![Value::Null; 24];
+        entry[0] = json!(kind);
+        entry[1] = json!(SHARED[n]);
+        entry[2] = json!(contents.first().map(|(key, _)| [key]));
+        entry[3] = json!(contents.len());
+        entry[4] = json!(1_500_000_000_000_i64);
+        entry[6] = json!(list.envelope(n));
+        entry[7] = json!(list.access(n));
+        entry[9] = json!([actor(OWNER), actor(FRIEND)]);
+        entry[10] = json!([actor(FRIEND)]);
+        entry[13] = json!([19_000]);
+        entry[16] = times((0, 0), CREATED);
+        entry[17] = json!(list.link(n));
+        entries.push(Value::Array(entry));
     }
     let (rows, next) = page_of(&entries, args.get(0), SHARED_PAGE)?;
     Ok(json!([rows, next]))
@@ -275,7 +275,7 @@ fn contents(google: &Google, args: &Value) -> Result<Value, i64> {
             };
             (items.iter().map(row).collect(), list.title(n))
         }
-        (None, Some(n)) if google.config.shared > 0 && n != PARTNER => {
+        (None, Some(n)) if library.sees(n) && n != PARTNER => {
             // The link is its own permission.
             if key != list.link(n) && args.get(3).and_then(Value::as_str) != Some(list.access(n).as_str()) {
                 return Err(7);
@@ -306,7 +306,7 @@ fn contents(google: &Google, args: &Value) -> Result<Value, i64> {
 
 fn partner(google: &Google, args: &Value) -> Result<Value, i64> {
     let asked = args.pointer("/2/2/0").and_then(Value::as_str).ok_or(3)?;
-    if google.config.shared == 0 || asked != google.library.albums.shared_key(PARTNER) {
+    if !google.library.sees(PARTNER) || asked != google.library.albums.shared_key(PARTNER) {
         return Err(5);
     }
     let items = google.library.shared_contents(PARTNER);

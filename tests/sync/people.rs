@@ -226,6 +226,70 @@ async fn an_album_goes_on_when_its_keeper_does_not() {
     assert!(proof::report(&archive, SystemClock.now()).unwrap().adds_up);
 }
 
+/// An album that one of the family has made and another one sees, under one key.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_album_of_the_family_is_its_owners_and_nothing_of_it_is_fetched_or_shown_twice() {
+    let mut shown = Vec::new();
+    for (owner_first, is_plain) in [(true, true), (false, true), (true, false), (false, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        init(dir.path());
+        let archive = open(dir.path());
+        let config =
+            |items| if is_plain { plain(items) } else { SimConfig { items, ..SimConfig::default() } };
+        let (anna, ben) = (of(0, config(60)), of(1, SimConfig { family: 60, ..config(20) }));
+        let shared = Shared::default();
+        let others = vec!["Anna".to_owned(), "Ben".to_owned()];
+        let anna_runs =
+            || run(&archive, &anna, SyncOptions { others: others.clone(), ..named("Anna", &shared) });
+        let all = Wanted { all: true, named: Vec::new() };
+        let ben_runs = |listing| {
+            let options =
+                SyncOptions { albums: all.clone(), others: others.clone(), listing, ..named("Ben", &shared) };
+            run(&archive, &ben, options)
+        };
+        let reader = archive.index.reader().unwrap();
+        let seen: Vec<_> = ben.ledger().items.into_iter().filter(|item| item.shared.is_some()).collect();
+        assert!(seen.len() > 3, "{}", seen.len());
+        let theirs = || {
+            let found = reader.albums().unwrap().into_iter().find(|album| {
+                album.title == "Summer in Norway"
+                    && (album.kind == AlbumKind::Shared || album.account.ends_with('1'))
+            });
+            found.unwrap()
+        };
+        if owner_first {
+            anna_runs().await;
+        } else {
+            ben_runs(ListingMode::Auto).await;
+            let album = theirs();
+            assert_eq!((album.kind, album.count), (AlbumKind::Shared, Some(seen.len() as u64)));
+            anna_runs().await;
+        }
+        let album = theirs();
+        assert_eq!((album.kind, album.account.as_str()), (AlbumKind::Own, "117000000000000000001"));
+        let records = reader.album_records().unwrap();
+        let fetched = ben.fetches();
+        for listing in [ListingMode::Whole, ListingMode::Auto, ListingMode::Whole] {
+            let report = ben_runs(listing).await;
+            assert_eq!(report.outcome(), &Outcome::Complete, "{}", report.sentence());
+            assert_eq!(anna_runs().await.outcome(), &Outcome::Complete);
+        }
+        assert_eq!(theirs().record, album.record, "it changes hands");
+        // Ben's own albums and his name.
+        assert_eq!(reader.album_records().unwrap() - records, if owner_first { 6 } else { 0 });
+        assert!(proof::report(&archive, SystemClock.now()).unwrap().adds_up);
+        if is_plain {
+            assert_eq!(ben.fetches(), if owner_first { 0 } else { fetched });
+            assert_eq!(ben.fetches() + anna.fetches(), 60, "something comes twice");
+            assert_eq!(reader.totals().unwrap().blobs, 60);
+        }
+        drop((reader, archive));
+        shown.push(paths(dir.path(), "by-date").len());
+    }
+    // Whoever came first, each photo is shown once.
+    assert_eq!((shown[0], shown[1], shown[2]), (60, 60, shown[3]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_called_as_its_last_run_was_and_a_rebuilt_index_knows_it() {
     let dir = tempfile::tempdir().unwrap();
