@@ -113,6 +113,7 @@ impl Passes<'_> {
             let well = Ended::of(ended.as_ref().ok().map(SyncReport::outcome));
             self.say(&ended, well, before);
             self.account.desk.observe(finding(&ended, &plan.how));
+            let was_full = self.tell.is_in(Event::DiskLow);
             if let Some(run) = run {
                 self.tell.run_ended(run, &ended);
                 before = Some(well);
@@ -132,7 +133,8 @@ impl Passes<'_> {
                     Ok((Outcome::DiskFull { .. }, text)) => {
                         self.herald.trouble(Event::DiskLow, "The volume is full", &text);
                     }
-                    Ok((Outcome::Complete | Outcome::Partial, text)) if lacking.is_some() => {
+                    // Whose run it stopped knows best.
+                    Ok((Outcome::Complete | Outcome::Partial, text)) if was_full => {
                         self.herald.is_over(&[Event::DiskLow], &text);
                     }
                     _ => {}

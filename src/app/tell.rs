@@ -239,6 +239,11 @@ impl Tell {
         }
     }
 
+    /// Whether this trouble was met, perhaps before a restart, and is not over.
+    pub fn is_in(&self, trouble: Event) -> bool {
+        self.memory.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).is_told(trouble)
+    }
+
     /// Troubles that may have been told are over.
     pub fn is_over(&self, events: &[Event], text: &str) {
         let mut memory = self.memory.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

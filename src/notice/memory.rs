@@ -41,6 +41,11 @@ impl Memory {
         Some(told.is_some())
     }
 
+    /// Whether it was told and is not over.
+    pub fn is_told(&self, event: Event) -> bool {
+        self.told.contains_key(event.word())
+    }
+
     /// It is over: whether it had been told.
     pub fn is_over(&mut self, event: Event) -> bool {
         let was = self.told.remove(event.word()).is_some();

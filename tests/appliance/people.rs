@@ -35,7 +35,8 @@ fn wanted(sim: &Sim) -> BTreeSet<String> {
     sim.ledger().wanted().into_keys().collect()
 }
 
-fn events(desk: &Desk) -> Vec<String> {
+/// What was told, with its title.
+pub fn events(desk: &Desk) -> Vec<String> {
     let hooks = desk.taken().into_iter().filter(|taken| taken.at == "/hook");
     hooks
         .map(|taken: Taken| {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde_json::Value;
 use shoebox::sim::{FileBytes, SimConfig};
 
-use super::support::{Running, Stage, ask, run, succeed};
+use super::people::events;
+use super::support::{Running, Stage, ask, eventually, run, succeed};
+use crate::notice::desk::Desk;
 use crate::promises::volume::Volume;
 use crate::sync::support::files;
 
@@ -50,9 +52,22 @@ async fn a_full_volume_is_told_and_heals_by_itself() {
     fs::write(&filler, vec![7; (free(&volume.at()) - 32 * MIB) as usize]).unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let listen = port.to_string();
-    let child = command(&["run", "--listen", &listen, "--schedule", "1h"]).spawn().unwrap();
-    let mut appliance = Running(child);
+    // Anna is told by a way of her own; the volume is everybody's.
+    let (for_anna, for_all) = (Desk::open().await, Desk::open().await);
+    let hook = |desk: &Desk| format!("http://{}/hook", desk.address);
+    let accounts = stage.dir.path().join("accounts.toml");
+    fs::write(&accounts, format!("[Anna]\nprofile = \"profile\"\ntell = [\"{}\"]\n", hook(&for_anna)))
+        .unwrap();
+    let start = || {
+        let mut running = command(&["run", "--listen", &listen, "--schedule", "1h"]);
+        running.env("SHOEBOX_ACCOUNTS", &accounts).env("SHOEBOX_TELL", hook(&for_all));
+        Running(running.spawn().unwrap())
+    };
+    let mut appliance = start();
     let full = status_when(&listen, |status| status["last_run"]["outcome"] == "disk-full").await;
+    eventually("who is told", || events(&for_anna).len() + events(&for_all).len() >= 2);
+    assert_eq!(events(&for_anna), ["disk-low Anna: The volume is full"]);
+    assert_eq!(events(&for_all), ["disk-low The volume is full"]);
     let reason = full["last_run"]["reason"].as_str().unwrap();
     assert!(reason.contains("free"), "{reason}");
     // Restarting it would not help: it is well.
@@ -60,8 +75,16 @@ async fn a_full_volume_is_told_and_heals_by_itself() {
     let reserve = shoebox::store::default_reserve(512 * MIB);
     // Records of what was fetched and the index may use half of it.
     assert!(free(&volume.at()) >= reserve / 2, "the reserve was used up");
+    // A restart does not forget who was told.
+    assert!(appliance.stop().success());
+    let mut appliance = start();
+    let is_another = |status: &Value| status["last_run"]["started"] != full["last_run"]["started"];
+    status_when(&listen, |status| is_another(status) && status["last_run"]["outcome"] == "disk-full").await;
     fs::remove_file(&filler).unwrap();
     status_when(&listen, |status| status["last_run"]["outcome"] == "complete").await;
+    eventually("who is told", || events(&for_anna).len() + events(&for_all).len() >= 4);
+    assert_eq!(events(&for_anna)[1..], ["recovered Anna: It works again"]);
+    assert_eq!(events(&for_all)[1..], ["recovered It works again"]);
     assert!(appliance.stop().success());
     let verified = run(command(&["verify"])).await;
     assert!(verified.status.success());
