@@ -25,6 +25,11 @@ const LOOK: Duration = Duration::from_secs(2);
 /// After the login is there, a person may still have a screen to answer.
 pub(super) const SETTLE: Duration = Duration::from_secs(8);
 
+/// How long a person waits for a run to be through. One that takes longer has a login.
+const PATIENCE: Duration = Duration::from_secs(120);
+const IN_USE: &str = "A run is using the browser right now. The sign-in opens here when it is through.";
+const STILL_IN_USE: &str = "A run is still using the browser. Try again when it is through.";
+
 /// What a person who looks at the desk sees.
 #[derive(Clone, Debug)]
 pub enum Standing {
@@ -159,25 +164,32 @@ impl Desk {
         google::visit(&self.browser, &profile, &self.run).await
     }
 
-    /// Begins a sign-in; a second one while one is going on is the same one.
-    pub fn begin(self: &Arc<Self>, size: Size, stop: CancellationToken) -> Result<(), String> {
-        let Ok(permit) = Arc::clone(&self.turn).try_acquire_owned() else {
-            return match self.standing() {
-                Standing::Idle(_) => {
-                    Err("A run is using the browser right now. Try again when it is through.".into())
-                }
-                _ => Ok(()),
-            };
+    /// Begins a sign-in; where a run uses the browser, as soon as that is through. Nothing where one is under way.
+    pub fn begin(self: &Arc<Self>, size: Size, stop: CancellationToken) {
+        let free = {
+            let mut inner = self.inner();
+            if !matches!(inner.standing, Standing::Idle(_)) {
+                return;
+            }
+            let free = Arc::clone(&self.turn).try_acquire_owned().ok();
+            inner.standing = Standing::Busy(if free.is_some() { self.starting() } else { IN_USE });
+            free
         };
-        let starting = if self.browser.chrome.is_some() && chrome::fetched_for(&self.profile).is_none() {
-            "Google Chrome is fetched first, some 130 MB …"
-        } else {
-            "The browser is starting …"
-        };
-        self.stand(Standing::Busy(starting), None);
         let desk = Arc::clone(self);
         tokio::spawn(async move {
-            let turn = Turn(permit);
+            let turn = match free {
+                Some(permit) => Some(Turn(permit)),
+                None => tokio::select! {
+                    turn = desk.turn() => Some(turn),
+                    () = tokio::time::sleep(PATIENCE) => None,
+                    () = stop.cancelled() => None,
+                },
+            };
+            let Some(_turn) = turn else {
+                desk.stand(Standing::Idle(Some((false, STILL_IN_USE.to_owned()))), None);
+                return;
+            };
+            desk.stand(Standing::Busy(desk.starting()), None);
             let (well, said) = match desk.serve(size, &stop).await {
                 Ok(account) => (
                     true,
@@ -186,9 +198,15 @@ impl Desk {
                 Err(why) => (false, why),
             };
             desk.stand(Standing::Idle(Some((well, said))), None);
-            drop(turn);
         });
-        Ok(())
+    }
+
+    fn starting(&self) -> &'static str {
+        if self.browser.chrome.is_some() && chrome::fetched_for(&self.profile).is_none() {
+            "Google Chrome is fetched first, some 130 MB …"
+        } else {
+            "The browser is starting …"
+        }
     }
 
     /// The person says that they are done.
@@ -266,5 +284,46 @@ pub(super) async fn logged_in(profile: &Path, before: Option<i64>) {
         if mark.is_some() && mark != before {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::model::SystemClock;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_while_a_run_uses_the_browser_gets_it_after_that() {
+        let dir = tempfile::tempdir().unwrap();
+        // No browser starts on this: what is to be seen is that it was tried.
+        let profile = dir.path().join("profile");
+        std::fs::write(&profile, b"").unwrap();
+        let heard: Listener = Box::new(|_, _| ());
+        let desk = Desk::new(BrowserSettings::default(), &profile, dir.path(), Arc::new(SystemClock), heard);
+        let (desk, stop) = (Arc::new(desk), CancellationToken::new());
+        let said = |desk: &Desk| match desk.standing() {
+            Standing::Busy(what) => what.to_owned(),
+            Standing::Idle(last) => last.map(|(_, text)| text).unwrap_or_default(),
+            Standing::Showing(_) => unreachable!("there is no browser"),
+        };
+        let idle = async |desk: &Desk| {
+            while !matches!(desk.standing(), Standing::Idle(_)) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            said(desk)
+        };
+        let run = desk.turn().await;
+        // Twice, as people press buttons.
+        desk.begin(Size::near(900, 600), stop.clone());
+        desk.begin(Size::near(900, 600), stop.clone());
+        tokio::time::sleep(PATIENCE / 2).await;
+        assert_eq!(said(&desk), IN_USE);
+        drop(run);
+        let tried = idle(&desk).await;
+        assert!(!tried.is_empty() && tried != STILL_IN_USE, "{tried}");
+        let _run = desk.turn().await;
+        desk.begin(Size::near(900, 600), stop);
+        assert_eq!(idle(&desk).await, STILL_IN_USE);
     }
 }

@@ -176,10 +176,8 @@ pub async fn begin(
         return wrong_key();
     }
     let Some(account) = state.account(&whose) else { return nobody(&session) };
-    match account.desk.begin(Size::near(form.width, form.height), state.stop.clone()) {
-        Ok(()) => back(account),
-        Err(why) => (StatusCode::CONFLICT, format!("{why}\n")).into_response(),
-    }
+    account.desk.begin(Size::near(form.width, form.height), state.stop.clone());
+    back(account)
 }
 
 /// The person is done.
