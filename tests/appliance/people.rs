@@ -110,19 +110,13 @@ async fn two_people_have_a_login_a_schedule_and_a_way_to_be_told_of_their_own() 
     let told = for_ben.taken().into_iter().find(|taken| taken.at == "/hook").unwrap().json();
     assert_eq!(told["link"], "http://nas:8080/sign-in?account=Ben");
 
+    let page = ask(&listen, "/").await.unwrap().text().await.unwrap();
+    assert!(page.contains("Ben is needed"), "{page}");
+
     // Ben signs in where the notice leads.
     let person = Person::new().await;
-    person.tab.open(&format!("http://{listen}/sign-in?account=Ben"), LIMIT).await.unwrap();
-    person.send("#password", PASSWORD).await;
-    person.reads("Sign in to Google for Ben").await;
-    person.picture("people-2-sign-in.png").await;
-    person.tab.open(&format!("http://{listen}/"), LIMIT).await.unwrap();
-    person.reads("Ben is needed").await;
-    person.picture("people-1-needed.png").await;
-    person.tab.open(&format!("http://{listen}/sign-in?account=Ben"), LIMIT).await.unwrap();
-    person.reads("Sign in to Google for Ben").await;
-    person.send("#width", "900").await;
-    person.reads("This is the browser of your archive").await;
+    let url = format!("http://{listen}");
+    person.begins_to_sign_in_for("Ben", &url, PASSWORD).await;
     let last = async || ben.session().last_screen();
     screen_is(&last, "identifier").await;
     person.type_into_picture("ben@example.org").await;

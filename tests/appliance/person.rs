@@ -103,6 +103,19 @@ impl Person {
         self.picture("2-needed.png").await;
         self.tab.open(&format!("{url}/sign-in"), LIMIT).await.unwrap();
         self.reads("Not signed in").await;
+        self.enters_the_browser().await;
+    }
+
+    /// Follows the link to the sign-in of one of several accounts, and begins it.
+    pub async fn begins_to_sign_in_for(&self, name: &str, url: &str, password: &str) {
+        self.tab.open(&format!("{url}/sign-in?account={name}"), LIMIT).await.unwrap();
+        self.send("#password", password).await;
+        self.reads(&format!("Sign in to Google for {name}")).await;
+        self.picture("people-2-sign-in.png").await;
+        self.enters_the_browser().await;
+    }
+
+    async fn enters_the_browser(&self) {
         self.send("#width", "900").await;
         self.reads("This is the browser of your archive").await;
     }
