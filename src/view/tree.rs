@@ -22,7 +22,7 @@ mod shape;
 mod texts;
 mod twins;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -38,7 +38,7 @@ use self::items::{Items, flag};
 pub use self::loading::{Loading, Sink};
 use self::shape::{Shape, shapes};
 use self::texts::Named;
-use crate::model::{ArchivedAlbum, ArchivedItem, BorrowedItem, MediaKey, PartRole, Sha256};
+use crate::model::{ArchivedItem, BorrowedItem, PartRole, Sha256};
 use crate::view::layout::View;
 
 /// The inode of the root directory.
@@ -270,54 +270,6 @@ impl Tree {
         self.items.set_flag(new, flag::RECENT, recent);
         self.show(new, touched);
         old.map(|old| self.parted(old, new)).unwrap_or_default()
-    }
-
-    /// Takes albums that are new or changed; `ordinals` are the numbers of their items that are archived.
-    pub fn apply_albums(&mut self, albums: &[ArchivedAlbum], ordinals: &HashMap<MediaKey, u64>) -> Changes {
-        let mut touched = Touched::default();
-        if albums.is_empty() {
-            return touched.changes;
-        }
-        // Their directories go and come again: titles and positions may be others.
-        let mut members: BTreeSet<u64> = BTreeSet::new();
-        for album in albums {
-            members.extend(
-                album
-                    .revisions
-                    .iter()
-                    .flat_map(|revision| &revision.items)
-                    .filter_map(|key| ordinals.get(key)),
-            );
-        }
-        let mut slots: Vec<u32> = members.iter().filter_map(|ordinal| self.items.find(*ordinal)).collect();
-        slots.extend(self.of_accounts(&self.albums.renamed(albums)));
-        slots.sort_unstable();
-        slots.dedup();
-        for &slot in &slots {
-            self.withdraw(slot, &mut touched);
-        }
-        let before = self.albums.directories();
-        for album in albums {
-            self.albums.take(album, |key| ordinals.get(key).copied());
-        }
-        self.albums.name();
-        if self.albums.directories() != before {
-            let groups: Vec<u32> = touched.groups.keys().copied().collect();
-            groups.into_iter().for_each(|group| self.drop_empty(group, &mut touched));
-        }
-        for &slot in &slots {
-            let is_in = !self.albums.of(self.items.get(slot).ordinal).is_empty();
-            self.items.set_flag(slot, flag::IN_ALBUM, is_in);
-            self.show(slot, &mut touched);
-        }
-        self.settle(touched)
-    }
-
-    /// The items of these accounts.
-    fn of_accounts(&self, accounts: &[String]) -> Vec<u32> {
-        let numbers: Vec<u32> = accounts.iter().map(|account| self.named.accounts.find(account)).collect();
-        let is_theirs = |slot: &u32| numbers.contains(&self.items.get(*slot).account.into());
-        if numbers.is_empty() { Vec::new() } else { self.items.in_order().filter(is_theirs).collect() }
     }
 
     /// Begins anew without forgetting: the sequence of changes starts over, as after the index was made

@@ -213,6 +213,7 @@ pub fn million(dir: &Path) {
     );
     println!("million memory after every folder was listed: {} MB", memory_kb(pid) / 1000);
     visible(&data, &view, items);
+    named(&data, &view, items);
 
     // Native directories of the same shape and names, empty files.
     let shape = view.join("by-date");
@@ -308,4 +309,37 @@ fn visible(data: &Path, view: &Path, items: u64) {
     conn.execute_batch("COMMIT").unwrap();
     wait_for(|| folder.join("new.jpg").exists());
     println!("million an added item is visible after {:.2} s", began.elapsed().as_secs_f64());
+}
+
+/// How long an account that gets a name, the folders of which all have it in their paths, keeps others waiting.
+fn named(data: &Path, view: &Path, items: u64) {
+    let conn = rusqlite::Connection::open(data.join("index.sqlite")).unwrap();
+    let folder = view.join("by-account/Anna");
+    let elsewhere = view.join("by-date/2030/2030-01/new.jpg");
+    let began = Instant::now();
+    conn.execute(
+        "INSERT INTO album (key, change, seq, record, account, state, kind, title)
+         VALUES ('library-00', ?1, 1, randomblob(32), '1001', 'present', 'library', 'Anna')",
+        [i64::try_from(items).unwrap() + 2],
+    )
+    .unwrap();
+    conn.execute(
+        "INSERT INTO album_revision (album, seq, doc) VALUES ('library-00', 1,
+         '{\"since\":\"2020-01-01T00:00:00Z\",\"state\":\"present\",\"kind\":\"library\",\"title\":\"Anna\",\"owner\":\"1001\",\"items\":[]}')",
+        [],
+    )
+    .unwrap();
+    let mut longest = Duration::ZERO;
+    wait_for(|| {
+        let asked = Instant::now();
+        // The kernel remembers what it was told; a name that is not there it asks for again.
+        let _none = fs::symlink_metadata(elsewhere.with_extension("none"));
+        longest = longest.max(asked.elapsed());
+        folder.exists()
+    });
+    println!(
+        "million an account is named: seen after {:.2} s; a look elsewhere waited {:.2} s at most",
+        began.elapsed().as_secs_f64(),
+        longest.as_secs_f64()
+    );
 }

@@ -314,10 +314,19 @@ fn what_two_people_have_is_shown_once_where_all_are_together() {
 #[test]
 fn whatever_changes_hides_no_bytes_and_comes_to_what_loading_shows() {
     let mut random = fastrand::Rng::with_seed(super::support::seed());
+    // With those that ask for what changes beside the items: albums, and what accounts are called.
+    let views = parse(
+        "[view.hers]\npath = '{year}/{name}'\nshow = 'account = \"Anna\"'\n\
+         [view.in-t]\npath = '{year}/{year}-{month}/{name}'\nshow = 'album = \"T\"'\n\
+         [view.loose]\npath = '{year}/{year}-{month}/{name}'\nshow = 'not in-album'\n\
+         [view.each]\npath = '{account}/{album}/{position} {name}'\n",
+    )
+    .unwrap();
     for _ in 0..60 {
         let dir = tempfile::tempdir().unwrap();
         let library = Library::new(dir.path());
-        let mut tree = Tree::new(&shipped(), Realm::Now);
+        let mut tree = Tree::new(&views, Realm::Now);
+        let mut albums: BTreeMap<u8, ArchivedAlbum> = BTreeMap::new();
         let mut source = library.source();
         for step in 0..40_u64 {
             let ordinal = random.u64(1..9);
@@ -336,13 +345,24 @@ fn whatever_changes_hides_no_bytes_and_comes_to_what_loading_shows() {
                 let name = ["Anna", "Ben", "1001"][random.usize(..3)];
                 library.held.lock().unwrap().albums.push(called(account, &[name]));
             }
+            if random.u8(..3) == 0 {
+                let title = ["T", "t", "U"][random.usize(..3)];
+                let items: Vec<u64> = (1..9).filter(|_| random.u8(..3) == 0).collect();
+                let number = random.u8(..3);
+                let mut new = album(&format!("AF1QipAlbum{number}"), title, &[&items]);
+                let own =
+                    albums.entry(number).or_insert(ArchivedAlbum { revisions: Vec::new(), ..new.clone() });
+                new.revisions[0].since += jiff::SignedDuration::from_secs(step.cast_signed());
+                own.revisions.append(&mut new.revisions);
+                library.held.lock().unwrap().albums.push(own.clone());
+            }
             if let News::Some(items, rest) = source.news().unwrap() {
                 tree.apply(items);
                 shoebox::view::source::add_rest(&mut tree, &rest);
             }
-            let loaded = load(&mut *library.source(), &shipped()).unwrap();
+            let loaded = load(&mut *library.source(), &views).unwrap();
             let all = |tree: &Tree| -> Vec<_> {
-                let leaves = shipped().into_iter().flat_map(|view| tree.leaves(&view.name));
+                let leaves = views.iter().flat_map(|view| tree.leaves(&view.name));
                 let mut all: Vec<_> = leaves.map(|leaf| (leaf.path, leaf.attr.ino, leaf.sha256)).collect();
                 all.sort();
                 all

@@ -19,7 +19,7 @@ pub struct Albums {
     /// Albums of an item, by its number.
     of_item: HashMap<u64, Vec<u32>, RandomState>,
     /// Albums that name an item which is not archived yet.
-    waiting: HashMap<MediaKey, Vec<(u32, Position)>, RandomState>,
+    waiting: HashMap<MediaKey, Vec<(u32, u32, Position)>, RandomState>,
     /// How accounts are called and since when, by Google's numbers of them.
     accounts: BTreeMap<String, (String, jiff::Timestamp)>,
 }
@@ -38,6 +38,8 @@ pub struct Album {
     pub since: i64,
     /// Its archived items by number.
     positions: BTreeMap<u64, Position>,
+    /// How often it was taken: what waits since an earlier time may be in it no more.
+    taken: u32,
 }
 
 /// A place in an album's order: a whole number and a decimal fraction, as text without a dot.
@@ -187,8 +189,11 @@ impl Albums {
                 is_shared: false,
                 since: 0,
                 positions: BTreeMap::new(),
+                taken: 0,
             });
         }
+        self.list[id as usize].taken += 1;
+        let taken = self.list[id as usize].taken;
         let renamed = album.formerly.is_some().then(|| of_one_key(&album.revisions, &ordinal));
         let revisions = renamed.as_ref().unwrap_or(&album.revisions);
         let all = positions(revisions);
@@ -203,8 +208,8 @@ impl Albums {
                 }
                 None => {
                     let waiting = self.waiting.entry(key.clone()).or_default();
-                    waiting.retain(|(album, _)| *album != id);
-                    waiting.push((id, position.clone()));
+                    waiting.retain(|(album, ..)| *album != id);
+                    waiting.push((id, taken, position.clone()));
                 }
             }
         }
@@ -268,12 +273,14 @@ impl Albums {
 
     /// An item is archived now; whether albums waited for it.
     pub fn arrived(&mut self, key: &MediaKey, ordinal: u64) -> bool {
-        let Some(waiting) = self.waiting.remove(key) else { return false };
-        for (album, position) in waiting {
+        let Some(mut waiting) = self.waiting.remove(key) else { return false };
+        waiting.retain(|(album, taken, _)| self.list[*album as usize].taken == *taken);
+        let has_come = !waiting.is_empty();
+        for (album, _, position) in waiting {
             self.list[album as usize].positions.insert(ordinal, position);
             self.of_item.entry(ordinal).or_default().push(album);
         }
-        true
+        has_come
     }
 
     /// Deals the names of the directories: the album that had a title first has it for ever, any other gets a

@@ -1,6 +1,6 @@
 //! How items enter and leave directories, and what that makes stale.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use super::files::Entry;
 use super::items::flag;
 use super::shape::{Facts, Shape};
 use super::{Changes, RECENT_DAYS, Tree};
-use crate::model::PartRole;
+use crate::model::{ArchivedAlbum, MediaKey, PartRole};
 
 /// Directories that gain or lose items, until names are dealt.
 #[derive(Default)]
@@ -21,9 +21,20 @@ pub(super) struct Touched {
     pub had: BTreeMap<(u64, String), u64>,
     /// What others must be told.
     pub changes: Changes,
+    /// The domains that are concerned; all of them if nobody says.
+    domains: Option<BTreeSet<u16>>,
 }
 
 impl Touched {
+    /// Only items of these domains leave and enter.
+    pub fn within(domains: BTreeSet<u16>) -> Self {
+        Self { domains: Some(domains), ..Self::default() }
+    }
+
+    fn concerns(&self, shape: &Shape) -> bool {
+        self.domains.as_ref().is_none_or(|domains| domains.contains(&shape.domain))
+    }
+
     fn group(&mut self, group: u32, then: Timestamp) {
         let latest = self.groups.entry(group).or_insert(then);
         *latest = then.max(*latest);
@@ -53,12 +64,76 @@ impl Tree {
         }
     }
 
+    /// Takes albums that are new or changed; `ordinals` are the numbers of their items that are archived.
+    pub fn apply_albums(&mut self, albums: &[ArchivedAlbum], ordinals: &HashMap<MediaKey, u64>) -> Changes {
+        if albums.is_empty() {
+            return Changes::default();
+        }
+        // Their directories go and come again: titles and positions may be others.
+        let mut members: BTreeSet<u64> = BTreeSet::new();
+        for album in albums {
+            members.extend(
+                album
+                    .revisions
+                    .iter()
+                    .flat_map(|revision| &revision.items)
+                    .filter_map(|key| ordinals.get(key)),
+            );
+        }
+        let members: BTreeSet<u32> = members.iter().filter_map(|ordinal| self.items.find(*ordinal)).collect();
+        let renamed = self.of_accounts(&self.albums.renamed(albums));
+        // An album may have as many items as an account: they leave only where that says anything.
+        let domains = |follows: fn(&Shape) -> bool| -> BTreeSet<u16> {
+            self.shapes.iter().filter(|shape| follows(shape)).map(|shape| shape.domain).collect()
+        };
+        let mut by_album = domains(Shape::follows_albums);
+        let mut moves = Vec::new();
+        if !renamed.is_empty() {
+            let by_account = domains(Shape::follows_accounts);
+            by_album.retain(|domain| !by_account.contains(domain));
+            let slots: BTreeSet<u32> = renamed.into_iter().chain(members.iter().copied()).collect();
+            moves.push((Touched::within(by_account), slots));
+        }
+        moves.push((Touched::within(by_album), members.clone()));
+        for (touched, slots) in &mut moves {
+            slots.iter().for_each(|&slot| self.withdraw(slot, touched));
+        }
+        let before = self.albums.directories();
+        for album in albums {
+            self.albums.take(album, |key| ordinals.get(key).copied());
+        }
+        self.albums.name();
+        let is_other = self.albums.directories() != before;
+        for slot in members {
+            let is_in = !self.albums.of(self.items.get(slot).ordinal).is_empty();
+            self.items.set_flag(slot, flag::IN_ALBUM, is_in);
+        }
+        let mut changes = Changes::default();
+        for (mut touched, slots) in moves {
+            if is_other {
+                let groups: Vec<u32> = touched.groups.keys().copied().collect();
+                groups.into_iter().for_each(|group| self.drop_empty(group, &mut touched));
+            }
+            slots.into_iter().for_each(|slot| self.show(slot, &mut touched));
+            changes.merge(self.settle(touched));
+        }
+        changes
+    }
+
+    /// The items of these accounts.
+    fn of_accounts(&self, accounts: &[String]) -> Vec<u32> {
+        let numbers: Vec<u32> = accounts.iter().map(|account| self.named.accounts.find(account)).collect();
+        let is_theirs = |slot: &u32| numbers.contains(&self.items.get(*slot).account.into());
+        if numbers.is_empty() { Vec::new() } else { self.items.in_order().filter(is_theirs).collect() }
+    }
+
     /// Puts an item into its groups, and makes the directories that show it.
     pub(super) fn show(&mut self, slot: u32, touched: &mut Touched) {
         self.parts += self.items.parts(slot).count() as u64;
         let shapes = Arc::clone(&self.shapes);
         let mut done: Vec<Option<u32>> = vec![None; shapes.len()];
-        for (view, shape) in (0_u16..).zip(shapes.iter()) {
+        let concerned = (0_u16..).zip(shapes.iter()).filter(|(_, shape)| touched.concerns(shape));
+        for (view, shape) in concerned.collect::<Vec<_>>() {
             if shape.by_album {
                 for album in self.albums.of(self.items.get(slot).ordinal).to_vec() {
                     self.show_in((view, shape), slot, Some(album), &mut None, touched);
@@ -149,7 +224,8 @@ impl Tree {
             touched.changes.altered.insert(super::sidecar_ino(self.items.get(slot).ordinal));
         }
         let mut done: BTreeMap<(u16, Option<u32>), u32> = BTreeMap::new();
-        for (view, shape) in (0_u16..).zip(shapes.iter()) {
+        let concerned = (0_u16..).zip(shapes.iter()).filter(|(_, shape)| touched.concerns(shape));
+        for (view, shape) in concerned.collect::<Vec<_>>() {
             for album in self.albums_for(shape, slot) {
                 let shows = shape.shows(slot, album, &self.facts());
                 if shape.is_strict && !shows {

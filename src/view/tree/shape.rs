@@ -63,6 +63,19 @@ pub fn shapes(views: &[View]) -> Vec<Shape> {
 }
 
 impl Shape {
+    /// Whether what is in which album tells where items are, or whether they are shown.
+    pub fn follows_albums(&self) -> bool {
+        let asks =
+            |filter: &Filter| matches!(filter, Filter::Is(Word::InAlbum) | Filter::Text(Field::Album, ..));
+        self.by_album || self.view.show.asks(&asks)
+    }
+
+    /// Whether the name of an account tells.
+    pub fn follows_accounts(&self) -> bool {
+        let asks = |filter: &Filter| matches!(filter, Filter::Text(Field::Account, ..));
+        self.fields.contains(&Field::Account) || self.view.show.asks(&asks)
+    }
+
     /// What tells an item's directory apart.
     pub fn key(&self, slot: u32, album: Option<u32>, facts: &Facts<'_>) -> Key {
         let mut key = [0; 7];
