@@ -31,7 +31,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How to send.
 #[derive(Clone, Debug)]
 pub struct PushSettings {
-    /// Files that are sent at the same time; each takes 16 MiB of memory.
+    /// Files that are sent at the same time; each takes some 32 MiB of memory.
     pub workers: usize,
     /// Most bytes per second, all together.
     pub bandwidth: Option<u64>,

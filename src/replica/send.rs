@@ -23,7 +23,7 @@ use crate::model::digest::sha256_of;
 use crate::store::{Immutable, Store, StoreError};
 use crate::token_bucket::TokenBucket;
 
-/// Bytes that are sent in one request: this much memory, twice, for each file that is under way.
+/// Bytes that are sent in one request: a file that is under way holds the one that goes out, and the next one.
 const PART: usize = 8 << 20;
 /// Parts that a server accepts of one file are 10,000.
 const MOST_PARTS: u64 = 9_000;
@@ -319,6 +319,10 @@ impl Outgoing {
     fn read(&mut self) -> io::Result<Vec<u8>> {
         let mut chunk = vec![0; CHUNK];
         while self.ready.len() < self.part {
+            // By doubling it would come to twice as much.
+            if self.ready.len() >= CHUNK {
+                self.ready.reserve_exact((self.part + 2 * CHUNK).saturating_sub(self.ready.len()));
+            }
             let n = match self.local.read(&mut chunk) {
                 Ok(0) => {
                     if let Some(sealing) = self.sealing.take() {

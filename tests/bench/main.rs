@@ -8,6 +8,7 @@ mod facts;
 mod google;
 mod million;
 mod passes;
+mod replica;
 mod view;
 
 use std::fs::{self, File};
@@ -48,6 +49,9 @@ fn main() {
     }
     if asked("adopt") {
         adopt::against_sha256sum(&dir.path().join("adopt"));
+    }
+    if asked("replica") {
+        replica::against_cp(&dir.path().join("replica"));
     }
     if asked("bytes") {
         view::against_native(&dir.path().join("view"));
