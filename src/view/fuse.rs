@@ -149,6 +149,10 @@ pub fn announce(notifier: &Notifier, changes: &Changes) {
     for &ino in &changes.altered {
         told(notifier.inval_inode(INodeNo(ino), 0, 0));
     }
+    for &ino in &changes.relinked {
+        // Its attributes alone; the bytes that the kernel keeps are as good as before.
+        told(notifier.inval_inode(INodeNo(ino), -1, 0));
+    }
     for (directory, name) in &changes.removed {
         told(notifier.inval_entry(INodeNo(*directory), OsStr::new(name)));
     }

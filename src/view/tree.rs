@@ -87,6 +87,8 @@ pub struct Changes {
     pub removed: BTreeSet<(u64, String)>,
     /// Inodes of files whose bytes or times changed.
     pub altered: BTreeSet<u64>,
+    /// Inodes of files that more or fewer places show, the directories of which have not all changed.
+    pub relinked: BTreeSet<u64>,
 }
 
 impl Changes {
@@ -95,6 +97,7 @@ impl Changes {
         self.directories.extend(other.directories);
         self.removed.extend(other.removed);
         self.altered.extend(other.altered);
+        self.relinked.extend(other.relinked);
     }
 }
 
@@ -248,7 +251,9 @@ impl Tree {
         }
         let old = self.items.find(item.ordinal);
         let Some(new) = self.items.take(item, &mut self.named) else { return Vec::new() };
+        self.parts += self.items.parts(new).count() as u64;
         if let Some(old) = old {
+            self.parts -= self.items.parts(old).count() as u64;
             self.withdraw(old, touched);
             for part in self.items.parts(new) {
                 let same = self.items.version(old, part.role, part.version.min(MOST_VERSIONS));
@@ -261,10 +266,10 @@ impl Tree {
         }
         // An item that was adopted has another key once a library shows it: albums may wait for that.
         for key in item.keys() {
-            if self.albums.arrived(key, item.ordinal) {
-                self.items.set_flag(new, flag::IN_ALBUM, true);
-            }
+            self.albums.arrived(key, item.ordinal);
         }
+        // Or an album knows it already, which was read a moment later.
+        self.items.set_flag(new, flag::IN_ALBUM, !self.albums.of(item.ordinal).is_empty());
         self.newest = self.newest.max(self.items.get(new).added);
         let recent = self.is_recent(new);
         self.items.set_flag(new, flag::RECENT, recent);
@@ -282,6 +287,7 @@ impl Tree {
     pub fn end_reload(&mut self) -> Changes {
         let mut touched = Touched::default();
         for slot in self.items.forget_unseen() {
+            self.parts -= self.items.parts(slot).count() as u64;
             self.withdraw(slot, &mut touched);
         }
         let mut changes = self.settle(touched);

@@ -8,7 +8,7 @@ use shoebox::model::{
 };
 use shoebox::view::layout::{View, parse, shipped};
 use shoebox::view::source::{load, load_past};
-use shoebox::view::tree::Realm;
+use shoebox::view::tree::{Realm, part_ino};
 use shoebox::view::{News, Source, Tree};
 
 use super::support::{Library, album, item, part};
@@ -183,7 +183,10 @@ fn an_album_grows_shrinks_and_is_renamed_without_moving_what_stays() {
     three.revisions[2].title = "Journey".into();
     let mut other = album("AF1QipB", "TRIP", &[&[6]]);
     other.revisions[0].since = now() + jiff::SignedDuration::from_secs(1000);
-    tree.apply_albums(&[three.clone(), other.clone()], &ordinals(&[three.clone(), other.clone()]));
+    let changes =
+        tree.apply_albums(&[three.clone(), other.clone()], &ordinals(&[three.clone(), other.clone()]));
+    // One is in two albums now: of that file alone the number of links is another.
+    assert_eq!(changes.relinked, [part_ino(6, PartRole::Original, 1)].into());
     let folders: std::collections::BTreeSet<String> =
         files(&tree, "by-album").iter().map(|path| path.split('/').next().unwrap().to_owned()).collect();
     let folders: Vec<String> = folders.into_iter().collect();
@@ -363,10 +366,12 @@ fn whatever_changes_hides_no_bytes_and_comes_to_what_loading_shows() {
             let loaded = load(&mut *library.source(), &views).unwrap();
             let all = |tree: &Tree| -> Vec<_> {
                 let leaves = views.iter().flat_map(|view| tree.leaves(&view.name));
-                let mut all: Vec<_> = leaves.map(|leaf| (leaf.path, leaf.attr.ino, leaf.sha256)).collect();
+                let mut all: Vec<_> =
+                    leaves.map(|leaf| (leaf.path, leaf.attr.ino, leaf.attr.links, leaf.sha256)).collect();
                 all.sort();
                 all
             };
+            assert_eq!(tree.parts(), loaded.parts(), "after {step}");
             let (grown, loaded) = (all(&tree), all(&loaded));
             let differing: Vec<_> = grown
                 .iter()

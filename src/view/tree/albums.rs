@@ -271,16 +271,14 @@ impl Albums {
         self.of_item.iter().filter(|(_, albums)| !albums.is_empty()).map(|(ordinal, _)| *ordinal)
     }
 
-    /// An item is archived now; whether albums waited for it.
-    pub fn arrived(&mut self, key: &MediaKey, ordinal: u64) -> bool {
-        let Some(mut waiting) = self.waiting.remove(key) else { return false };
+    /// An item is archived now: albums may have waited for it.
+    pub fn arrived(&mut self, key: &MediaKey, ordinal: u64) {
+        let mut waiting = self.waiting.remove(key).unwrap_or_default();
         waiting.retain(|(album, taken, _)| self.list[*album as usize].taken == *taken);
-        let has_come = !waiting.is_empty();
         for (album, _, position) in waiting {
             self.list[album as usize].positions.insert(ordinal, position);
             self.of_item.entry(ordinal).or_default().push(album);
         }
-        has_come
     }
 
     /// Deals the names of the directories: the album that had a title first has it for ever, any other gets a

@@ -129,7 +129,6 @@ impl Tree {
 
     /// Puts an item into its groups, and makes the directories that show it.
     pub(super) fn show(&mut self, slot: u32, touched: &mut Touched) {
-        self.parts += self.items.parts(slot).count() as u64;
         let shapes = Arc::clone(&self.shapes);
         let mut done: Vec<Option<u32>> = vec![None; shapes.len()];
         let concerned = (0_u16..).zip(shapes.iter()).filter(|(_, shape)| touched.concerns(shape));
@@ -143,7 +142,13 @@ impl Tree {
             }
         }
         let links = self.count_links(slot, PartRole::Original);
-        self.items.set_links(slot, u8::try_from(links).unwrap_or(u8::MAX));
+        let links = u8::try_from(links).unwrap_or(u8::MAX);
+        if touched.domains.is_some() && links != self.items.get(slot).links {
+            let ordinal = self.items.get(slot).ordinal;
+            let inodes = self.items.parts(slot).map(|part| super::part_ino(ordinal, part.role, part.version));
+            touched.changes.relinked.extend(inodes);
+        }
+        self.items.set_links(slot, links);
     }
 
     fn show_in(
@@ -218,7 +223,6 @@ impl Tree {
 
     /// Takes an item out of its groups, and out of the directories that show it.
     pub(super) fn withdraw(&mut self, slot: u32, touched: &mut Touched) {
-        self.parts = self.parts.saturating_sub(self.items.parts(slot).count() as u64);
         let shapes = Arc::clone(&self.shapes);
         if shapes.iter().any(|shape| shape.view.sidecars) {
             touched.changes.altered.insert(super::sidecar_ino(self.items.get(slot).ordinal));
