@@ -166,28 +166,22 @@ impl Desk {
 
     /// Begins a sign-in; where a run uses the browser, as soon as that is through. Nothing where one is under way.
     pub fn begin(self: &Arc<Self>, size: Size, stop: CancellationToken) {
-        let free = {
+        let (free, before) = {
             let mut inner = self.inner();
-            if !matches!(inner.standing, Standing::Idle(_)) {
-                return;
-            }
+            let Standing::Idle(before) = inner.standing.clone() else { return };
             let free = Arc::clone(&self.turn).try_acquire_owned().ok();
             inner.standing = Standing::Busy(if free.is_some() { self.starting() } else { IN_USE });
-            free
+            (free, before)
         };
         let desk = Arc::clone(self);
         tokio::spawn(async move {
-            let turn = match free {
-                Some(permit) => Some(Turn(permit)),
+            let _turn = match free {
+                Some(permit) => Turn(permit),
                 None => tokio::select! {
-                    turn = desk.turn() => Some(turn),
-                    () = tokio::time::sleep(PATIENCE) => None,
-                    () = stop.cancelled() => None,
+                    turn = desk.turn() => turn,
+                    () = tokio::time::sleep(PATIENCE) => return desk.puts_off(before, &stop).await,
+                    () = stop.cancelled() => return,
                 },
-            };
-            let Some(_turn) = turn else {
-                desk.stand(Standing::Idle(Some((false, STILL_IN_USE.to_owned()))), None);
-                return;
             };
             desk.stand(Standing::Busy(desk.starting()), None);
             let (well, said) = match desk.serve(size, &stop).await {
@@ -199,6 +193,19 @@ impl Desk {
             };
             desk.stand(Standing::Idle(Some((well, said))), None);
         });
+    }
+
+    /// Says that a run is still using the browser, for as long as that is so.
+    async fn puts_off(&self, before: Option<(bool, String)>, stop: &CancellationToken) {
+        self.stand(Standing::Idle(Some((false, STILL_IN_USE.to_owned()))), None);
+        tokio::select! {
+            _free = self.turn() => {}
+            () = stop.cancelled() => return,
+        }
+        let mut inner = self.inner();
+        if matches!(&inner.standing, Standing::Idle(Some((_, said))) if said == STILL_IN_USE) {
+            inner.standing = Standing::Idle(before);
+        }
     }
 
     fn starting(&self) -> &'static str {
@@ -322,8 +329,12 @@ mod tests {
         drop(run);
         let tried = idle(&desk).await;
         assert!(!tried.is_empty() && tried != STILL_IN_USE, "{tried}");
-        let _run = desk.turn().await;
+        let run = desk.turn().await;
         desk.begin(Size::near(900, 600), stop);
         assert_eq!(idle(&desk).await, STILL_IN_USE);
+        // It is not told any more when it is no longer so.
+        drop(run);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(said(&desk), tried);
     }
 }
