@@ -57,6 +57,8 @@ pub struct Passes<'a> {
     pub tell: &'a Tell,
     /// Who tells what concerns the archive.
     pub herald: &'a Tell,
+    /// Who tells each of the accounts' owners.
+    pub voices: &'a [Arc<Tell>],
     /// Ring after each pass.
     pub passed: &'a [Arc<Notify>],
     /// Asks everything to end.
@@ -113,7 +115,6 @@ impl Passes<'_> {
             let well = Ended::of(ended.as_ref().ok().map(SyncReport::outcome));
             self.say(&ended, well, before);
             self.account.desk.observe(finding(&ended, &plan.how));
-            let was_full = self.tell.is_in(Event::DiskLow);
             if let Some(run) = run {
                 self.tell.run_ended(run, &ended);
                 before = Some(well);
@@ -133,8 +134,8 @@ impl Passes<'_> {
                     Ok((Outcome::DiskFull { .. }, text)) => {
                         self.herald.trouble(Event::DiskLow, "The volume is full", &text);
                     }
-                    // Whose run it stopped knows best.
-                    Ok((Outcome::Complete | Outcome::Partial, text)) if was_full => {
+                    // Whose run it has stopped knows best.
+                    Ok((Outcome::Complete | Outcome::Partial, text)) if !self.is_full_for_anybody() => {
                         self.herald.is_over(&[Event::DiskLow], &text);
                     }
                     _ => {}
@@ -145,6 +146,10 @@ impl Passes<'_> {
             self.state.due(self.account, next);
             self.passed.iter().for_each(|bell| bell.notify_one());
         }
+    }
+
+    fn is_full_for_anybody(&self) -> bool {
+        self.voices.iter().any(|voice| voice.is_in(Event::DiskLow))
     }
 
     /// Reads the settings again; when the next pass is due then.

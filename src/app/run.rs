@@ -140,6 +140,7 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
             let _same = shared.is_signed_in(account.noted_as(), known);
         }
     }
+    let owners: Vec<_> = people.iter().map(|(_, tell)| Arc::clone(tell)).collect();
     let passes = people.iter().zip(&settings.accounts).map(async |((account, voice), settings)| {
         let passes = Passes {
             archive: &archive,
@@ -147,6 +148,7 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
             account,
             tell: voice,
             herald: &tell,
+            voices: &owners,
             passed: &passed,
             stop: &stop,
         };
@@ -155,6 +157,7 @@ pub async fn until_stopped(settings: RunSettings, source: Arc<dyn Source>) -> an
         passes.go_on(&settings, &*source).await
     });
     try_join_all(passes).await?;
+    drop(owners);
     // All at the same time: whoever stops us waits ten seconds at most.
     let (_in_time, ended, _at_rest, _said, _sent) = tokio::join!(
         // A file that is being read may be large: nobody waits for it, and what was not saved is read again.
