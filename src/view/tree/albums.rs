@@ -18,7 +18,7 @@ pub struct Albums {
     by_key: HashMap<MediaKey, u32>,
     /// Albums of an item, by its number.
     of_item: HashMap<u64, Vec<u32>, RandomState>,
-    /// Albums that name an item which is not archived yet.
+    /// Albums that name an item which is not archived yet: each with how often it was taken by then, and the place in it.
     waiting: HashMap<MediaKey, Vec<(u32, u32, Position)>, RandomState>,
     /// How accounts are called and since when, by Google's numbers of them.
     accounts: BTreeMap<String, (String, jiff::Timestamp)>,

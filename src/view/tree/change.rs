@@ -131,8 +131,10 @@ impl Tree {
     pub(super) fn show(&mut self, slot: u32, touched: &mut Touched) {
         let shapes = Arc::clone(&self.shapes);
         let mut done: Vec<Option<u32>> = vec![None; shapes.len()];
-        let concerned = (0_u16..).zip(shapes.iter()).filter(|(_, shape)| touched.concerns(shape));
-        for (view, shape) in concerned.collect::<Vec<_>>() {
+        for (view, shape) in (0_u16..).zip(shapes.iter()) {
+            if !touched.concerns(shape) {
+                continue;
+            }
             if shape.by_album {
                 for album in self.albums.of(self.items.get(slot).ordinal).to_vec() {
                     self.show_in((view, shape), slot, Some(album), &mut None, touched);
@@ -228,8 +230,10 @@ impl Tree {
             touched.changes.altered.insert(super::sidecar_ino(self.items.get(slot).ordinal));
         }
         let mut done: BTreeMap<(u16, Option<u32>), u32> = BTreeMap::new();
-        let concerned = (0_u16..).zip(shapes.iter()).filter(|(_, shape)| touched.concerns(shape));
-        for (view, shape) in concerned.collect::<Vec<_>>() {
+        for (view, shape) in (0_u16..).zip(shapes.iter()) {
+            if !touched.concerns(shape) {
+                continue;
+            }
             for album in self.albums_for(shape, slot) {
                 let shows = shape.shows(slot, album, &self.facts());
                 if shape.is_strict && !shows {
