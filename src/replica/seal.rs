@@ -233,6 +233,27 @@ mod tests {
     }
 
     #[test]
+    fn the_same_words_twice_do_not_prove_that_the_far_end_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let recipient = make_key(&dir.path().join("key")).unwrap();
+        let keys = Identity::in_file(&dir.path().join("key")).unwrap();
+        let sound = seal(&[recipient], &[7; 1000]);
+        // Altered in the head or in the body, twice on the way, and then not.
+        for at in [30, sound.len() - 3] {
+            let mut asked = 0;
+            let read = crate::replica::check::with_patience(|| {
+                asked += 1;
+                let mut sealed = sound.clone();
+                sealed[at] ^= u8::from(asked < 3);
+                let mut opened = Vec::new();
+                open(io::Cursor::new(sealed), &keys)?.read_to_end(&mut opened)?;
+                Ok(opened)
+            });
+            assert_eq!((read, asked), (Ok(vec![7; 1000]), 3), "{at}");
+        }
+    }
+
+    #[test]
     fn one_changed_or_missing_byte_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
         let recipient = make_key(&dir.path().join("key")).unwrap();
