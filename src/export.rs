@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::{Archive, index_path};
 use crate::index::IndexError;
 use crate::model::digest::sha256_of;
+use crate::model::name::printable;
 use crate::model::{ErrorClass, Hasher, Sha256};
 use crate::store::{Store, StoreError};
 use crate::view::IndexSource;
@@ -48,7 +49,7 @@ impl Default for Options {
     }
 }
 
-/// Why an export ended early.
+/// Why an export ended early, or why a file is not in it.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The target is inside the archive.
@@ -57,9 +58,12 @@ pub enum ExportError {
     /// A file of another content has the name.
     #[error("{0} exists and is not what would be written: move it away, or export to an empty directory")]
     Different(PathBuf),
-    /// A blob is not what its name says.
-    #[error("the archived file for {0} is damaged: run `shoebox verify`")]
+    /// A blob is not what its name says, or is not there.
+    #[error("the archived file for {0} is damaged or missing: run `shoebox verify`")]
     Damaged(PathBuf),
+    /// A blob cannot be read.
+    #[error("the archived file for {0} cannot be read: {1}")]
+    Unreadable(PathBuf, io::Error),
     /// The system refuses.
     #[error("{0}: {1}")]
     Io(PathBuf, io::Error),
@@ -79,10 +83,27 @@ impl ExportError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Inside(_) => ErrorClass::Usage,
-            Self::Different(_) | Self::Io(..) | Self::View(_) => ErrorClass::Environment,
+            Self::Different(_) | Self::Unreadable(..) | Self::Io(..) | Self::View(_) => {
+                ErrorClass::Environment
+            }
             Self::Damaged(_) => ErrorClass::Damaged,
             Self::Index(e) => e.class(),
             Self::Store(e) => e.class(),
+        }
+    }
+
+    /// Whether it says nothing of the other files: a name or a size that the target's file system does not take (FAT ends
+    /// at 4 GB) is one file's trouble, a full or vanished target everybody's.
+    fn is_of_one_file(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, InvalidFilename, InvalidInput, IsADirectory, NotADirectory};
+        match self {
+            Self::Different(_) | Self::Damaged(_) | Self::Unreadable(..) => true,
+            Self::Io(_, error) => {
+                let kinds = [FileTooLarge, InvalidFilename, InvalidInput, IsADirectory, NotADirectory];
+                kinds.contains(&error.kind())
+            }
+            Self::Store(error) => error.class() == ErrorClass::Damaged,
+            Self::Inside(_) | Self::View(_) | Self::Index(_) => false,
         }
     }
 }
@@ -100,17 +121,33 @@ pub struct ExportReport {
     pub foreign: u64,
     /// Pages of the catalogue.
     pub pages: u64,
+    /// Files and sidecars that could not be written, each of which was told.
+    pub left_out: u64,
     /// Whether it went through.
     pub complete: bool,
+}
+
+impl ExportReport {
+    /// Goes on without a file, where the trouble is its own.
+    fn leave_out(&mut self, error: ExportError) -> Result<(), ExportError> {
+        if !error.is_of_one_file() {
+            return Err(error);
+        }
+        tracing::error!("left out: {}", printable(&error.to_string()));
+        self.left_out += 1;
+        Ok(())
+    }
 }
 
 /// Copies everything that a view shows; may be repeated, and goes on where it was stopped.
 ///
 /// A file appears under its name only when it is whole, has the hash of its blob and the time of its capture.
-/// `SHA256SUMS` appears last, when everything is on the disk: `sha256sum --check SHA256SUMS` proves it.
+/// `SHA256SUMS` appears last, when everything is on the disk: `sha256sum --check SHA256SUMS` proves it. What could not be
+/// written is told, counted and in that list all the same, which therefore proves nothing that is not there.
 ///
 /// # Errors
-/// [`ExportError`]; nothing that was there before is overwritten, but for sidecars and pages of an earlier export.
+/// [`ExportError`], where no further file could be written; nothing that was there before is overwritten, but for sidecars
+/// and pages of an earlier export.
 pub fn run(
     archive: &Archive,
     target: &Path,
@@ -132,10 +169,10 @@ pub fn run(
             return Ok(report);
         }
         let path = below(&view, leaf);
-        if export(leaf, &target.join(path), store)? {
-            report.copied += 1;
-        } else {
-            report.kept += 1;
+        match export(leaf, &target.join(path), store) {
+            Ok(true) => report.copied += 1,
+            Ok(false) => report.kept += 1,
+            Err(error) => report.leave_out(error)?,
         }
         sums.add(path, &leaf.sha256)?;
     }
@@ -270,12 +307,12 @@ fn export(leaf: &Walked, to: &Path, store: &Store) -> Result<bool, ExportError> 
         fs::create_dir_all(folder).map_err(io_error(folder))?;
     }
     let partial = to.with_file_name(format!(".shoebox-{}.part", &leaf.sha256.hex()[..16]));
-    let bytes = store.open_blob(&leaf.sha256)?;
-    let (copy, sha256) = copy(&bytes, &partial).map_err(io_error(&partial))?;
-    if sha256 != leaf.sha256 {
-        fs::remove_file(&partial).map_err(io_error(&partial))?;
-        return Err(ExportError::Damaged(to.to_owned()));
-    }
+    let copy = copy(store, leaf, to, &partial).inspect_err(|_| {
+        // Of what is left out nothing is left; what is not there could not be made.
+        if let Err(error) = fs::remove_file(&partial) {
+            tracing::debug!("{}: {error}", partial.display());
+        }
+    })?;
     // A name that a power cut leaves without its bytes could not be told from somebody else's file.
     copy.sync_data().map_err(io_error(&partial))?;
     copy.set_times(fs::FileTimes::new().set_modified(mtime)).map_err(io_error(&partial))?;
@@ -284,19 +321,49 @@ fn export(leaf: &Walked, to: &Path, store: &Store) -> Result<bool, ExportError> 
 }
 
 /// Shares the bytes where the file system can, else copies them; hashes them either way.
-fn copy(mut from: &File, to: &Path) -> io::Result<(File, Sha256)> {
-    let mut out = File::create(to)?;
-    if rustix::fs::ioctl_ficlone(&out, from).is_ok() {
-        return sha256_of(from).map(|(sha256, _)| (out, sha256));
-    }
-    let mut hasher = Hasher::new();
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        let n = from.read(&mut buffer)?;
-        if n == 0 {
-            return Ok((out, hasher.finish().sha256));
+fn copy(store: &Store, leaf: &Walked, to: &Path, partial: &Path) -> Result<File, ExportError> {
+    let unreadable = |error| ExportError::Unreadable(to.to_owned(), error);
+    let from = store.open_blob(&leaf.sha256).map_err(|error| match error {
+        StoreError::MissingBlob { .. } => ExportError::Damaged(to.to_owned()),
+        StoreError::Io { source, .. } => unreadable(source),
+        other => ExportError::Store(other),
+    })?;
+    let mut out = File::create(partial).map_err(io_error(to))?;
+    let sha256 = if rustix::fs::ioctl_ficlone(&out, &from).is_ok() {
+        sha256_of(&from).map_err(unreadable)?.0
+    } else {
+        let mut hasher = Hasher::new();
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match (&from).read(&mut buffer) {
+                Ok(0) => break hasher.finish().sha256,
+                Ok(n) => {
+                    hasher.update(&buffer[..n]);
+                    out.write_all(&buffer[..n]).map_err(io_error(to))?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(unreadable(error)),
+            }
         }
-        hasher.update(&buffer[..n]);
-        out.write_all(&buffer[..n])?;
+    };
+    if sha256 == leaf.sha256 { Ok(out) } else { Err(ExportError::Damaged(to.to_owned())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_the_target_cannot_have_is_no_reason_to_end() {
+        let is_of_one = |errno: rustix::io::Errno| {
+            ExportError::Io(PathBuf::from("x"), io::Error::from(errno)).is_of_one_file()
+        };
+        use rustix::io::Errno;
+        for errno in [Errno::FBIG, Errno::NAMETOOLONG, Errno::INVAL, Errno::ISDIR, Errno::NOTDIR] {
+            assert!(is_of_one(errno), "{errno}");
+        }
+        for errno in [Errno::NOSPC, Errno::ROFS, Errno::IO, Errno::ACCESS, Errno::DQUOT, Errno::STALE] {
+            assert!(!is_of_one(errno), "{errno}");
+        }
     }
 }

@@ -84,10 +84,19 @@ fn what_is_in_the_way_is_left_alone_unless_it_is_the_same() {
     fs::create_dir_all(&month).unwrap();
     // Other bytes of the same length.
     fs::write(month.join("IMG_1.jpg"), "ONE").unwrap();
-    let error = run(&archive, &target).unwrap_err();
-    assert!(matches!(&error, ExportError::Different(path) if path.ends_with("IMG_1.jpg")), "{error}");
+    let report = run(&archive, &target).unwrap();
+    assert_eq!((report.copied, report.left_out, report.complete), (2, 1, true));
     assert_eq!(fs::read(month.join("IMG_1.jpg")).unwrap(), b"ONE");
-    assert!(!target.join("SHA256SUMS").exists(), "no list promises what is not there");
+    assert_eq!(failed(&target), [format!("{MONTH}/IMG_1.jpg")], "the list proves what is not there");
+}
+
+/// Files that `sha256sum` finds wrong or missing in an export.
+fn failed(target: &Path) -> Vec<String> {
+    let output =
+        Command::new("sha256sum").args(["--check", "SHA256SUMS"]).current_dir(target).output().unwrap();
+    assert!(!output.status.success());
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().filter_map(|line| Some(line.split_once(": FAILED")?.0.to_owned())).collect()
 }
 
 #[test]
@@ -106,23 +115,55 @@ fn a_target_inside_the_archive_is_refused_before_anything_is_made() {
     assert_eq!(names(&stage.root()), before);
 }
 
-#[test]
-fn damaged_bytes_never_get_a_name() {
+/// Puts other bytes where those are archived, or none.
+fn spoil(root: &Path, bytes: &str, to: Option<&str>) {
+    let hash = shoebox::model::digest::digests_of(bytes.as_bytes()).sha256.hex();
+    let blob = root.join("blobs").join(&hash[..2]).join(hash);
+    if blob.exists() {
+        fs::remove_file(&blob).unwrap();
+    }
+    if let Some(other) = to {
+        fs::write(&blob, other).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_written_is_named_and_the_rest_goes_along() {
+    use crate::appliance::support::{run, shoebox, succeed, text};
     let stage = TestArchive::new();
-    let archive = archive(&stage);
-    let blob =
-        files_below(&stage.root().join("blobs")).into_iter().find(|path| fs::read(path).unwrap() == b"one");
-    let blob = blob.unwrap();
-    let mut permissions = fs::metadata(&blob).unwrap().permissions();
-    #[expect(clippy::permissions_set_readonly_false, reason = "a test's own file")]
-    permissions.set_readonly(false);
-    fs::set_permissions(&blob, permissions).unwrap();
-    fs::write(&blob, "eno").unwrap();
+    drop(archive(&stage));
+    spoil(&stage.root(), "one", Some("eno"));
+    spoil(&stage.root(), "two", None);
     let target = stage.outside("plain");
-    let error = run(&archive, &target).unwrap_err();
-    assert_eq!(error.class(), ErrorClass::Damaged, "{error}");
-    assert!(error.to_string().contains("IMG_1.jpg") && error.to_string().contains("verify"));
-    assert!(!names(&target.join(MONTH)).iter().any(|name| name == "IMG_1.jpg"));
+    let month = target.join(MONTH);
+    // Where a sidecar would be there is a directory.
+    let in_the_way = month.join("back\\slash.jpg.json");
+    fs::create_dir_all(&in_the_way).unwrap();
+    let export = || {
+        let mut command = shoebox();
+        command.args(["export", "--sidecars", "--data"]).arg(stage.root()).arg(&target);
+        command
+    };
+    let output = run(export()).await;
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("1 files copied"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("3 files could not be written"), "{}", text(&output.stdout));
+    let told = text(&output.stderr);
+    let told: Vec<_> = told.lines().filter(|line| line.contains("left out")).collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(told.iter().filter(|line| line.contains("run `shoebox verify`")).count(), 2, "{told:?}");
+    assert!(told.iter().any(|line| line.contains(".json")), "{told:?}");
+    let originals: Vec<_> =
+        names(&month).into_iter().filter(|name| name.to_lowercase().ends_with(".jpg")).collect();
+    assert_eq!(originals, ["back\\slash.jpg"], "damaged bytes never get a name, and leave nothing behind");
+    assert_eq!(failed(&target).len(), 2);
+    // Once it is all there again, the same command brings the rest.
+    spoil(&stage.root(), "one", Some("one"));
+    spoil(&stage.root(), "two", Some("two"));
+    fs::remove_dir(&in_the_way).unwrap();
+    let told = succeed(export()).await;
+    assert!(told.starts_with("2 files copied"), "{told}");
+    checked(&target);
 }
 
 #[test]

@@ -37,10 +37,13 @@ pub fn export(data: &Path, target: &Path, settings: &ExportSettings) -> anyhow::
     if report.pages > 0 {
         println!("Open {} in a browser.", target.join("catalogue/index.html").display());
     }
-    if report.complete {
-        println!("Check everything with `sha256sum --check SHA256SUMS`, there.");
-        return Ok(exit::OK);
+    if report.left_out > 0 {
+        println!("{} files could not be written; each is named above.", report.left_out);
     }
-    println!("Stopped when asked; the same command goes on from here.");
-    Ok(exit::INTERRUPTED)
+    if !report.complete {
+        println!("Stopped when asked; the same command goes on from here.");
+        return Ok(exit::INTERRUPTED);
+    }
+    println!("Check everything with `sha256sum --check SHA256SUMS`, there.");
+    Ok(if report.left_out > 0 { exit::PARTIAL } else { exit::OK })
 }

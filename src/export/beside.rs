@@ -73,7 +73,8 @@ impl<'a, 'b> Beside<'a, 'b> {
     ) -> Result<(), ExportError> {
         let Some(wanted) = tree.sidecar(leaf.attr.ino) else { return Ok(()) };
         let Some(facts) = reader.part_facts(wanted.ordinal, &wanted.original)? else { return Ok(()) };
-        self.write(path, &sidecar::render(&wanted, &facts))
+        let written = self.write(path, &sidecar::render(&wanted, &facts));
+        written.or_else(|error| self.report.leave_out(error))
     }
 
     /// The latest records of the items, each beside its originals under the name with `.json` behind it; whether it came to
@@ -107,7 +108,8 @@ impl<'a, 'b> Beside<'a, 'b> {
             }
             // The names of one item follow each other, the latest last.
             if names.peek().is_none_or(|next| next.key != name.key) {
-                self.record(store, reader, &name, &places)?;
+                let written = self.record(store, reader, &name, &places);
+                written.or_else(|error| self.report.leave_out(error))?;
             }
         }
         Ok(true)

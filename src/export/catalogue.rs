@@ -238,9 +238,10 @@ fn picture(
         let bytes = std::fs::read(&to).map_err(io_error(&to))?;
         return Ok(Some((*sha256, path, digests_of(&bytes).sha256)));
     }
-    let blob = archive.store.open_blob(sha256)?;
-    match thumbnail::of(Arc::new(blob), &sha256.hex()) {
+    let blob = archive.store.open_blob(sha256).map_err(|error| error.to_string());
+    match blob.and_then(|blob| thumbnail::of(Arc::new(blob), &sha256.hex())) {
         Ok(bytes) => Ok(Some((*sha256, path, replace(&to, &bytes)?))),
+        // Where the original itself could not be exported, that was told.
         Err(why) => {
             tracing::debug!("no small picture of {sha256}: {why}");
             Ok(None)
