@@ -46,7 +46,8 @@ fn may_be_kept(item: &LedgerItem, part: &PartRecord, spoiling: Spoiling, often: 
     if original && has_hash(item) {
         // A wrong size and a wrong hash: that is never believed.
         let same_size = part.size == item.parts[0].size;
-        return matches!(spoiling, Altered | Anothers) && same_size && part.verdict == Verdict::Unproven;
+        let other = matches!(spoiling, Altered | Anothers | Thumbnail);
+        return other && same_size && part.verdict == Verdict::Unproven;
     }
     let size_tells = part.verdict != Verdict::SizeMatches || part.size == item.parts[0].size;
     matches!(spoiling, Altered | Anothers | CutUnannounced | Longer | Thumbnail) && size_tells
@@ -65,7 +66,10 @@ fn wrongly_kept(archive: &Archive, library: &SpoiltLibrary, spoiling: Spoiling) 
         for part in &record.parts {
             let right = item.parts.iter().find(|right| right.role == part.role.word()).unwrap();
             if part.sha256.hex() != right.sha256 && !may_be_kept(item, part, spoiling, often) {
-                wrong.push(format!("{} {often:?} {:?} {:?}", item.name, part.role, part.verdict));
+                wrong.push(format!(
+                    "{} {often:?} {:?} {:?} of {} bytes, not {}",
+                    item.name, part.role, part.verdict, part.size, right.size
+                ));
             }
         }
     }
