@@ -94,7 +94,7 @@ async fn three_runs(sim: &Sim, dir: &std::path::Path, method: Method) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_library_of_everything_is_whole_after_three_troubled_runs() {
     let dir = tempfile::tempdir().unwrap();
-    let items = number("EVERYTHING", 300);
+    let items = number("EVERYTHING", 220);
     let sim = signed_in(SimConfig { items, shared: items / 40, ..SimConfig::default() }, dir.path()).await;
     let library = sim.library();
     let plain: Vec<_> =
@@ -114,7 +114,7 @@ async fn a_library_of_everything_is_whole_after_three_troubled_runs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_by_hand() {
     let dir = tempfile::tempdir().unwrap();
-    let sim = signed_in(SimConfig { items: number("BY_HAND", 24), ..SimConfig::default() }, dir.path()).await;
+    let sim = signed_in(SimConfig { items: number("BY_HAND", 16), ..SimConfig::default() }, dir.path()).await;
     let plain: Vec<_> =
         sim.ledger().items.into_iter().filter(|i| i.parts.len() == 1 && i.name.ends_with(".jpg")).collect();
     sim.library().trash_item(&plain[2].key);

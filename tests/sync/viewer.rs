@@ -35,10 +35,12 @@ fn named(ledger: &Ledger) -> BTreeSet<(String, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_library_is_archived_by_hand_alone_with_the_same_hashes() {
-    for (language, live) in [("en", LiveAs::Zip), ("nl", LiveAs::Clip), ("de", LiveAs::Zip)] {
+    for (language, live, items) in
+        [("en", LiveAs::Zip, 30), ("nl", LiveAs::Clip, 14), ("de", LiveAs::Zip, 14)]
+    {
         let dir = tempfile::tempdir().unwrap();
         let language = language.parse().unwrap();
-        let config = SimConfig { items: 30, live, language, ..SimConfig::default() };
+        let config = SimConfig { items, live, language, ..SimConfig::default() };
         let sim = signed_in(config, dir.path()).await;
         let archive = open(&dir.path().join("archive"));
         let google = Arc::new(GooglePhotos::connect(viewer(&sim, dir.path())).await.unwrap());
@@ -59,18 +61,17 @@ async fn a_library_is_archived_by_hand_alone_with_the_same_hashes() {
         let plain =
             named(&sim.ledger()).into_iter().filter(|(_, name)| name.is_ascii() && !name.contains('\n'));
         let wrong: Vec<_> = plain.filter(|pair| !have.contains(pair)).collect();
-        assert!(wrong.len() <= 5, "{wrong:?}");
-        let mut right = 0;
+        assert!(wrong.len() <= items / 6, "{wrong:?}");
+        let (mut right, ledger) = (0, sim.ledger());
         for record in archive.store.records() {
             let record = record.unwrap().record().clone();
-            let ledger = sim.ledger();
             let item = ledger.items.iter().find(|item| item.key == record.key.as_str()).unwrap();
             let same_zone = record.remote.zone_offset_ms == Some(item.zone_offset_ms);
             right += usize::from(
                 same_zone && record.remote.taken_ms.is_some_and(|ms| (ms - item.taken_ms).abs() < 60_000),
             );
         }
-        assert!(right >= 25, "capture times of {right} of 30 items are right ({language:?})");
+        assert!(right >= items * 5 / 6, "capture times of {right} of {items} items are right ({language:?})");
     }
 }
 
@@ -78,7 +79,7 @@ async fn a_library_is_archived_by_hand_alone_with_the_same_hashes() {
 async fn trouble_inside_pages_costs_an_item_at_most() {
     let dir = tempfile::tempdir().unwrap();
     // The first seed with videos to be still processed.
-    let config = |seed| SimConfig { items: 30, seed, processing: 1.0, ..SimConfig::default() };
+    let config = |seed| SimConfig { items: 24, seed, processing: 1.0, ..SimConfig::default() };
     let unfinished = |seed: &u64| {
         let ledger = FakeLibrary::new(config(*seed)).ledger();
         ledger.items.iter().filter(|item| !item.downloadable).count() >= 3
@@ -118,7 +119,7 @@ async fn trouble_inside_pages_costs_an_item_at_most() {
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_photos_are_listed_in_bounded_steps() {
     let dir = tempfile::tempdir().unwrap();
-    let items = std::env::var("LISTED").ok().and_then(|text| text.parse().ok()).unwrap_or(600);
+    let items = std::env::var("LISTED").ok().and_then(|text| text.parse().ok()).unwrap_or(450);
     let config =
         SimConfig { items, file_bytes: shoebox::sim::FileBytes::Fixed(3000), ..SimConfig::default() };
     let sim = signed_in(config, dir.path()).await;
@@ -156,7 +157,7 @@ fn lost_day(item: &LedgerItem) -> Option<i64> {
 
 /// One or two of its days get lost, not the first nor the last, and nothing of the archive section.
 fn library_with_lost_days() -> SimConfig {
-    let config = |seed| SimConfig { items: 30, seed, ..SimConfig::default() };
+    let config = |seed| SimConfig { items: 20, seed, ..SimConfig::default() };
     let suits = |seed: &u64| {
         let mut items = FakeLibrary::new(config(*seed)).ledger().items;
         items.sort_by_key(|item| item.taken_ms);
@@ -202,10 +203,10 @@ async fn photos_that_no_page_gets_are_told_of_and_all_others_listed() {
 }
 
 /// A grid that seems to end, or that takes no focus: the arrow keys go on from photo to photo, also where a page
-/// needs seconds before it listens.
+/// needs seconds before it listens. The stuck one has enough photos for its archive section to go on below the window, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_grid_does_not_go_on_the_arrow_keys_do() {
-    for (fault, slow, items) in [("grid-stuck", false, 130), ("grid-deaf", true, 30)] {
+    for (fault, slow, items) in [("grid-stuck", false, 130), ("grid-deaf", true, 24)] {
         let dir = tempfile::tempdir().unwrap();
         let sim = signed_in(SimConfig { items, ..SimConfig::default() }, dir.path()).await;
         sim.faults().set(format!("page {fault} always").parse().unwrap());
@@ -252,7 +253,7 @@ async fn where_the_grid_does_not_go_on_the_arrow_keys_do() {
 async fn a_call_that_changes_costs_that_capability_only() {
     for rpcid in ["lcxiM", "EWgK9e", "VrseUb"] {
         let dir = tempfile::tempdir().unwrap();
-        let sim = signed_in(SimConfig { items: 20, ..SimConfig::default() }, dir.path()).await;
+        let sim = signed_in(SimConfig { items: 14, ..SimConfig::default() }, dir.path()).await;
         sim.faults().set(FaultRule::new(RequestClass::Rpc(Some(rpcid.into())), Fault::Drift, When::Always));
         let archive = open(&dir.path().join("archive"));
         let evidence = archive.store.quarantine_dir();
