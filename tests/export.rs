@@ -141,7 +141,7 @@ async fn what_cannot_be_written_is_named_and_the_rest_goes_along() {
     fs::create_dir_all(&in_the_way).unwrap();
     let export = || {
         let mut command = shoebox();
-        command.args(["export", "--sidecars", "--data"]).arg(stage.root()).arg(&target);
+        command.args(["export", "--sidecars", "--catalogue", "--data"]).arg(stage.root()).arg(&target);
         command
     };
     let output = run(export()).await;
@@ -151,12 +151,17 @@ async fn what_cannot_be_written_is_named_and_the_rest_goes_along() {
     let told = text(&output.stderr);
     let told: Vec<_> = told.lines().filter(|line| line.contains("left out")).collect();
     assert_eq!(told.len(), 3, "{told:?}");
-    assert_eq!(told.iter().filter(|line| line.contains("run `shoebox verify`")).count(), 2, "{told:?}");
-    assert!(told.iter().any(|line| line.contains(".json")), "{told:?}");
-    let originals: Vec<_> =
-        names(&month).into_iter().filter(|name| name.to_lowercase().ends_with(".jpg")).collect();
-    assert_eq!(originals, ["back\\slash.jpg"], "damaged bytes never get a name, and leave nothing behind");
-    assert_eq!(failed(&target).len(), 2);
+    for (name, advice) in
+        [("IMG_1.jpg", "run `shoebox verify`"), ("img_1", "run `shoebox verify`"), (".json", "move it away")]
+    {
+        assert!(told.iter().any(|line| line.contains(name) && line.contains(advice)), "{told:?}");
+    }
+    // No name for damaged bytes, nothing half, and no sidecar of what is not there.
+    let all = ["back\\slash.jpg", "back\\slash.jpg.json", "back\\slash.jpg.xmp"];
+    assert_eq!(names(&month), all);
+    let page = fs::read_to_string(target.join("catalogue/month-1999-12.html")).unwrap();
+    assert!(page.contains("slash.jpg") && !page.to_lowercase().contains("img_1"), "{page}");
+    assert_eq!(failed(&target).len(), 3, "the list proves what is not there");
     // Once it is all there again, the same command brings the rest.
     spoil(&stage.root(), "one", Some("one"));
     spoil(&stage.root(), "two", Some("two"));
@@ -164,6 +169,49 @@ async fn what_cannot_be_written_is_named_and_the_rest_goes_along() {
     let told = succeed(export()).await;
     assert!(told.starts_with("2 files copied"), "{told}");
     checked(&target);
+    assert_eq!(names(&month).len(), 9);
+}
+
+#[test]
+fn nothing_is_put_beside_what_somebody_else_has_there() {
+    let stage = TestArchive::new();
+    let archive = archive(&stage);
+    let target = stage.outside("plain");
+    let month = target.join(MONTH);
+    fs::create_dir_all(&month).unwrap();
+    fs::write(month.join("IMG_1.jpg"), "another photo").unwrap();
+    let options = Options { sidecars: true, catalogue: true, ..Options::default() };
+    let report = export::run(&archive, &target, &options, &CancellationToken::new()).unwrap();
+    assert_eq!((report.copied, report.left_out, report.sidecars), (2, 1, 4));
+    let beside: Vec<_> = names(&month).into_iter().filter(|name| name.starts_with("IMG_1.jpg")).collect();
+    assert_eq!(beside, ["IMG_1.jpg"]);
+    let page = fs::read_to_string(target.join("catalogue/month-1999-12.html")).unwrap();
+    assert!(!page.contains("IMG_1.jpg"), "{page}");
+}
+
+#[test]
+fn a_name_that_the_target_does_not_take_is_left_out() {
+    let stage = TestArchive::new();
+    let archive = archive(&stage);
+    // So deep that the shortest path in it is as long as one may be.
+    let mut target = stage.outside("deep");
+    let longest = 4095 - format!("/{MONTH}/back\\slash.jpg").len() - 1;
+    while target.as_os_str().len() + 202 < longest {
+        target.push("x".repeat(200));
+    }
+    target.push("x".repeat(longest - target.as_os_str().len()));
+    let report = run(&archive, &target).unwrap();
+    assert!(report.complete && report.copied == 0 && report.left_out == 3, "{report:?}");
+}
+
+#[test]
+fn an_archive_that_is_gone_ends_it_at_once() {
+    let stage = TestArchive::new();
+    let archive = archive(&stage);
+    fs::rename(stage.root().join("archive.json"), stage.root().join("elsewhere.json")).unwrap();
+    spoil(&stage.root(), "one", None);
+    let error = run(&archive, &stage.outside("plain")).unwrap_err();
+    assert!(error.to_string().contains("cannot be read"), "{error}");
 }
 
 #[test]
@@ -350,6 +398,7 @@ async fn any_view_can_be_taken_along() {
         text(&theirs.stderr)
     );
     assert_eq!(fs::read_to_string(&page).unwrap(), "my own");
+    assert_eq!(names(&dir.path().join("theirs")), ["catalogue"], "told before anything is copied");
     let wrong = run(export("wrong", &["--view", "by-mood"])).await;
     assert!(!wrong.status.success() && text(&wrong.stderr).contains("there is no view `by-mood`"));
     assert!(!dir.path().join("wrong").exists());

@@ -40,6 +40,9 @@ pub fn export(data: &Path, target: &Path, settings: &ExportSettings) -> anyhow::
     if report.left_out > 0 {
         println!("{} files could not be written; each is named above.", report.left_out);
     }
+    if report.untimed > 0 {
+        println!("{} files have not the time of their capture: none can be set there.", report.untimed);
+    }
     if !report.complete {
         println!("Stopped when asked; the same command goes on from here.");
         return Ok(exit::INTERRUPTED);

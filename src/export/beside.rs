@@ -7,7 +7,9 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{ExportError, ExportReport, Sums, io_error};
+use super::error::{ExportError, io_error, refused};
+use super::file::discard;
+use super::{ExportReport, Sums};
 use crate::index::IndexReader;
 use crate::model::digest::digests_of;
 use crate::model::{PartRole, Sha256};
@@ -73,8 +75,7 @@ impl<'a, 'b> Beside<'a, 'b> {
     ) -> Result<(), ExportError> {
         let Some(wanted) = tree.sidecar(leaf.attr.ino) else { return Ok(()) };
         let Some(facts) = reader.part_facts(wanted.ordinal, &wanted.original)? else { return Ok(()) };
-        let written = self.write(path, &sidecar::render(&wanted, &facts));
-        written.or_else(|error| self.report.leave_out(error))
+        self.write(path, &sidecar::render(&wanted, &facts))
     }
 
     /// The latest records of the items, each beside its originals under the name with `.json` behind it; whether it came to
@@ -84,11 +85,13 @@ impl<'a, 'b> Beside<'a, 'b> {
         store: &Store,
         reader: &IndexReader,
         tree: &Tree,
-        files: impl Iterator<Item = (&'f Walked, &'f str)>,
+        files: &[(&'f Walked, &'f str)],
         stop: &CancellationToken,
     ) -> Result<bool, ExportError> {
         let mut places: HashMap<u64, Vec<&str>> = HashMap::new();
-        for (leaf, path) in files.filter(|(leaf, _)| role_of(leaf.attr.ino) == Some(PartRole::Original)) {
+        for (leaf, path) in
+            files.iter().filter(|(leaf, _)| role_of(leaf.attr.ino) == Some(PartRole::Original))
+        {
             if let Some(ordinal) = tree.ordinal(leaf.attr.ino) {
                 places.entry(ordinal).or_default().push(path);
             }
@@ -108,8 +111,7 @@ impl<'a, 'b> Beside<'a, 'b> {
             }
             // The names of one item follow each other, the latest last.
             if names.peek().is_none_or(|next| next.key != name.key) {
-                let written = self.record(store, reader, &name, &places);
-                written.or_else(|error| self.report.leave_out(error))?;
+                self.record(store, reader, &name, &places)?;
             }
         }
         Ok(true)
@@ -122,7 +124,14 @@ impl<'a, 'b> Beside<'a, 'b> {
         name: &RecordName,
         places: &HashMap<u64, Vec<&str>>,
     ) -> Result<(), ExportError> {
-        let stored = store.read_record(name)?;
+        let stored = match store.read_record(name) {
+            Ok(stored) => stored,
+            Err(StoreError::Io { path, source, .. }) => {
+                return self.report.leave_out(ExportError::Unreadable(path, source));
+            }
+            // Whose it is, it cannot say.
+            Err(error) => return self.report.leave_out(error.into()),
+        };
         let record = stored.record();
         let (Some(places), Some(original)) = (places.get(&record.ordinal), record.parts.first()) else {
             return Ok(());
@@ -139,40 +148,55 @@ impl<'a, 'b> Beside<'a, 'b> {
         Ok(())
     }
 
-    /// Writes one; what another program has made of it stays.
+    /// Writes one; what another program has made of it stays. Where none can be, the list misses it.
     fn write(&mut self, path: &str, bytes: &[u8]) -> Result<(), ExportError> {
-        let (to, wanted) = (self.target.join(path), digests_of(bytes).sha256);
-        let there = match fs::read(&to) {
+        let wanted = digests_of(bytes).sha256;
+        let there = match self.put(&self.target.join(path), bytes, &wanted) {
+            Ok(there) => there,
+            Err(error) => {
+                self.report.leave_out(error)?;
+                wanted
+            }
+        };
+        self.sums.add(path, &there)
+    }
+
+    /// The hash of what is there in the end.
+    fn put(&mut self, to: &Path, bytes: &[u8], wanted: &Sha256) -> Result<Sha256, ExportError> {
+        let there = match fs::read(to) {
             Ok(there) => Some(digests_of(&there).sha256),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(ExportError::Io(to, error)),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(ExportError::Different(to.to_owned()));
+            }
+            Err(error) => return Err(refused(self.target, to)(error)),
         };
         match there {
-            Some(there) if there != wanted && !self.ours.contains(&there) => {
+            Some(there) if there != *wanted && !self.ours.contains(&there) => {
                 self.report.foreign += 1;
-                return self.sums.add(path, &there);
+                return Ok(there);
             }
-            Some(there) if there == wanted => {}
+            Some(there) if there == *wanted => {}
             _ => {
-                self.note(&wanted)?;
-                replace(&to, bytes)?;
+                self.note(wanted)?;
+                replace(self.target, to, bytes)?;
                 self.report.sidecars += 1;
             }
         }
-        self.sums.add(path, &wanted)
+        Ok(*wanted)
     }
 }
 
-/// Puts bytes under a name, whole or not at all; returns their hash.
-pub(super) fn replace(to: &Path, bytes: &[u8]) -> Result<Sha256, ExportError> {
+/// Puts bytes under a name below the target, whole or not at all; returns their hash.
+pub(super) fn replace(target: &Path, to: &Path, bytes: &[u8]) -> Result<Sha256, ExportError> {
     if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder).map_err(io_error(folder))?;
+        fs::create_dir_all(folder).map_err(refused(target, to))?;
     }
     let sha256 = digests_of(bytes).sha256;
     // By the name, since two may have the same bytes at the same time.
     let own = digests_of(to.as_os_str().as_encoded_bytes()).sha256.hex();
     let partial = to.with_file_name(format!(".shoebox-{}.part", &own[..16]));
-    fs::write(&partial, bytes).map_err(io_error(&partial))?;
-    fs::rename(&partial, to).map_err(io_error(to))?;
+    let written = fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, to));
+    written.map_err(refused(target, to)).inspect_err(|_| discard(&partial))?;
     Ok(sha256)
 }

@@ -10,8 +10,9 @@ use askama::Template;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio_util::sync::CancellationToken;
 
+use super::ExportReport;
 use super::beside::replace;
-use super::{ExportError, io_error};
+use super::error::{ExportError, refused};
 use crate::archive::Archive;
 use crate::media::thumbnail;
 use crate::model::digest::digests_of;
@@ -22,6 +23,8 @@ use crate::view::tree::{Tree, Walked, role_of};
 pub(super) const DIR: &str = "catalogue";
 /// What may stand in an address as it is, beside letters and digits.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+/// Its first page.
+const INDEX: &str = "index.html";
 /// What is in each of our pages.
 const OURS: &str = "Made by shoebox";
 /// Most photos on a page.
@@ -65,15 +68,36 @@ struct Index {
     albums: Vec<Listed>,
 }
 
+/// Refuses a target where somebody else's catalogue is.
+pub(super) fn refuse_anothers(target: &Path) -> Result<(), ExportError> {
+    let index = target.join(DIR).join(INDEX);
+    if is_anothers(&index) { Err(ExportError::Different(index)) } else { Ok(()) }
+}
+
+/// Whether there is something that is no page of ours: one says that it is.
+fn is_anothers(path: &Path) -> bool {
+    path.exists() && !std::fs::read_to_string(path).is_ok_and(|there| there.contains(OURS))
+}
+
+/// A catalogue as it comes to be.
+struct Draft<'a> {
+    target: &'a Path,
+    report: &'a mut ExportReport,
+    /// Paths below the target, and hashes.
+    written: Vec<(String, Sha256)>,
+}
+
 /// Writes it; the paths of its files and their hashes, or nothing if it was asked to stop.
 pub(super) fn write(
     archive: &Archive,
     tree: &Tree,
     files: &[(&Walked, &str)],
     target: &Path,
+    report: &mut ExportReport,
     stop: &CancellationToken,
 ) -> Result<Option<Vec<(String, Sha256)>>, ExportError> {
-    let Some((pictures, mut written)) = pictures(archive, files, target, stop)? else { return Ok(None) };
+    let Some((pictures, written)) = pictures(archive, files, target, report, stop)? else { return Ok(None) };
+    let mut draft = Draft { target, report, written };
     let reader = archive.index.reader()?;
     let mut others: HashMap<u64, Vec<(&'static str, String)>> = HashMap::new();
     for (leaf, path) in files {
@@ -112,7 +136,7 @@ pub(super) fn write(
     let mut years: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
     for (month, mut of) in months {
         of.sort_by(|a, b| (&a.when, &a.name).cmp(&(&b.when, &b.name)));
-        let listed = pages(target, &mut written, month, &format!("month-{month}"), &of)?;
+        let listed = draft.pages(month, &format!("month-{month}"), &of)?;
         years.entry(month.split('-').next().unwrap_or(month).to_owned()).or_default().push(listed);
     }
     let mut albums = Vec::new();
@@ -121,57 +145,45 @@ pub(super) fn write(
         let of: Vec<_> = items.iter().filter_map(|ordinal| Some(&tiles.get(ordinal)?.1)).collect();
         if !of.is_empty() {
             let title = if album.title.is_empty() { "Album without a title" } else { &album.title };
-            albums.push(pages(target, &mut written, title, &format!("album-{n:05}"), &of)?);
+            albums.push(draft.pages(title, &format!("album-{n:05}"), &of)?);
         }
     }
     let index = Index { photos: tiles.len(), years: years.into_iter().rev().collect(), albums };
-    page(target, &mut written, "index.html", &index)?;
-    file(target, &mut written, "style.css", include_bytes!("catalogue.css"))?;
-    Ok(Some(written))
+    draft.page(INDEX, &index)?;
+    draft.file("style.css", include_bytes!("catalogue.css"))?;
+    Ok(Some(draft.written))
 }
 
-/// The pages of some photos; the first of them, for the index.
-fn pages(
-    target: &Path,
-    written: &mut Vec<(String, Sha256)>,
-    title: &str,
-    name: &str,
-    tiles: &[&Tile],
-) -> Result<Listed, ExportError> {
-    let file_of = |n: usize| if n == 0 { format!("{name}.html") } else { format!("{name}-{}.html", n + 1) };
-    let parts: Vec<_> = tiles.chunks(PAGE).collect();
-    for (n, part) in parts.iter().enumerate() {
-        let before = n.checked_sub(1).map(file_of);
-        let after = (n + 1 < parts.len()).then(|| file_of(n + 1));
-        page(target, written, &file_of(n), &Page { title, tiles: part.to_vec(), before, after })?;
+impl Draft<'_> {
+    /// The pages of some photos; the first of them, for the index.
+    fn pages(&mut self, title: &str, name: &str, tiles: &[&Tile]) -> Result<Listed, ExportError> {
+        let file_of =
+            |n: usize| if n == 0 { format!("{name}.html") } else { format!("{name}-{}.html", n + 1) };
+        let parts: Vec<_> = tiles.chunks(PAGE).collect();
+        for (n, part) in parts.iter().enumerate() {
+            let before = n.checked_sub(1).map(file_of);
+            let after = (n + 1 < parts.len()).then(|| file_of(n + 1));
+            self.page(&file_of(n), &Page { title, tiles: part.to_vec(), before, after })?;
+        }
+        Ok(Listed { title: title.to_owned(), href: file_of(0), count: tiles.len() })
     }
-    Ok(Listed { title: title.to_owned(), href: file_of(0), count: tiles.len() })
-}
 
-fn page(
-    target: &Path,
-    written: &mut Vec<(String, Sha256)>,
-    name: &str,
-    page: &impl Template,
-) -> Result<(), ExportError> {
-    let html = page.render().map_err(|e| ExportError::View(e.to_string()))?;
-    file(target, written, name, html.as_bytes())
-}
-
-fn file(
-    target: &Path,
-    written: &mut Vec<(String, Sha256)>,
-    name: &str,
-    bytes: &[u8],
-) -> Result<(), ExportError> {
-    let path = format!("{DIR}/{name}");
-    let to = target.join(&path);
-    // A page of ours says so; anything else is somebody's.
-    if to.exists() && !std::fs::read_to_string(&to).is_ok_and(|there| there.contains(OURS)) {
-        return Err(ExportError::Different(to));
+    fn page(&mut self, name: &str, page: &impl Template) -> Result<(), ExportError> {
+        let html = page.render().map_err(|e| ExportError::View(e.to_string()))?;
+        self.file(name, html.as_bytes())
     }
-    written.push((path.clone(), replace(&target.join(path), bytes)?));
-    Ok(())
+
+    fn file(&mut self, name: &str, bytes: &[u8]) -> Result<(), ExportError> {
+        let path = format!("{DIR}/{name}");
+        let to = self.target.join(&path);
+        let written =
+            if is_anothers(&to) { Err(ExportError::Different(to)) } else { replace(self.target, &to, bytes) };
+        match written {
+            Ok(sha256) => self.written.push((path, sha256)),
+            Err(error) => self.report.leave_out(error)?,
+        }
+        Ok(())
+    }
 }
 
 /// From a page of the catalogue to a file of the export.
@@ -186,6 +198,7 @@ fn pictures(
     archive: &Archive,
     files: &[(&Walked, &str)],
     target: &Path,
+    report: &mut ExportReport,
     stop: &CancellationToken,
 ) -> Result<Option<Pictures>, ExportError> {
     let mut wanted: Vec<Sha256> = files
@@ -195,7 +208,7 @@ fn pictures(
         .collect();
     wanted.sort_unstable();
     wanted.dedup();
-    let (next, made, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(None));
+    let (next, made, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
@@ -206,16 +219,19 @@ fn pictures(
                     match picture(archive, sha256, target) {
                         Ok(found) => made.lock().unwrap_or_else(PoisonError::into_inner).extend(found),
                         Err(error) => {
-                            *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                            return;
+                            let goes_on = error.is_of_one_file();
+                            failed.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+                            if !goes_on {
+                                return;
+                            }
                         }
                     }
                 }
             });
         }
     });
-    if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(error);
+    for error in failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        report.leave_out(error)?;
     }
     if stop.is_cancelled() {
         return Ok(None);
@@ -235,13 +251,16 @@ fn picture(
     let path = format!("pictures/{:02x}/{sha256}.jpg", sha256.bytes()[0]);
     let to = target.join(DIR).join(&path);
     if to.exists() {
-        let bytes = std::fs::read(&to).map_err(io_error(&to))?;
+        let bytes = std::fs::read(&to).map_err(refused(target, &to))?;
         return Ok(Some((*sha256, path, digests_of(&bytes).sha256)));
     }
-    let blob = archive.store.open_blob(sha256).map_err(|error| error.to_string());
-    match blob.and_then(|blob| thumbnail::of(Arc::new(blob), &sha256.hex())) {
-        Ok(bytes) => Ok(Some((*sha256, path, replace(&to, &bytes)?))),
-        // Where the original itself could not be exported, that was told.
+    // A copy of an earlier export may be right where the archive's own is damaged by now.
+    if !archive.store.is_sound(sha256)? {
+        return Err(ExportError::Damaged(to));
+    }
+    let blob = archive.store.open_blob(sha256)?;
+    match thumbnail::of(Arc::new(blob), &sha256.hex()) {
+        Ok(bytes) => Ok(Some((*sha256, path, replace(target, &to, &bytes)?))),
         Err(why) => {
             tracing::debug!("no small picture of {sha256}: {why}");
             Ok(None)
