@@ -38,7 +38,10 @@ pub fn export(data: &Path, target: &Path, settings: &ExportSettings) -> anyhow::
         println!("Open {} in a browser.", target.join("catalogue/index.html").display());
     }
     if report.left_out > 0 {
-        println!("{} files could not be written; each is named above.", report.left_out);
+        println!(
+            "{} files could not be written; each is named above, and the check finds none of them.",
+            report.left_out
+        );
     }
     if report.untimed > 0 {
         println!("{} files have not the time of their capture: none can be set there.", report.untimed);
