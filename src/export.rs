@@ -158,10 +158,7 @@ pub fn run(
     }
     if options.catalogue {
         match catalogue::write(archive, &tree, &files, target, &mut report, stop)? {
-            Some(pages) => {
-                report.pages = pages.iter().filter(|(path, _)| path.ends_with(".html")).count() as u64;
-                pages.iter().try_for_each(|(path, sha256)| sums.add(path, sha256))?;
-            }
+            Some(pages) => pages.iter().try_for_each(|(path, sha256)| sums.add(path, sha256))?,
             None => return Ok(report),
         }
     }

@@ -204,6 +204,54 @@ fn a_name_that_the_target_does_not_take_is_left_out() {
     assert!(report.complete && report.copied == 0 && report.left_out == 3, "{report:?}");
 }
 
+/// Of a damaged original no small picture, of a damaged record no sidecar, and a page that is somebody's stays.
+#[test]
+fn damage_and_others_pages_cost_what_they_concern_alone() {
+    let stage = TestArchive::new();
+    let archive = archive(&stage);
+    let picture = fs::read("tests/media/jpg_full_offset_gps.jpg").unwrap();
+    let blob = put(&archive.store, &picture).unwrap();
+    let photo = part(PartRole::Original, "photo.jpg", blob.digests());
+    let mut item = record(&key("d"), archive.store.next_ordinal().unwrap(), vec![photo]);
+    item.name = "photo.jpg".into();
+    let stored = archive.store.put_record(&item, &[&blob]).unwrap();
+    archive.index.writer().apply(stored).unwrap();
+    let target = stage.outside("plain");
+    assert_eq!(run(&archive, &target).unwrap().copied, 4);
+    let blob = stage.root().join("blobs").join(&blob.digests().sha256.hex()[..2]);
+    let blob = blob.join(shoebox::model::digest::digests_of(&picture).sha256.hex());
+    fs::remove_file(&blob).unwrap();
+    let mut damaged = picture.clone();
+    damaged[picture.len() / 2] ^= 1;
+    fs::write(&blob, damaged).unwrap();
+    let records = files_below(&stage.root().join("records"));
+    let is_of_one = |path: &&std::path::PathBuf| fs::read_to_string(path).unwrap().contains("IMG_1.jpg");
+    let one = records.iter().find(is_of_one).unwrap();
+    fs::remove_file(one).unwrap();
+    fs::write(one, "{").unwrap();
+    let page = target.join("catalogue/month-1999-12.html");
+    fs::create_dir_all(page.parent().unwrap()).unwrap();
+    fs::write(&page, "my own").unwrap();
+    let options = Options { sidecars: true, catalogue: true, ..Options::default() };
+    let export = || export::run(&archive, &target, &options, &CancellationToken::new()).unwrap();
+    let report = export();
+    assert_eq!((report.kept, report.left_out, report.complete), (4, 3, true), "{report:?}");
+    assert_eq!(fs::read_to_string(&page).unwrap(), "my own");
+    assert_eq!(failed(&target), ["catalogue/month-1999-12.html"]);
+    let pictures = || {
+        files_below(&target.join("catalogue"))
+            .iter()
+            .filter(|path| path.extension().unwrap() == "jpg")
+            .count()
+    };
+    assert_eq!(pictures(), 0);
+    // Mended, all of it is there.
+    fs::write(&blob, &picture).unwrap();
+    fs::remove_file(&page).unwrap();
+    assert_eq!((export().left_out, pictures()), (1, 1), "the record is still damaged");
+    checked(&target);
+}
+
 #[test]
 fn an_archive_that_is_gone_ends_it_at_once() {
     let stage = TestArchive::new();

@@ -179,9 +179,10 @@ impl Draft<'_> {
         let written =
             if is_anothers(&to) { Err(ExportError::Different(to)) } else { replace(self.target, &to, bytes) };
         match written {
-            Ok(sha256) => self.written.push((path, sha256)),
+            Ok(_) => self.report.pages += u64::from(name.ends_with(".html")),
             Err(error) => self.report.leave_out(error)?,
         }
+        self.written.push((path, digests_of(bytes).sha256));
         Ok(())
     }
 }

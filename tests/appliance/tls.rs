@@ -219,7 +219,7 @@ async fn who_forgets_the_s_or_says_nothing_keeps_nobody_waiting() {
     assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("begins with https://"), "{answer}");
     let pem = std::fs::read(home.file("profile/shoebox-tls.pem")).unwrap();
     assert!(client(&pem).get(home.url("/healthz")).send().await.unwrap().status().is_success());
-    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     drop(silent);
     // Asked without the `s`, the health check says why it fails.
     let output = run(home.command("health")).await;

@@ -356,7 +356,7 @@ impl LazyVolume {
     }
 
     fn unmount(&mut self) {
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + Duration::from_secs(10);
         while !run("umount", &[self.dir.path().to_str().unwrap()]) {
             assert!(Instant::now() < until, "the volume is still in use");
             std::thread::sleep(Duration::from_millis(10));

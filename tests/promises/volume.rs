@@ -80,7 +80,7 @@ impl Volume {
     }
 
     pub fn unmount(&self) {
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + Duration::from_secs(10);
         while !run("umount", &[self.at().to_str().unwrap()]) {
             assert!(Instant::now() < until, "the volume is still in use");
             std::thread::sleep(Duration::from_millis(10));

@@ -30,7 +30,7 @@ pub fn init(dir: &Path) {
 
 /// Opens an archive. What an earlier pass has left on other threads lets go of it a moment later.
 pub fn open(dir: &Path) -> Arc<Archive> {
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + Duration::from_secs(10);
     loop {
         match Archive::open(dir, Arc::new(RealDisk), Arc::new(SystemClock)) {
             Err(ArchiveError::Store(StoreError::Locked { .. })) if Instant::now() < until => {
